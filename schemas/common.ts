@@ -1,0 +1,27 @@
+/** Pieces that several documents share. */
+import { z } from 'zod';
+
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits');
+
+/** Data sets, tags and files: one path segment, never `.` or `..`. */
+export const name = z
+  .string()
+  .max(128)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'expected letters, digits, `.`, `_` and `-`');
+
+/** Target sets: need no quoting in SQL. */
+export const targetSetName = z
+  .string()
+  .max(32)
+  .regex(/^[a-z][a-z0-9]*$/, 'expected a lower-case letter, then lower-case letters and digits');
+
+/** Exact in a double. */
+export const count = z.int().nonnegative();
+
+/** A uint64 as a decimal string: JSON numbers lose its last bits. */
+export const uint64 = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,19})$/, 'expected a decimal integer')
+  .refine((text) => BigInt(text) < 1n << 64n, 'expected an integer below 2^64');
+
+export const temperature = z.number().positive().max(1000);

@@ -1,0 +1,125 @@
+/**
+ * The manifest: what a snapshot is. Written last, as RFC 8785 canonical JSON; its SHA-256 is the
+ * snapshot's id. Version 1 already holds what later parts use (several target sets, both kinds of
+ * target, vision, packing, tombstones, overlays), so that the format does not move under them.
+ */
+import { z } from 'zod';
+import { count, name, sha256, targetSetName, temperature } from './common.ts';
+
+/** Format version that this code writes and the latest that it reads. */
+export const formatVersion = 1;
+
+/** Feature flags that this code understands; a manifest that names another is refused. */
+export const knownFeatures: readonly string[] = [];
+
+export const labelSpace = z.strictObject({
+  kind: z.enum(['vocabulary', 'classes']),
+  /** V */
+  size: z.int().positive().max(0xffffffff),
+  /** SHA-256 of tokenizer.json, null where unknown. */
+  tokenizer: sha256.nullable(),
+  /** Names of the classes, for `classes`. */
+  names: z.array(z.string()).optional(),
+});
+
+export const teacher = z.strictObject({
+  name: z.string(),
+  revision: z.string(),
+  source: z.string(),
+  reports: z.enum(['whole', 'top-list']),
+});
+
+/** KL(teacher ‖ stored) in nats over the reference positions. */
+export const divergence = z.strictObject({ mean: z.number(), p99: z.number(), max: z.number() });
+
+export const fidelity = z.strictObject({
+  /** Reference positions measured. */
+  positions: count,
+  /** Cells: the reference entries and the rest; dropped entries merged into the rest. */
+  kl: divergence.nullable(),
+  /** The same with the rest spread uniformly over the ids that are not stored. */
+  kl_spread: divergence.nullable(),
+  /** Closed form n·step²/6, n the mean number of entries; null for lossless codecs. */
+  kl_predicted: z.number().nullable(),
+  /** Mean probability mass kept. */
+  mass: z.number(),
+});
+
+/** Mean log-prob of the token at t + 1 + shift under position t; best at shift 0. */
+export const alignmentCheck = z.strictObject({
+  positions: count,
+  before: z.number(),
+  at: z.number(),
+  after: z.number(),
+});
+
+export const targetSet = z.strictObject({
+  name: targetSetName,
+  teacher,
+  kind: z.enum(['scaled', 'unbiased']),
+  normalisation: z.enum(['softmax', 'sigmoid']),
+  sparsifier: z.strictObject({ name: z.string(), parameters: z.record(z.string(), z.number()) }),
+  codec: z.strictObject({
+    name: z.enum(['planes', 'plain', 'raw']),
+    parameters: z.record(z.string(), z.union([z.number(), z.string()])),
+  }),
+  /** Temperature that scaled log-probs are at, and that unbiased targets were drawn at. */
+  temperature,
+  /** Extra temperatures with a stored log Z_T, ascending. */
+  log_z: z.array(temperature),
+  /** False where the teacher reports top lists only: temperatures ≠ 1 are approximate. */
+  temperature_exact: z.boolean(),
+  label_logprob: z.boolean(),
+  entries: count,
+  fidelity: fidelity.nullable(),
+  alignment: alignmentCheck.nullable(),
+});
+
+export const file = z.strictObject({
+  role: z.enum(['shard', 'index', 'reference', 'packing', 'tokenizer']),
+  name,
+  bytes: count,
+  sha256,
+  /** Samples and positions that the file holds; 0 where it holds none. */
+  samples: count,
+  positions: count,
+  /** Codec parameters of this shard, by target set, where they differ from the target set's. */
+  overrides: z
+    .record(targetSetName, z.record(z.string(), z.union([z.number(), z.string()])))
+    .optional(),
+});
+
+export const manifest = z.strictObject({
+  format: z.literal('logitcask'),
+  version: z.int().positive(),
+  features: z.array(z.string()),
+  dataset: name,
+  kind: z.enum(['text', 'vision']),
+  alignment: z.literal('predicts-next').nullable(),
+  label_space: labelSpace,
+  /** Vision: SHA-256 of the augmentation pipeline's description. */
+  augmentation_pipeline: sha256.nullable(),
+  target_sets: z.array(targetSet).min(1),
+  inputs: z.strictObject({ origin: z.string(), licence: z.string(), digest: sha256 }),
+  files: z.array(file).min(1),
+  totals: z.strictObject({
+    samples: count,
+    positions: count,
+    /** Positions whose mask is true. */
+    learned: count,
+    bytes: count,
+  }),
+  /** SHA-256 over the sample ids in order. */
+  content_id: sha256,
+  /** Snapshot that this one adds to, for overlays and appended data. */
+  parent: sha256.nullable(),
+  /** Hex sample ids that are deleted: listed, skipped, their bytes freed at the next compaction. */
+  tombstones: z.array(z.string().regex(/^[0-9a-f]{32}$/)),
+});
+
+export type Manifest = z.infer<typeof manifest>;
+export type ManifestFile = z.infer<typeof file>;
+export type TargetSet = z.infer<typeof targetSet>;
+export type LabelSpace = z.infer<typeof labelSpace>;
+export type Fidelity = z.infer<typeof fidelity>;
+export type AlignmentCheck = z.infer<typeof alignmentCheck>;

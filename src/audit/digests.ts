@@ -1,0 +1,28 @@
+/** Digests over stored things, in bounded memory. */
+import { createHash } from 'node:crypto';
+import type { SnapshotReader } from '../shard/reader.ts';
+import type { Store } from '../store/store.ts';
+
+const pieceBytes = 1024 * 1024;
+const idsAtOnce = 65_536;
+
+/** SHA-256 of a stored file, undefined where there is none. */
+export async function digestFile(store: Store, path: string): Promise<Buffer | undefined> {
+  const size = await store.size(path);
+  if (size === undefined) return undefined;
+  const hash = createHash('sha256');
+  for (let at = 0; at < size; at += pieceBytes) {
+    hash.update(await store.read(path, at, Math.min(pieceBytes, size - at)));
+  }
+  return hash.digest();
+}
+
+/** SHA-256 (hex) of the sample ids in order: a snapshot's content id. */
+export async function hashSampleIds(reader: SnapshotReader): Promise<string> {
+  const { samples } = reader.manifest.totals;
+  const hash = createHash('sha256');
+  for (let at = 0; at < samples; at += idsAtOnce) {
+    hash.update(await reader.sampleIds(at, Math.min(samples, at + idsAtOnce)));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,85 @@
+/** What a snapshot costs: bytes by column and by role, read from the directories of its shards. */
+import type { ManifestFile } from '../../schemas/manifest.ts';
+import { batchPositions } from '../formats/arrow-positions.ts';
+import { shardColumns, targetColumns } from '../shard/columns.ts';
+import { decodeIndex } from '../shard/index-file.ts';
+import { filePath } from '../shard/names.ts';
+import { resolveSnapshot } from '../shard/snapshot.ts';
+import type { Store } from '../store/store.ts';
+
+export interface SizeReport {
+  readonly positions: number;
+  /** Bytes of a column's buffers, offsets included. */
+  readonly columns: readonly { name: string; bytes: number; bytesPerPosition: number }[];
+  readonly files: readonly {
+    role: ManifestFile['role'];
+    bytes: number;
+    bytesPerPosition: number;
+  }[];
+  /** Bytes a position of the columns of distributions: ids, probabilities, rest. */
+  readonly targets: number;
+  /** Bytes a position of shards and indexes. */
+  readonly whole: number;
+  /** Bytes a position of whole float32 distributions, and of int32 + float32 top-K lists. */
+  readonly full: number;
+  readonly topK: number;
+}
+
+export async function measureSize(
+  store: Store,
+  { dataset, snapshot }: { dataset: string; snapshot: string },
+): Promise<SizeReport> {
+  const { manifest } = await resolveSnapshot(store, dataset, snapshot);
+  const { positions } = manifest.totals;
+  const each = (bytes: number) => bytes / Math.max(1, positions);
+  const byColumn = new Map<string, number>();
+  for (const file of manifest.files.filter(({ role }) => role === 'shard')) {
+    await addShard(store, { dataset, file, types: shardColumns(manifest), byColumn });
+  }
+  const byRole = new Map<ManifestFile['role'], number>();
+  for (const { role, bytes } of manifest.files) byRole.set(role, (byRole.get(role) ?? 0) + bytes);
+  const columns = [...byColumn].map(([name, bytes]) => ({
+    name,
+    bytes,
+    bytesPerPosition: each(bytes),
+  }));
+  const extra = /_(label_logprob|log_z)$/;
+  const own = new Set(
+    manifest.target_sets
+      .flatMap((set) => Object.keys(targetColumns(set, manifest.label_space)))
+      .filter((name) => !extra.test(name)),
+  );
+  const sum = (rows: readonly { bytes: number }[]) => rows.reduce((n, { bytes }) => n + bytes, 0);
+  const entries = manifest.target_sets[0].sparsifier.parameters.k ?? manifest.label_space.size;
+  return {
+    positions,
+    columns,
+    files: [...byRole].map(([role, bytes]) => ({ role, bytes, bytesPerPosition: each(bytes) })),
+    targets: each(sum(columns.filter(({ name }) => own.has(name)))),
+    whole: each((byRole.get('shard') ?? 0) + (byRole.get('index') ?? 0)),
+    full: 4 * manifest.label_space.size,
+    topK: 8 * entries,
+  };
+}
+
+async function addShard(
+  store: Store,
+  options: {
+    dataset: string;
+    file: ManifestFile;
+    types: ReturnType<typeof shardColumns>;
+    byColumn: Map<string, number>;
+  },
+): Promise<void> {
+  const { dataset, file, types, byColumn } = options;
+  const path = filePath(dataset, file.name);
+  const indexPath = path.replace(/\.arrow$/, '.index');
+  const { batches } = decodeIndex(await store.readAll(indexPath), indexPath);
+  for (const { offset, metadataBytes } of batches) {
+    const metadata = await store.read(path, offset, metadataBytes);
+    for (const [name, buffers] of Object.entries(batchPositions(metadata, offset, types).columns)) {
+      const bytes = buffers.reduce((n, buffer) => n + buffer.bytes, 0);
+      byColumn.set(name, (byColumn.get(name) ?? 0) + bytes);
+    }
+  }
+}

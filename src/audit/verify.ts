@@ -1,0 +1,179 @@
+/** Proves a snapshot: every digest, every index, every frame, every sample id. Reports, never repairs. */
+import type { ManifestFile } from '../../schemas/manifest.ts';
+import { openCodec } from '../encode/table.ts';
+import { asLogitcaskError, type ErrorCode, LogitcaskError } from '../errors.ts';
+import { type Column, int32Of, unpackBits } from '../formats/layout.ts';
+import { decodeIndex } from '../shard/index-file.ts';
+import { filePath } from '../shard/names.ts';
+import { createReader, shardDamaged } from '../shard/open-snapshot.ts';
+import type { SnapshotReader } from '../shard/reader.ts';
+import { readReference } from '../shard/reference.ts';
+import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
+import { type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
+import type { Store } from '../store/store.ts';
+import { digestFile, hashSampleIds } from './digests.ts';
+
+export interface VerifyReport {
+  readonly dataset: string;
+  readonly snapshot: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly samples: number;
+  readonly positions: number;
+  readonly problems: readonly Problem[];
+}
+
+export interface Problem {
+  readonly code: ErrorCode;
+  readonly file: string;
+  readonly message: string;
+}
+
+export interface VerifyOptions {
+  readonly dataset: string;
+  /** Digest or tag. */
+  readonly snapshot: string;
+  readonly onProgress?: (progress: { bytes: number; bytesTotal: number }) => void;
+}
+
+/** Problems beyond this many are not listed. */
+const problemsMax = 100;
+const rowsAtOnce = 16;
+
+/** Throws only where there is no such snapshot or its manifest is not to be believed. */
+export async function verifySnapshot(store: Store, options: VerifyOptions): Promise<VerifyReport> {
+  const resolved = await resolveSnapshot(store, options.dataset, options.snapshot);
+  const { files, totals } = resolved.manifest;
+  const problems: Problem[] = [];
+  const attempt = async (file: string, check: () => Promise<void>) => {
+    try {
+      await check();
+    } catch (thrown) {
+      const { code, message } = asLogitcaskError(thrown);
+      if (problems.length < problemsMax) problems.push({ code, file, message });
+    }
+  };
+  const reader = createReader(store, resolved);
+  let bytes = 0;
+  let ordinal = 0;
+  for (const file of files) {
+    const before = problems.length;
+    await attempt(file.name, () => checkDigest(store, options.dataset, file));
+    const first = ordinal;
+    if (file.role === 'shard') ordinal += file.samples;
+    // a damaged file is already named: what is inside it is not looked at
+    if (problems.length === before) {
+      await attempt(file.name, () => checkContent(store, { resolved, file, reader, first }));
+    }
+    bytes += file.bytes;
+    options.onProgress?.({ bytes, bytesTotal: totals.bytes });
+  }
+  if (problems.length === 0) {
+    await attempt('manifest.json', () => checkTotals(reader));
+  }
+  await reader.close();
+  return {
+    dataset: options.dataset,
+    snapshot: resolved.id,
+    files: files.length,
+    bytes,
+    samples: totals.samples,
+    positions: totals.positions,
+    problems,
+  };
+}
+
+async function checkDigest(store: Store, dataset: string, file: ManifestFile): Promise<void> {
+  const path = filePath(dataset, file.name);
+  const size = await store.size(path);
+  if (size !== file.bytes) throw shardDamaged(file.name, `${file.bytes} bytes`, size ?? 'no file');
+  const digest = (await digestFile(store, path))?.toString('hex');
+  if (digest !== file.sha256) throw shardDamaged(file.name, file.sha256, digest);
+}
+
+interface ContentOptions {
+  readonly resolved: ResolvedSnapshot;
+  readonly file: ManifestFile;
+  readonly reader: SnapshotReader;
+  /** Ordinal of the file's first sample. */
+  readonly first: number;
+}
+
+async function checkContent(store: Store, options: ContentOptions): Promise<void> {
+  const { resolved, file, reader, first } = options;
+  const path = filePath(resolved.manifest.dataset, file.name);
+  if (file.role === 'reference') {
+    const rows = await readReference(store, path);
+    if (rows.length !== file.positions) throw shardDamaged(file.name, file.positions, rows.length);
+  }
+  if (file.role === 'index' && file.samples > 0) {
+    const { header } = decodeIndex(await store.readAll(path), path);
+    const shard = file.name.replace(/\.index$/, '.arrow');
+    const digest = resolved.manifest.files.find(({ name }) => name === shard)?.sha256;
+    const own = Buffer.from(header.shardDigest).toString('hex');
+    if (own !== digest) throw shardDamaged(file.name, digest, own);
+  }
+  if (file.role !== 'shard') return;
+  for (let at = 0; at < file.samples; at += rowsAtOnce) {
+    const rows = Math.min(rowsAtOnce, file.samples - at);
+    await checkRows(reader, first + at, rows);
+  }
+}
+
+/** Decodes every target of the rows and takes their sample ids again. */
+async function checkRows(reader: SnapshotReader, first: number, rows: number): Promise<void> {
+  const { manifest } = reader;
+  const ordinals = Array.from({ length: rows }, (_, i) => first + i);
+  const columns = await reader.read(ordinals, Object.keys(reader.columns));
+  const labelSpace = labelSpaceDigest(manifest.label_space);
+  for (let row = 0; row < rows; row++) {
+    const tokens = int32Of(cellBytes(columns.tokens, row, 4));
+    const mask = maskOf(columns.mask, row);
+    const id = columns.sample_id.buffers[0].subarray(
+      row * sampleIdBytes,
+      (row + 1) * sampleIdBytes,
+    );
+    const expected = textSampleId(labelSpace, { tokens, mask });
+    if (!expected.equals(id)) {
+      throw wrongRow(first + row, 'its sample id is not that of its tokens and mask');
+    }
+    if (tokens.some((token) => token < 0 || token >= manifest.label_space.size)) {
+      throw wrongRow(first + row, 'a token lies outside the label space');
+    }
+    if (mask.at(-1) !== 0) throw wrongRow(first + row, 'the mask is set at the last position');
+    for (const set of manifest.target_sets) {
+      const codec = openCodec(set, manifest.label_space);
+      const cells = Object.entries(codec.columns).map(([suffix, type]) => {
+        const width = type.type === 'binary' ? 1 : 4;
+        return cellBytes(columns[`${set.name}_${suffix}`], row, width);
+      });
+      codec.decode(cells, tokens.length);
+    }
+  }
+}
+
+function cellBytes(column: Column, row: number, width: number): Uint8Array {
+  const offsets = int32Of(column.buffers[0]);
+  return column.buffers[1].subarray(offsets[row] * width, offsets[row + 1] * width);
+}
+
+function maskOf(column: Column, row: number): Uint8Array {
+  const offsets = int32Of(column.buffers[0]);
+  return unpackBits(column.buffers[1], offsets[row + 1]).subarray(offsets[row]);
+}
+
+function wrongRow(ordinal: number, what: string): LogitcaskError {
+  const message = `verify: sample ${ordinal}: ${what}; build the data set again`;
+  return new LogitcaskError('shard-damaged', message, { got: ordinal });
+}
+
+async function checkTotals(reader: SnapshotReader): Promise<void> {
+  const { manifest } = reader;
+  const contentId = await hashSampleIds(reader);
+  if (contentId !== manifest.content_id) {
+    throw new LogitcaskError('manifest-invalid', 'verify: the sample ids have another digest', {
+      expected: manifest.content_id,
+      got: contentId,
+    });
+  }
+}

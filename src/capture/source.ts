@@ -1,0 +1,69 @@
+/** A teacher source: an identity and a resumable stream of bounded chunks. One source a file. */
+import type { Rows } from '../distribution/rows.ts';
+
+/** Who speaks: part of the manifest, and of the label space that sample ids are taken over. */
+export interface TeacherIdentity {
+  readonly name: string;
+  /** Changes whenever the distributions may: a digest or a version. */
+  readonly revision: string;
+  /** The source's name in the table of sources, e.g. `ngram`. */
+  readonly source: string;
+  /** V, the size of the label space. */
+  readonly vocabulary: number;
+  /** SHA-256 (hex) of tokenizer.json, or null where the source has none. */
+  readonly tokenizer: string | null;
+  /** `whole` distributions, or `top-list` (then temperatures ≠ 1 are approximate). */
+  readonly reports: 'whole' | 'top-list';
+}
+
+/** One sample's input side, known before its rows are. */
+export interface SampleInput {
+  /** Ordinal of this sample in the input, from 0: the unit of resuming. */
+  readonly ordinal: number;
+  /** Length n. */
+  readonly tokens: Int32Array;
+  /** Length n, 1 where position t is to be learned; 0 at n − 1. */
+  readonly mask: Uint8Array;
+  /** The id after the last token, where the source knows it: gives the last position's label. */
+  readonly next?: number;
+  /** JSON object: source document, prompt, generation settings. */
+  readonly meta: Record<string, unknown>;
+}
+
+/** A run of rows of one sample. Chunks of a sample come in order and together cover all of it. */
+export interface Chunk {
+  readonly sample: SampleInput;
+  /** Position of the first row. */
+  readonly position: number;
+  readonly rows: Rows;
+}
+
+/** A chunk's rows hold at most this many bytes (one row at least). */
+export const chunkBytesMax = 16 * 1024 * 1024;
+
+export interface Source {
+  readonly identity: TeacherIdentity;
+  /** Origin and licence of the inputs, for the manifest; digest is SHA-256 (hex) over all of them. */
+  readonly inputs: { readonly origin: string; readonly licence: string; readonly digest: string };
+  /** Number of positions from sample 0 to the end, where it is known without scoring. */
+  readonly positions?: number;
+  /** tokenizer.json, kept with the snapshot (role `tokenizer`), where the source has one. */
+  readonly tokenizerJson?: Uint8Array;
+  /**
+   * Yields chunks from the sample with ordinal `from` on. Deterministic: the same ordinal gives the
+   * same chunk content in every run. Throws LogitcaskError before anything misaligned is yielded.
+   */
+  chunks(from: number): AsyncIterable<Chunk>;
+  /** Scores any tokens, where the source can (used by the alignment self-test). */
+  score?(tokens: Int32Array): Promise<Rows>;
+  close(): Promise<void>;
+}
+
+/** The actual next token of each row of a chunk, −1 where the source does not know it. */
+export function chunkLabels(sample: SampleInput, position: number, count: number): Int32Array {
+  const { tokens, next = -1 } = sample;
+  return Int32Array.from({ length: count }, (_, i) => {
+    const after = position + i + 1;
+    return after < tokens.length ? tokens[after] : next;
+  });
+}

@@ -1,0 +1,61 @@
+/** KL divergence of stored targets from the teacher's own list, in nats. */
+import type { DecodedTargets } from './targets.ts';
+
+/** One position of the teacher: its first K entries in rank order and the mass outside them. */
+export interface ExactPosition {
+  readonly ids: Uint32Array;
+  readonly logprobs: Float32Array;
+  readonly tail: number;
+}
+
+export interface PositionDivergence {
+  /** Cells: stored entries and the rest; what is not stored is merged into the rest. */
+  readonly merged: number;
+  /** Cells: all of the list and what lies outside; the stored rest is spread over the other ids. */
+  readonly spread: number;
+  /** The teacher's probability of the stored entries. */
+  readonly mass: number;
+}
+
+/**
+ * Compares position t of stored targets with the teacher's list (scaled targets). `width` is V.
+ * Infinite where the teacher gives mass to a cell that the stored rest leaves empty.
+ */
+export function divergence(
+  exact: ExactPosition,
+  stored: DecodedTargets,
+  { position, width }: { position: number; width: number },
+): PositionDivergence {
+  const from = stored.offsets[position];
+  const to = stored.offsets[position + 1];
+  const kept = new Map<number, number>();
+  for (let i = from; i < to; i++) kept.set(stored.ids[i], stored.probs[i]);
+  const rest = stored.rest[position];
+  const each = rest / Math.max(1, width - (to - from));
+  let merged = 0;
+  let spread = 0;
+  let mass = 0;
+  let outside = exact.tail;
+  for (let i = 0; i < exact.ids.length; i++) {
+    const logp = exact.logprobs[i];
+    const p = Math.exp(logp);
+    const stands = kept.get(exact.ids[i]);
+    if (stands === undefined) {
+      outside += p;
+      spread += term(p, logp, each);
+      continue;
+    }
+    const own = term(p, logp, stands);
+    merged += own;
+    spread += own;
+    mass += p;
+  }
+  merged += term(outside, Math.log(outside), rest);
+  const others = Math.max(1, width - exact.ids.length);
+  spread += term(exact.tail, Math.log(exact.tail), each * others);
+  return { merged, spread, mass };
+}
+
+function term(p: number, logp: number, q: number): number {
+  return p > 0 ? p * (logp - Math.log(q)) : 0;
+}

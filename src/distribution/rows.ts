@@ -1,0 +1,38 @@
+/** What a teacher gives: whole rows of logits, or lists of its top log-probs. Typed arrays only. */
+
+/** Float formats in which logits arrive; f16 and bf16 stay as their 16 bits until a kernel reads them. */
+export type FloatType = 'f32' | 'f16' | 'bf16';
+
+/** Whole rows: `count` × `width` logits, row-major, unnormalised (any constant may be added to a row). */
+export interface DenseRows {
+  readonly form: 'dense';
+  readonly count: number;
+  /** V, the size of the label space. */
+  readonly width: number;
+  readonly type: FloatType;
+  /** Length count × width. Float32Array for f32, otherwise the bits. */
+  readonly values: Float32Array | Uint16Array;
+}
+
+/**
+ * Top lists: `count` positions, entries flattened, value descending and id ascending on ties.
+ * Log-probs are natural logs, normalised over the whole label space at temperature 1.
+ */
+export interface ListRows {
+  readonly form: 'lists';
+  readonly count: number;
+  readonly width: number;
+  /** Length count + 1: position t holds entries [offsets[t], offsets[t+1]). An empty list: no target. */
+  readonly offsets: Uint32Array;
+  readonly ids: Uint32Array;
+  readonly logprobs: Float32Array;
+  /** Mass outside the list, length count; absent where the source does not say (then 1 − Σ p). */
+  readonly tail?: Float32Array;
+  /**
+   * Log-prob of the actual next token, length count, NaN where unknown. Absent: it is looked up in
+   * the list, and unknown where the list does not hold it.
+   */
+  readonly labelLogprob?: Float32Array;
+}
+
+export type Rows = DenseRows | ListRows;

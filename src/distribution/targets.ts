@@ -1,0 +1,38 @@
+/** Targets: what is kept of each position's distribution, before a codec turns it into bytes. */
+
+export type TargetKind = 'scaled' | 'unbiased';
+
+/**
+ * Targets of n positions (one sample), entries flattened position-major in rank order: value
+ * descending, id ascending on ties.
+ *
+ * - scaled: exp(logprobs) are probabilities under the whole label space; `rest` is the mass not kept.
+ * - unbiased: exp(logprobs) are weights that sum to 1 in expectation; `rest` is absent.
+ */
+export interface Targets {
+  readonly kind: TargetKind;
+  readonly count: number;
+  /** Length count + 1. */
+  readonly offsets: Uint32Array;
+  readonly ids: Uint32Array;
+  readonly logprobs: Float32Array;
+  /** Residual mass in [0, 1], length count; 1 where nothing is kept. Scaled targets only. */
+  readonly rest: Float32Array;
+  /** Log-prob of the actual next token, length count; NaN where unknown. */
+  readonly labelLogprob: Float32Array;
+  /** log Σ exp(logp / T), position-major: length count × number of extra temperatures. */
+  readonly logZ: Float32Array;
+}
+
+/** The part of targets that a codec gives back: entries and, for scaled targets, `rest`. */
+export interface DecodedTargets {
+  readonly kind: TargetKind;
+  readonly count: number;
+  /** Length count + 1. */
+  readonly offsets: Uint32Array;
+  readonly ids: Uint32Array;
+  /** Probabilities (scaled) or weights (unbiased), aligned with `ids`; float32, rounded once. */
+  readonly probs: Float32Array;
+  /** Residual mass, length count; empty for unbiased targets. */
+  readonly rest: Float32Array;
+}

@@ -1,0 +1,34 @@
+/** The codecs by name, opened for writing from a configuration or for reading from a manifest. */
+import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import { LogitcaskError } from '../errors.ts';
+import type { Codec, CodecOptions } from './codec.ts';
+import type { Compression } from './compression.ts';
+import { planes } from './planes.ts';
+import { raw } from './raw.ts';
+
+type Parameters = Readonly<Record<string, number | string>>;
+
+const codecs: Readonly<Record<string, (options: CodecOptions, parameters: Parameters) => Codec>> = {
+  planes: ({ width }, { step, compression }) =>
+    planes({ step: step as number, compression: compression as Compression, width }),
+  raw: ({ kind, width }) => raw({ kind, width }),
+};
+
+export function createCodec(
+  name: string,
+  options: CodecOptions,
+  parameters: Parameters = {},
+): Codec {
+  const create = codecs[name];
+  if (create !== undefined) return create(options, parameters);
+  throw new LogitcaskError('manifest-unsupported', `encode: codec \`${name}\` is not known here`, {
+    expected: Object.keys(codecs).join(', '),
+    got: name,
+  });
+}
+
+/** The codec that a target set of a manifest was written with. */
+export function openCodec(set: TargetSet, labelSpace: LabelSpace): Codec {
+  const options = { kind: set.kind, width: labelSpace.size };
+  return createCodec(set.codec.name, options, set.codec.parameters);
+}

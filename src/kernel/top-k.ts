@@ -1,0 +1,147 @@
+/** Top-k with an exact log-sum-exp, plain TypeScript: the reference that any faster kernel must equal. */
+
+import type { FloatType } from '../distribution/rows.ts';
+import { LogitcaskError } from '../errors.ts';
+import { floatOfHalf } from '../formats/float16.ts';
+
+export interface TopKKernel {
+  /** Entries of the last row, value descending, id ascending on ties; the first `count` are valid. */
+  readonly ids: Uint32Array;
+  /** Their log-probs: value − lse. */
+  readonly logprobs: Float64Array;
+  /** log Σ exp(logp / T) of the last row, one a temperature. */
+  readonly logZ: Float64Array;
+  /** log Σ exp(value) of the last row. */
+  readonly lse: number;
+  /**
+   * Runs over one row of `width` values that starts at index `start`; returns the number of
+   * entries: K, or fewer where fewer are finite. Throws `row-invalid` on NaN, +inf and rows without
+   * a finite value.
+   */
+  run(values: Float32Array | Uint16Array, start: number): number;
+  /** Log-prob of one id in the last row. */
+  logprob(id: number): number;
+}
+
+export interface TopKOptions {
+  readonly k: number;
+  readonly width: number;
+  readonly type: FloatType;
+  readonly temperatures: readonly number[];
+}
+
+const sampleSize = 1024;
+
+export function createTopK(options: TopKOptions): TopKKernel {
+  const { width, type, temperatures } = options;
+  const k = Math.min(options.k, width);
+  const row = new Float32Array(width);
+  const ids = new Uint32Array(k);
+  const logprobs = new Float64Array(k);
+  const logZ = new Float64Array(temperatures.length);
+  const select = createSelect(k, width);
+  let lse = 0;
+  return {
+    ids,
+    logprobs,
+    logZ,
+    get lse() {
+      return lse;
+    },
+    run(values, start) {
+      const max = load(row, values, { start, type });
+      lse = max + Math.log(sumExp(row, max, 1));
+      for (let i = 0; i < temperatures.length; i++) {
+        const t = temperatures[i];
+        logZ[i] = Math.log(sumExp(row, max, 1 / t)) + (max - lse) / t;
+      }
+      const count = select(row, ids);
+      for (let i = 0; i < count; i++) logprobs[i] = row[ids[i]] - lse;
+      return count;
+    },
+    logprob: (id) => row[id] - lse,
+  };
+}
+
+/** Widens a row to float32 and returns its maximum. */
+function load(
+  row: Float32Array,
+  values: Float32Array | Uint16Array,
+  { start, type }: { start: number; type: FloatType },
+): number {
+  if (type === 'f32') row.set(values.subarray(start, start + row.length) as Float32Array);
+  else if (type === 'f16') {
+    for (let i = 0; i < row.length; i++) row[i] = floatOfHalf[values[start + i]];
+  } else {
+    const bits = new Uint32Array(row.buffer, row.byteOffset, row.length);
+    for (let i = 0; i < row.length; i++) bits[i] = values[start + i] << 16;
+  }
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < row.length; i++) {
+    const x = row[i];
+    if (!(x < Number.POSITIVE_INFINITY)) refuse(x, i); // NaN fails every comparison
+    if (x > max) max = x;
+  }
+  if (max === Number.NEGATIVE_INFINITY) {
+    throw new LogitcaskError('row-invalid', 'sparsify: a row of logits has no finite entry');
+  }
+  return max;
+}
+
+function refuse(value: number, id: number): never {
+  throw new LogitcaskError('row-invalid', `sparsify: a row of logits holds ${value} at id ${id}`, {
+    expected: 'finite logits or -inf',
+    got: String(value),
+  });
+}
+
+function sumExp(row: Float32Array, max: number, scale: number): number {
+  let sum = 0;
+  for (let i = 0; i < row.length; i++) sum += Math.exp((row[i] - max) * scale);
+  return sum;
+}
+
+/**
+ * Selection: a threshold guessed from a sample lets few values through, and only those are sorted,
+ * as 64-bit keys (float bits in order-preserving form, then ~id).
+ */
+function createSelect(k: number, width: number) {
+  const keys = new BigUint64Array(width);
+  const words = new Uint32Array(keys.buffer); // little-endian: low word first
+  const bits = new Uint32Array(1);
+  const float = new Float32Array(bits.buffer);
+  const stride = Math.max(1, Math.floor(width / sampleSize));
+  const sample = new Float32Array(Math.ceil(width / stride));
+
+  const collect = (row: Float32Array, threshold: number): number => {
+    let count = 0;
+    for (let id = 0; id < width; id++) {
+      const x = row[id];
+      if (x < threshold || x === Number.NEGATIVE_INFINITY) continue;
+      float[0] = x + 0; // −0 and 0 are equal values
+      words[2 * count] = ~id;
+      words[2 * count + 1] = bits[0] & 0x80000000 ? ~bits[0] : bits[0] | 0x80000000;
+      count++;
+    }
+    return count;
+  };
+
+  return (row: Float32Array, ids: Uint32Array): number => {
+    let count = 0;
+    if (k * 4 < width) {
+      for (let i = 0, id = 0; id < width; i++, id += stride) sample[i] = row[id];
+      sample.sort();
+      const expected = (k * sample.length) / width;
+      let rank = Math.ceil(expected + 3 * Math.sqrt(expected) + 2);
+      while (count < k && rank < sample.length) {
+        count = collect(row, sample[sample.length - rank]);
+        rank *= 4;
+      }
+    }
+    if (count < k) count = collect(row, Number.NEGATIVE_INFINITY);
+    keys.subarray(0, count).sort();
+    const kept = Math.min(k, count);
+    for (let i = 0; i < kept; i++) ids[i] = ~words[2 * (count - 1 - i)];
+    return kept;
+  };
+}

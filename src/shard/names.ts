@@ -1,0 +1,21 @@
+/** Where things lie in a store: the one place that knows the folder structure. */
+
+const number = (shard: number) => String(shard).padStart(5, '0');
+
+export const shardName = (build: string, shard: number) => `${build}-${number(shard)}.arrow`;
+export const indexName = (build: string, shard: number) => `${build}-${number(shard)}.index`;
+export const sampleIndexName = (build: string) => `${build}-samples.index`;
+export const referenceName = (build: string) => `${build}-reference.arrow`;
+export const tokenizerName = (build: string) => `${build}-tokenizer.json`;
+
+/** A file of a manifest. */
+export const filePath = (dataset: string, name: string) => `${dataset}/files/${name}`;
+export const partPath = (dataset: string, build: string, shard: number) =>
+  `${dataset}/parts/${build}-${number(shard)}.part`;
+export const statusPath = (dataset: string, build: string) => `${dataset}/builds/${build}.json`;
+export const lockPath = (dataset: string, build: string) => `${dataset}/locks/${build}`;
+export const snapshotPath = (dataset: string, id: string) => `${dataset}/snapshots/${id}.json`;
+export const tagPath = (dataset: string, tag: string) => `${dataset}/tags/${tag}`;
+
+/** Folders at the top of a store that are not data sets. */
+export const reservedNames = ['plans'] as const;

@@ -1,0 +1,201 @@
+/**
+ * The reference: a seeded sample of positions with their exact lists, so that fidelity can be audited
+ * later. A bottom-k sketch over hashed positions: streaming, resumable, independent of shard sizes.
+ */
+import { LogitcaskError } from '../errors.ts';
+import { arrowFileWriter, type Columns, decodeStream } from '../formats/arrow.ts';
+import {
+  bytesOf,
+  type Column,
+  type ColumnType,
+  concatColumns,
+  list,
+  listCell,
+  primitive,
+  readRows,
+} from '../formats/layout.ts';
+import type { Store } from '../store/store.ts';
+
+/** One position's exact list, rank order. */
+export interface ReferencePosition {
+  readonly priority: number;
+  /** Ordinal of the sample, and the position in it. */
+  readonly ordinal: number;
+  readonly position: number;
+  readonly label: number;
+  readonly labelLogprob: number;
+  /** Mass outside the list. */
+  readonly tail: number;
+  readonly ids: Uint32Array;
+  readonly logprobs: Float32Array;
+}
+
+const types: Readonly<Record<string, ColumnType>> = {
+  priority: primitive('uint64'),
+  ordinal: primitive('uint64'),
+  position: primitive('uint32'),
+  label: primitive('int32'),
+  label_logprob: primitive('float32'),
+  tail: primitive('float32'),
+  ids: list(primitive('uint32')),
+  logprobs: list(primitive('float32')),
+};
+
+/** Rows of the reference that are read or written at once: about 8 MiB at 1,024 entries. */
+const batchRows = 1024;
+
+export interface ReferencePicker {
+  /** Whether the position belongs to the sketch so far; the caller then gives its list to `add`. */
+  priority(sampleId: Uint8Array, position: number): number | undefined;
+  add(position: ReferencePosition): void;
+  /** Candidates since the last call, in order of arrival. */
+  take(): ReferencePosition[];
+  /** Takes in candidates of an earlier run. */
+  restore(candidates: readonly { priority: number }[]): void;
+  /** Priorities up to this one make up the sample. */
+  threshold(): number;
+}
+
+export function createReferencePicker(options: {
+  positions: number;
+  seed: number;
+}): ReferencePicker {
+  const { positions, seed } = options;
+  let kept: number[] = [];
+  let bound = positions === 0 ? -1 : Number.POSITIVE_INFINITY;
+  let fresh: ReferencePosition[] = [];
+  const insert = (priority: number) => {
+    kept.push(priority);
+    if (kept.length >= 2 * positions) trim();
+  };
+  const trim = () => {
+    kept = kept.sort((a, b) => a - b).slice(0, positions);
+    if (kept.length === positions && positions > 0) bound = kept[positions - 1];
+  };
+  return {
+    priority(sampleId, position) {
+      const value = hash53(sampleId, position, seed);
+      return value <= bound ? value : undefined;
+    },
+    add(position) {
+      fresh.push(position);
+      insert(position.priority);
+    },
+    take() {
+      const taken = fresh;
+      fresh = [];
+      return taken;
+    },
+    restore(candidates) {
+      for (const { priority } of candidates) insert(priority);
+    },
+    threshold() {
+      trim();
+      return bound;
+    },
+  };
+}
+
+function mix(value: number): number {
+  let x = value | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}
+
+/** 53 well-mixed bits of a position; the sample id is a SHA-256 already. */
+function hash53(sampleId: Uint8Array, position: number, seed: number): number {
+  const view = new DataView(sampleId.buffer, sampleId.byteOffset, sampleId.byteLength);
+  const a = mix(view.getUint32(0) ^ mix(position ^ seed));
+  const b = mix(view.getUint32(4) ^ mix(a ^ position));
+  return a * 2 ** 21 + (b >>> 11);
+}
+
+function columnsOf(rows: readonly ReferencePosition[]): Columns {
+  const numbers = (array: ArrayBufferView): Column => ({
+    rows: rows.length,
+    buffers: [bytesOf(array)],
+  });
+  const lists = (name: 'ids' | 'logprobs') =>
+    concatColumns(
+      types[name],
+      rows.map((row) => listCell(bytesOf(row[name]), row[name].length)),
+    );
+  return {
+    priority: numbers(BigUint64Array.from(rows, (row) => BigInt(row.priority))),
+    ordinal: numbers(BigUint64Array.from(rows, (row) => BigInt(row.ordinal))),
+    position: numbers(Uint32Array.from(rows, (row) => row.position)),
+    label: numbers(Int32Array.from(rows, (row) => row.label)),
+    label_logprob: numbers(Float32Array.from(rows, (row) => row.labelLogprob)),
+    tail: numbers(Float32Array.from(rows, (row) => row.tail)),
+    ids: lists('ids'),
+    logprobs: lists('logprobs'),
+  };
+}
+
+/** Writes rows as one Arrow file; batches of bounded size. */
+export async function writeReference(
+  store: Store,
+  path: string,
+  parts: AsyncIterable<readonly ReferencePosition[]>,
+): Promise<number> {
+  const arrow = arrowFileWriter(types, { 'logitcask.version': '1', 'logitcask.role': 'reference' });
+  const file = await store.create(path);
+  let written = 0;
+  try {
+    await file.append(Buffer.concat(arrow.start()));
+    for await (const rows of parts) {
+      for (let at = 0; at < rows.length; at += batchRows) {
+        const batch = rows.slice(at, at + batchRows);
+        await file.append(Buffer.concat(arrow.batch(columnsOf(batch)).chunks));
+        written += batch.length;
+      }
+    }
+    await file.append(Buffer.concat(arrow.finish()));
+    await file.commit();
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
+  return written;
+}
+
+/** Reads a reference or part file. Throws `shard-damaged` where it is not whole. */
+export async function readReference(store: Store, path: string): Promise<ReferencePosition[]> {
+  const bytes = await store.readAll(path);
+  try {
+    const { batches } = decodeStream(bytes);
+    return (await Promise.all(batches.map(rowsOf))).flat();
+  } catch (cause) {
+    const message = `reference: ${path} is damaged; restore it, or build the data set again`;
+    throw new LogitcaskError('shard-damaged', message, { cause });
+  }
+}
+
+async function rowsOf(columns: Columns): Promise<ReferencePosition[]> {
+  const copy = (name: string) => new Uint8Array(columns[name].buffers[0]).buffer;
+  const priorities = new BigUint64Array(copy('priority'));
+  const ordinals = new BigUint64Array(copy('ordinal'));
+  const positions = new Uint32Array(copy('position'));
+  const labels = new Int32Array(copy('label'));
+  const labelLogprobs = new Float32Array(copy('label_logprob'));
+  const tails = new Float32Array(copy('tail'));
+  const cell = async (name: string, row: number) => {
+    const { buffers } = columns[name];
+    const fetch = async (i: number, at: number, n: number) => buffers[i].subarray(at, at + n);
+    const { buffers: own } = await readRows(types[name], { from: row, to: row + 1 }, fetch);
+    return new Uint8Array(own[1]).buffer;
+  };
+  return Promise.all(
+    Array.from(priorities, async (priority, row) => ({
+      priority: Number(priority),
+      ordinal: Number(ordinals[row]),
+      position: positions[row],
+      label: labels[row],
+      labelLogprob: labelLogprobs[row],
+      tail: tails[row],
+      ids: new Uint32Array(await cell('ids', row)),
+      logprobs: new Float32Array(await cell('logprobs', row)),
+    })),
+  );
+}

@@ -1,0 +1,242 @@
+/** Store `file:`: a folder. Whole files only, by temporary file, fsync, rename and folder fsync. */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { LogitcaskError } from '../errors.ts';
+import { storeError } from './file-errors.ts';
+import { createLru } from './lru.ts';
+import { checkName } from './names.ts';
+import type { Store, StoreWriter } from './store.ts';
+import { sweepFolder, temporaryName } from './temporary.ts';
+
+const openFilesMax = 64;
+const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW;
+const wholeFileBytesMax = 256 * 1024 * 1024;
+
+/** Opens a folder as a store, made if it is missing. Errors: `store-failed`, `store-full`. */
+export async function openFileStore(folder: string): Promise<Store> {
+  const root = resolve(folder);
+  await guard(`open ${root}`, () => mkdir(root, { recursive: true }));
+  return new FileStore(root);
+}
+
+async function guard<T>(what: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    throw storeError(what, cause);
+  }
+}
+
+/** Makes a rename or link durable. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+class FileStore implements Store {
+  readonly url: string;
+  readonly #root: string;
+  readonly #handles = createLru<SharedHandle>(openFilesMax, (shared) => {
+    shared.evicted = true;
+    closeUnused(shared);
+  });
+
+  constructor(root: string) {
+    this.#root = root;
+    this.url = pathToFileURL(root).href;
+  }
+
+  #path(name: string): string {
+    return join(this.#root, checkName(name));
+  }
+
+  async read(name: string, offset: number, length: number): Promise<Buffer> {
+    const path = this.#path(name);
+    return guard(`read ${name}`, async () => {
+      const shared = this.#shared(name, path);
+      shared.users++;
+      try {
+        const handle = await shared.handle;
+        const buffer = Buffer.allocUnsafe(length);
+        for (let at = 0; at < length; ) {
+          const { bytesRead } = await handle.read(buffer, at, length - at, offset + at);
+          if (bytesRead === 0) throw truncated(name, offset + length, offset + at);
+          at += bytesRead;
+        }
+        return buffer;
+      } finally {
+        shared.users--;
+        closeUnused(shared);
+      }
+    });
+  }
+
+  #shared(name: string, path: string): SharedHandle {
+    const known = this.#handles.get(name);
+    if (known !== undefined) return known;
+    const shared = { handle: open(path, readOnly), users: 0, evicted: false };
+    this.#handles.set(name, shared, 1);
+    shared.handle.catch(() => this.#handles.delete(name));
+    return shared;
+  }
+
+  async readAll(name: string, bytesMax = wholeFileBytesMax): Promise<Buffer> {
+    const path = this.#path(name);
+    return guard(`read ${name}`, async () => {
+      const handle = await open(path, readOnly);
+      try {
+        const { size } = await handle.stat();
+        if (size > bytesMax) {
+          throw new LogitcaskError('store-failed', `store: ${name} is over ${bytesMax} bytes`, {
+            expected: `at most ${bytesMax} bytes`,
+            got: `${size} bytes`,
+          });
+        }
+        return await handle.readFile();
+      } finally {
+        await handle.close();
+      }
+    });
+  }
+
+  async size(name: string): Promise<number | undefined> {
+    const path = this.#path(name);
+    try {
+      return (await stat(path)).size;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw storeError(`read ${name}`, cause);
+    }
+  }
+
+  async list(folder: string): Promise<string[]> {
+    const path = folder === '' ? this.#root : this.#path(folder);
+    try {
+      const names = await readdir(path);
+      return names.filter((name) => !name.startsWith('.')).sort();
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+      throw storeError(`list ${folder}`, cause);
+    }
+  }
+
+  async write(name: string, bytes: Uint8Array, { replace = true } = {}): Promise<void> {
+    const writer = await this.#create(name, replace);
+    try {
+      await writer.append(bytes);
+      await writer.commit();
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  }
+
+  create(name: string): Promise<StoreWriter> {
+    return this.#create(name, true);
+  }
+
+  async #create(name: string, replace: boolean): Promise<StoreWriter> {
+    const path = this.#path(name);
+    return guard(`write ${name}`, async () => {
+      const made = await mkdir(dirname(path), { recursive: true });
+      if (made !== undefined) await syncFolder(dirname(made));
+      const temporary = join(dirname(path), temporaryName(randomBytes(6).toString('hex')));
+      const handle = await open(temporary, 'wx');
+      this.#handles.delete(name);
+      return new FileWriter({ handle, temporary, path, name, replace });
+    });
+  }
+
+  async remove(name: string): Promise<void> {
+    const path = this.#path(name);
+    this.#handles.delete(name);
+    await guard(`remove ${name}`, async () => {
+      await rm(path, { force: true });
+    });
+  }
+
+  sweep(): Promise<number> {
+    return guard('sweep', () => sweepFolder(this.#root));
+  }
+
+  async close(): Promise<void> {
+    this.#handles.clear();
+  }
+}
+
+/** An open file; closed when it is evicted and nobody reads from it any more. */
+interface SharedHandle {
+  readonly handle: Promise<FileHandle>;
+  users: number;
+  evicted: boolean;
+}
+
+function closeUnused({ handle, users, evicted }: SharedHandle): void {
+  if (evicted && users === 0) handle.then((opened) => opened.close()).catch(() => {});
+}
+
+function truncated(name: string, expected: number, got: number): LogitcaskError {
+  return new LogitcaskError('store-truncated', `store: ${name} ends at byte ${got}`, {
+    expected: `${expected} bytes`,
+    got: `${got} bytes`,
+  });
+}
+
+interface FileTarget {
+  readonly handle: FileHandle;
+  readonly temporary: string;
+  readonly path: string;
+  readonly name: string;
+  readonly replace: boolean;
+}
+
+class FileWriter implements StoreWriter {
+  bytesWritten = 0;
+  #open = true;
+  readonly #target: FileTarget;
+
+  constructor(target: FileTarget) {
+    this.#target = target;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    const { handle, name } = this.#target;
+    await guard(`write ${name}`, async () => {
+      for (let at = 0; at < bytes.length; ) {
+        const { bytesWritten } = await handle.write(bytes, at, bytes.length - at);
+        at += bytesWritten;
+      }
+      this.bytesWritten += bytes.length;
+    });
+  }
+
+  /** A failed sync is final: the pages may be dropped, so the file is never tried again as clean. */
+  async commit(): Promise<void> {
+    const { handle, temporary, path, name, replace } = this.#target;
+    await guard(`write ${name}`, async () => {
+      await handle.sync();
+      this.#open = false;
+      await handle.close();
+      if (replace) await rename(temporary, path);
+      else {
+        await link(temporary, path); // fails where the name exists, unlike rename
+        await rm(temporary);
+      }
+      await syncFolder(dirname(path));
+    });
+  }
+
+  async abort(): Promise<void> {
+    if (this.#open) await this.#target.handle.close().catch(() => {});
+    this.#open = false;
+    await rm(this.#target.temporary, { force: true });
+  }
+}
