@@ -213,7 +213,8 @@ export interface DecodedStream {
 /** Reads a stream or file whole from memory. Throws `reply-invalid` on what is not Arrow. */
 export function decodeStream(bytes: Uint8Array): DecodedStream {
   try {
-    const reader = RecordBatchReader.from(bytes);
+    const reader = RecordBatchReader.from(bytes).open();
+    const { schema } = reader; // gone once the last batch is read
     const batches: Columns[] = [];
     for (const batch of reader) {
       const entries = batch.schema.fields.map((field, i) => [
@@ -223,8 +224,8 @@ export function decodeStream(bytes: Uint8Array): DecodedStream {
       batches.push(Object.fromEntries(entries));
     }
     return {
-      metadata: Object.fromEntries(reader.schema.metadata),
-      types: typesOf(reader.schema),
+      metadata: Object.fromEntries(schema.metadata),
+      types: typesOf(schema),
       batches,
     };
   } catch (cause) {

@@ -1,0 +1,103 @@
+/** The alignment self-test: every source must predict the next token, and no other, before it is stored. */
+import type { AlignmentCheck } from '../../schemas/manifest.ts';
+import type { Rows } from '../distribution/rows.ts';
+import { LogitcaskError } from '../errors.ts';
+import { createTopK } from '../kernel/top-k.ts';
+import type { Source } from './source.ts';
+
+const shifts = [-1, 0, 1] as const;
+const agreementMax = 1e-4;
+
+/** Log-prob of any token at row t. */
+type Score = (t: number, token: number) => number;
+
+/**
+ * Mean log-prob of the token at t + 1 + shift under position t, over the first samples of the source.
+ * Throws `source-misaligned` unless shift 0 is the best.
+ */
+export async function checkAlignment(
+  source: Source,
+  { positionsMin = 256 }: { positionsMin?: number } = {},
+): Promise<AlignmentCheck> {
+  const sums = [0, 0, 0];
+  let positions = 0;
+  let prompt: Int32Array | undefined;
+  for await (const { sample, position, rows } of source.chunks(0)) {
+    const { tokens } = sample;
+    prompt ??= tokens.subarray(0, 16);
+    const score = scorer(rows);
+    for (let i = 0; i < rows.count; i++) {
+      const t = position + i;
+      // all three tokens must exist, and a repeated token would count for two shifts
+      if (t < 1 || t + 2 >= tokens.length || sample.mask[t] === 0 || isEmpty(rows, i)) continue;
+      for (const [k, shift] of shifts.entries()) sums[k] += score(i, tokens[t + 1 + shift]);
+      positions++;
+    }
+    if (positions >= positionsMin) break;
+  }
+  const [before, at, after] = sums.map((sum) =>
+    Number((sum / Math.max(1, positions)).toPrecision(6)),
+  );
+  if (positions > 0 && !(at > before && at > after)) throw misaligned({ before, at, after });
+  if (prompt !== undefined) await checkCausality(source, prompt);
+  return { positions, before, at, after };
+}
+
+function isEmpty(rows: Rows, t: number): boolean {
+  return rows.form === 'lists' && rows.offsets[t] === rows.offsets[t + 1];
+}
+
+function scorer(rows: Rows): Score {
+  if (rows.form === 'dense') {
+    const { width, type, values } = rows;
+    const kernel = createTopK({ k: 1, width, type, temperatures: [] });
+    let loaded = -1;
+    return (t, token) => {
+      if (loaded !== t) kernel.run(values, t * width);
+      loaded = t;
+      return Math.max(kernel.logprob(token), -100); // a masked vocabulary gives −inf
+    };
+  }
+  const { offsets, ids, logprobs, tail, width } = rows;
+  return (t, token) => {
+    let kept = 0;
+    for (let i = offsets[t]; i < offsets[t + 1]; i++) {
+      if (ids[i] === token) return logprobs[i];
+      kept += Math.exp(logprobs[i]);
+    }
+    const outside = tail?.[t] ?? 1 - kept;
+    const others = Math.max(1, width - (offsets[t + 1] - offsets[t]));
+    return Math.log(Math.max(outside, 1e-9) / others);
+  };
+}
+
+function misaligned(found: { before: number; at: number; after: number }): LogitcaskError {
+  const best = found.before > found.after ? '−1 (the token itself)' : '+1 (one token too late)';
+  const message =
+    `capture: the distributions fit shift ${best} better than the next token ` +
+    `(mean log-prob ${found.before} / ${found.at} / ${found.after} at shifts −1 / 0 / +1); ` +
+    'shift the token file, or the rows, by one';
+  return new LogitcaskError('source-misaligned', message, {
+    expected: 'best at shift 0',
+    got: found,
+  });
+}
+
+/** Two prompts that differ in the last token must agree at all positions before it. */
+async function checkCausality(source: Source, prompt: Int32Array): Promise<void> {
+  if (source.score === undefined || prompt.length < 2) return;
+  const other = prompt.slice();
+  other[other.length - 1] = (other[other.length - 1] + 1) % source.identity.vocabulary;
+  const [a, b] = [await source.score(prompt), await source.score(other)];
+  const [scoreA, scoreB] = [scorer(a), scorer(b)];
+  for (let t = 0; t + 1 < prompt.length; t++) {
+    const gap = Math.abs(scoreA(t, prompt[t + 1]) - scoreB(t, prompt[t + 1]));
+    if (!(gap <= agreementMax)) {
+      throw new LogitcaskError(
+        'source-misaligned',
+        `capture: position ${t} changes with a later token; the teacher must not see the future`,
+        { expected: `a difference of at most ${agreementMax}`, got: gap },
+      );
+    }
+  }
+}

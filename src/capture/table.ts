@@ -1,0 +1,25 @@
+/** The sources by type. */
+import type { BuildConfig } from '../../schemas/build-config.ts';
+import { openDumpSource } from './dump.ts';
+import { openNgramSource } from './ngram.ts';
+import type { Source } from './source.ts';
+
+export interface SourceOptions {
+  /** Where the embedded teacher's text and tokenizer lie. */
+  readonly dataFolder: string;
+}
+
+export function openSource(
+  config: BuildConfig['source'],
+  { dataFolder }: SourceOptions,
+): Promise<Source> {
+  return sources[config.type](config as never, { dataFolder });
+}
+
+const sources = {
+  ngram: openNgramSource,
+  dump: openDumpSource,
+} as const satisfies Record<
+  BuildConfig['source']['type'],
+  (config: never, options: SourceOptions) => Promise<Source>
+>;

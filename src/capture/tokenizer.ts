@@ -1,0 +1,37 @@
+/** Tokenizers from `tokenizer.json`; the file's digest is part of the teacher's identity. */
+import { Tokenizer } from '@huggingface/tokenizers';
+import { LogitcaskError } from '../errors.ts';
+import { sha256Hex } from '../formats/canonical.ts';
+
+export interface TextTokenizer {
+  /** SHA-256 (hex) of tokenizer.json. */
+  readonly digest: string;
+  /** Highest id + 1. */
+  readonly size: number;
+  /** Token ids without special tokens. */
+  encode(text: string): Int32Array;
+}
+
+interface TokenizerDocument {
+  model: { vocab: Record<string, number> };
+  added_tokens?: { id: number }[];
+}
+
+/** Throws `source-unreadable` where the bytes are no tokenizer.json. */
+export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
+  try {
+    const document = JSON.parse(bytes.toString()) as TokenizerDocument;
+    const tokenizer = new Tokenizer(document, {});
+    const added = (document.added_tokens ?? []).map(({ id }) => id);
+    let last = Math.max(-1, ...added);
+    for (const id of Object.values(document.model.vocab)) if (id > last) last = id;
+    return {
+      digest: sha256Hex(bytes),
+      size: last + 1,
+      encode: (text) => Int32Array.from(tokenizer.encode(text, { add_special_tokens: false }).ids),
+    };
+  } catch (cause) {
+    const message = `capture: ${file} is no tokenizer.json (${(cause as Error).message})`;
+    throw new LogitcaskError('source-unreadable', message, { cause });
+  }
+}
