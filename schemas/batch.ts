@@ -1,6 +1,6 @@
 /** One step: the query that asks for it and the metadata in the schema of the Arrow stream it returns. */
 import { z } from 'zod';
-import { count, sha256, targetSetName } from './common.ts';
+import { sha256, targetSetName } from './common.ts';
 
 export const layoutName = z.enum(['frames', 'plain', 'dense']);
 
@@ -8,6 +8,8 @@ export const batchRequest = z.strictObject({
   rank: z.coerce.number().int().min(0).max(1_048_575).default(0),
   world: z.coerce.number().int().min(1).max(1_048_576).default(1),
   layout: layoutName.default('frames'),
+  /** A snapshot with the plan's content, where the plan was made for another one (other codec). */
+  snapshot: sha256.optional(),
   /** Target set; all of the snapshot's by default, the first one for `dense`. */
   target_set: targetSetName.optional(),
   /** dense: entries a position, the sparsifier's K by default. */
@@ -60,8 +62,6 @@ export const batchTargetSet = z.strictObject({
   temperature_exact: z.boolean(),
   log_z: z.array(z.number()),
 });
-
-export const batchPosition = z.object({ plan: sha256, epoch: count, step: count });
 
 export type BatchRequest = z.infer<typeof batchRequest>;
 export type BatchMetadata = z.infer<typeof batchMetadata>;

@@ -1,0 +1,83 @@
+/** Parameters and replies of the routes that are no documents of their own. */
+import { z } from 'zod';
+import { layoutName } from './batch.ts';
+import { count, name, sha256 } from './common.ts';
+
+export const datasetParams = z.object({ dataset: name });
+export const snapshotParams = datasetParams.extend({ snapshot: name });
+export const fileParams = snapshotParams.extend({ name });
+export const sampleParams = snapshotParams.extend({
+  sample: z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 lower-case hex digits'),
+});
+export const planParams = z.object({ plan: sha256 });
+export const stepParams = planParams.extend({
+  epoch: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 32 - 1),
+  step: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
+});
+
+export const listQuery = z.object({
+  cursor: z.string().max(128).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+
+export const rowColumn = z.enum(['tokens', 'mask', 'meta', 'targets']);
+
+export const rowsQuery = z.object({
+  offset: z.coerce.number().int().min(0).default(0),
+  length: z.coerce.number().int().min(1).max(100).default(10),
+  columns: z
+    .string()
+    .default(rowColumn.options.join(','))
+    .transform((text) => text.split(','))
+    .pipe(z.array(rowColumn).min(1)),
+  layout: layoutName.default('frames'),
+});
+
+export const datasetList = z.object({
+  datasets: z.array(z.object({ name, tags: z.record(z.string(), sha256) })),
+  next: z.string().nullable(),
+});
+
+export const datasetReply = z.object({
+  name,
+  tags: z.record(z.string(), sha256),
+  snapshots: z.array(sha256),
+  builds: z.array(
+    z.object({
+      build: z.string(),
+      state: z.enum(['running', 'complete', 'failed']),
+      snapshot: sha256.nullable(),
+      samples: count,
+      positions: count,
+      shards: count,
+      updatedMs: z.number(),
+      error: z.string().nullable(),
+    }),
+  ),
+});
+
+export const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.string(),
+  expected: z.unknown(),
+  got: z.unknown(),
+  retryable: z.boolean(),
+  instance: z.string(),
+});
+
+export const statusReply = z.object({ status: z.enum(['ok', 'stopping']) });
+export const versionReply = z.object({
+  name: z.literal('logitcask'),
+  version: z.string(),
+  format: z.int(),
+});
+
+export type RowsQuery = z.infer<typeof rowsQuery>;
+export type RowColumn = z.infer<typeof rowColumn>;

@@ -1,0 +1,2 @@
+/** Types of documents before defaults are filled in. */
+export type { input } from 'zod';

@@ -1,0 +1,50 @@
+/** What `logitcask serve` reads: where it listens, who may ask, and every limit. */
+import { z } from 'zod';
+import { sha256 } from './common.ts';
+
+export const scope = z.enum(['read', 'write', 'admin']);
+
+export const serveConfig = z.strictObject({
+  store: z.string().default('logitcask-data').describe('folder of the store'),
+  host: z
+    .string()
+    .default('127.0.0.1')
+    .describe('address to bind; others than loopback need tokens'),
+  port: z.int().min(0).max(65_535).default(8750).describe('0 picks a free port'),
+  /** Bearer tokens, by the SHA-256 (hex) of the token. */
+  tokens: z
+    .array(z.strictObject({ name: z.string(), sha256, scopes: z.array(scope).min(1) }))
+    .default([]),
+  /** Serves other addresses than loopback without tokens. */
+  allow_anonymous: z.boolean().default(false),
+  limits: z
+    .strictObject({
+      body_bytes_max: z
+        .int()
+        .positive()
+        .default(1024 * 1024),
+      header_bytes_max: z
+        .int()
+        .positive()
+        .default(16 * 1024),
+      connections_max: z.int().positive().default(1024),
+      requests_per_minute_max: z.int().positive().default(60_000),
+      request_timeout_ms: z.int().positive().default(30_000),
+      handler_timeout_ms: z.int().positive().default(60_000),
+      idle_timeout_ms: z.int().positive().default(65_000),
+      /** Time that requests under way are given when the server stops. */
+      grace_ms: z.int().nonnegative().default(10_000),
+      /** Directories of batches that are kept in memory, a snapshot. */
+      directory_bytes_max: z
+        .int()
+        .positive()
+        .default(32 * 1024 * 1024),
+      snapshots_open_max: z.int().positive().default(4),
+      /** Positions that one batch may hold. */
+      batch_positions_max: z.int().positive().default(1_048_576),
+    })
+    .prefault({}),
+});
+
+export type ServeConfig = z.infer<typeof serveConfig>;
+export type Scope = z.infer<typeof scope>;

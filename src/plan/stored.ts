@@ -1,0 +1,45 @@
+/** Plans in a store: written before they are answered, so that any replica can serve them. */
+
+import type { StoredPlan } from '../../schemas/plan.ts';
+import { storedPlan } from '../../schemas/plan.ts';
+import { LogitcaskError } from '../errors.ts';
+import { canonicalJson } from '../formats/canonical.ts';
+import { planId } from './plan.ts';
+
+/** The part of a store that plans need. */
+interface PlanStore {
+  readAll(name: string, bytesMax?: number): Promise<Buffer>;
+  size(name: string): Promise<number | undefined>;
+  write(name: string, bytes: Uint8Array): Promise<void>;
+}
+
+const planBytesMax = 1024 * 1024;
+const digest = /^[0-9a-f]{64}$/;
+const pathOf = (id: string) => `plans/${id}.json`;
+
+/** Writes a plan; true where it is new. */
+export async function writePlan(store: PlanStore, plan: StoredPlan): Promise<boolean> {
+  const path = pathOf(planId(plan.identity));
+  if ((await store.size(path)) !== undefined) return false;
+  await store.write(path, Buffer.from(canonicalJson(plan)));
+  return true;
+}
+
+/** Throws `plan-not-found`. */
+export async function readPlan(store: PlanStore, id: string): Promise<StoredPlan> {
+  if (!digest.test(id) || (await store.size(pathOf(id))) === undefined) {
+    throw new LogitcaskError('plan-not-found', `plan: there is no plan ${id}; POST it first`, {
+      got: id,
+    });
+  }
+  const parsed = storedPlan.parse(
+    JSON.parse((await store.readAll(pathOf(id), planBytesMax)).toString()),
+  );
+  if (planId(parsed.identity) !== id) {
+    throw new LogitcaskError('conflict', `plan: the stored plan ${id} has another digest`, {
+      expected: id,
+      got: planId(parsed.identity),
+    });
+  }
+  return parsed;
+}

@@ -1,0 +1,82 @@
+/** Whole-file digests: proved before a file is sent, and in the background; damage is remembered. */
+import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
+import { digestFile } from '../audit/digests.ts';
+import { filePath } from '../shard/names.ts';
+import { shardDamaged } from '../shard/open-snapshot.ts';
+import type { Store } from '../store/store.ts';
+
+export interface Integrity {
+  /** Resolves once the file's digest is proved; throws `shard-damaged`, now and in every later run. */
+  check(dataset: string, file: ManifestFile): Promise<void>;
+  /** Throws `shard-damaged` where a file that holds one of the ordinals is known to be damaged. */
+  refuseQuarantined(manifest: Manifest, ordinals: readonly number[]): void;
+  /** Proves all files of a snapshot one after the other; damage is quarantined, not thrown. */
+  checkAll(manifest: Manifest): Promise<void>;
+  /** Ends what runs in the background, before its next file. */
+  stop(): void;
+}
+
+/** `quarantine.json`: by data set, the names of damaged files with what was found. */
+type Quarantine = Record<string, Record<string, { expected: unknown; got: unknown }>>;
+
+const path = 'quarantine.json';
+
+export async function openIntegrity(store: Store): Promise<Integrity> {
+  const checks = new Map<string, Promise<void>>();
+  const quarantine = await readQuarantine(store);
+  let stopped = false;
+  let writing = Promise.resolve();
+  const save = () => {
+    writing = writing.then(() => store.write(path, Buffer.from(JSON.stringify(quarantine))));
+    return writing;
+  };
+  const prove = async (dataset: string, file: ManifestFile) => {
+    const digest = (await digestFile(store, filePath(dataset, file.name)))?.toString('hex');
+    const known = quarantine[dataset]?.[file.name];
+    if (digest === file.sha256) {
+      if (known === undefined) return;
+      delete quarantine[dataset][file.name]; // restored from a good copy
+      return save();
+    }
+    const found = { expected: file.sha256, got: digest ?? 'no such file' };
+    quarantine[dataset] = { ...quarantine[dataset], [file.name]: found };
+    await save();
+    throw shardDamaged(file.name, found.expected, found.got);
+  };
+  const check = (dataset: string, file: ManifestFile) => {
+    const key = `${dataset}/${file.name}`;
+    const running = checks.get(key) ?? prove(dataset, file);
+    checks.set(key, running);
+    return running;
+  };
+  return {
+    check,
+    refuseQuarantined({ dataset, files }, ordinals) {
+      const damaged = quarantine[dataset];
+      if (damaged === undefined || Object.keys(damaged).length === 0) return;
+      let first = 0;
+      for (const file of files.filter(({ role }) => role === 'shard')) {
+        const end = first + file.samples;
+        const known = damaged[file.name];
+        if (known !== undefined && ordinals.some((ordinal) => ordinal >= first && ordinal < end)) {
+          throw shardDamaged(file.name, known.expected, known.got);
+        }
+        first = end;
+      }
+    },
+    async checkAll({ dataset, files }) {
+      for (const file of files) {
+        if (stopped) return;
+        await check(dataset, file).catch(() => {});
+      }
+    },
+    stop() {
+      stopped = true;
+    },
+  };
+}
+
+async function readQuarantine(store: Store): Promise<Quarantine> {
+  if ((await store.size(path)) === undefined) return {};
+  return JSON.parse((await store.readAll(path)).toString());
+}

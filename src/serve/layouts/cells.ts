@@ -1,0 +1,16 @@
+/** Cells of stored list columns, as views. */
+import { type Column, int32Of } from '../../formats/layout.ts';
+
+/** Bytes of each row's cell; `width` is the bytes of an item. */
+export function cellsOf(column: Column, width: number): Uint8Array[] {
+  const offsets = int32Of(column.buffers[0]);
+  return Array.from({ length: column.rows }, (_, row) =>
+    column.buffers[1].subarray(offsets[row] * width, offsets[row + 1] * width),
+  );
+}
+
+/** Number of items of each row. */
+export function lengthsOf(column: Column): number[] {
+  const offsets = int32Of(column.buffers[0]);
+  return Array.from({ length: column.rows }, (_, row) => offsets[row + 1] - offsets[row]);
+}

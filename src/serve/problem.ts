@@ -1,0 +1,57 @@
+/** Errors as RFC 9457 problem documents. */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { asLogitcaskError, type ErrorCode, errors, LogitcaskError } from '../errors.ts';
+
+export const problemType = 'application/problem+json; charset=utf-8';
+
+const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
+  FST_ERR_HANDLER_TIMEOUT: 'request-timeout',
+};
+
+export function problemOf(error: LogitcaskError, instance: string) {
+  return {
+    type: `https://logitcask.dev/errors#${error.code}`,
+    title: errors[error.code][3],
+    status: error.status,
+    detail: error.message,
+    code: error.code,
+    expected: error.expected ?? null,
+    got: error.got ?? null,
+    retryable: error.retryable,
+    instance,
+  };
+}
+
+/** Whatever a route or the framework threw, as our error. */
+export function errorOf(thrown: FastifyError | Error, request: FastifyRequest): LogitcaskError {
+  if (thrown instanceof LogitcaskError) return thrown;
+  if (hasZodFastifySchemaValidationErrors(thrown)) {
+    const [{ instancePath, message }] = thrown.validation;
+    const where = `${thrown.validationContext ?? 'request'}${instancePath.replaceAll('/', '.')}`;
+    const text = `request: \`${where}\` is wrong: ${message}`;
+    return new LogitcaskError('request-invalid', text, { expected: message, got: where });
+  }
+  const { code = '', statusCode = 500, message } = thrown as FastifyError;
+  const known = frameworkCodes[code];
+  if (known !== undefined) return new LogitcaskError(known, `request: ${message}`);
+  if (statusCode >= 400 && statusCode < 500) {
+    return new LogitcaskError('request-invalid', `request: ${message}`, { got: code });
+  }
+  request.log.error(thrown);
+  return asLogitcaskError(thrown);
+}
+
+export function sendProblem(
+  error: LogitcaskError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  return reply
+    .code(error.status)
+    .header('content-type', problemType)
+    .header('cache-control', 'no-store')
+    .serializer(JSON.stringify)
+    .send(problemOf(error, request.url));
+}

@@ -1,0 +1,28 @@
+/** What a route file gives to the server: a function that adds it. One route a file. */
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { Scope } from '../../../schemas/serve-config.ts';
+import type { ServeContext } from '../context.ts';
+
+export type Server = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+export type Route = (server: Server, context: ServeContext) => void;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Scope that a bearer token needs; absent: the route is open to all. */
+    scope?: Scope;
+  }
+}

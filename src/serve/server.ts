@@ -1,0 +1,145 @@
+/** The server: fastify with every limit set, one route a file, errors as problem documents. */
+import type { Socket } from 'node:net';
+import rateLimit from '@fastify/rate-limit';
+import swagger from '@fastify/swagger';
+import fastify, { type FastifyError } from 'fastify';
+import metrics from 'fastify-metrics';
+import {
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import type { ServeConfig } from '../../schemas/serve-config.ts';
+import { LogitcaskError } from '../errors.ts';
+import type { Store } from '../store/store.ts';
+import { authorize, checkExposure } from './auth.ts';
+import { createContext, type ServeContext } from './context.ts';
+import { errorOf, problemOf, problemType, sendProblem } from './problem.ts';
+import { datasets } from './routes/datasets.ts';
+import { health } from './routes/health.ts';
+import { plans } from './routes/plans.ts';
+import type { Route, Server } from './routes/route.ts';
+import { rows } from './routes/rows.ts';
+import { shards } from './routes/shards.ts';
+import { snapshots } from './routes/snapshots.ts';
+import { steps } from './routes/steps.ts';
+import { version } from './version.ts';
+
+const routes: readonly Route[] = [health, datasets, snapshots, shards, rows, plans, steps];
+const sweepMs = 250;
+
+export interface RunningServer {
+  /** With the port that was taken. */
+  readonly url: string;
+  /** Answers what is under way, up to the grace period, then closes every socket. */
+  close(): Promise<void>;
+}
+
+export interface ServeOptions {
+  readonly store: Store;
+  readonly config: ServeConfig;
+}
+
+/** Errors: `config-invalid` (open to strangers), `port-in-use`. */
+export async function startServer({ store, config }: ServeOptions): Promise<RunningServer> {
+  checkExposure(config);
+  const context = await createContext(store, config);
+  const server = await createServer(context);
+  try {
+    await server.listen({ host: config.host, port: config.port });
+  } catch (error) {
+    await server.close();
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    const message = `serve: port ${config.port} of ${config.host} is taken; choose another with --port`;
+    throw new LogitcaskError('port-in-use', message, { got: config.port });
+  }
+  const address = server.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : config.port;
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  return { url: `http://${host}:${port}`, close: () => stop(server, context) };
+}
+
+async function createServer(context: ServeContext): Promise<Server> {
+  const { limits } = context.config;
+  const server = fastify({
+    logger: false,
+    bodyLimit: limits.body_bytes_max,
+    requestTimeout: limits.request_timeout_ms,
+    connectionTimeout: limits.handler_timeout_ms + limits.request_timeout_ms,
+    handlerTimeout: limits.handler_timeout_ms,
+    keepAliveTimeout: limits.idle_timeout_ms,
+    http: { maxHeaderSize: limits.header_bytes_max },
+    routerOptions: { maxParamLength: 256 },
+    clientErrorHandler: refuseMalformed,
+  }).withTypeProvider<ZodTypeProvider>();
+  server.server.maxConnections = limits.connections_max;
+  server.setValidatorCompiler(validatorCompiler);
+  server.setSerializerCompiler(serializerCompiler);
+  server.setErrorHandler((error: FastifyError, request, reply) =>
+    sendProblem(errorOf(error, request), request, reply),
+  );
+  server.setNotFoundHandler((request, reply) => {
+    const message = `request: there is nothing at ${request.method} ${request.url}`;
+    return sendProblem(new LogitcaskError('route-not-found', message), request, reply);
+  });
+  server.addHook('onRequest', async (request) => {
+    const { scope } = request.routeOptions.config;
+    if (scope !== undefined) authorize(request, context.config, scope);
+  });
+  await server.register(rateLimit, {
+    max: limits.requests_per_minute_max,
+    timeWindow: 60_000,
+    errorResponseBuilder: (_, { max, after }) =>
+      new LogitcaskError('too-many-requests', `request: over ${max} a minute; wait ${after}`, {
+        expected: `at most ${max} a minute`,
+      }),
+  });
+  await server.register(swagger, {
+    openapi: { openapi: '3.1.0', info: { title: 'logitcask', version } },
+    transform: jsonSchemaTransform,
+  });
+  await server.register(metrics.default, {
+    endpoint: null, // health.ts has the route, with a scope
+    clearRegisterOnInit: true,
+    routeMetrics: { groupStatusCodes: true },
+  });
+  for (const route of routes) route(server, context);
+  server.get('/openapi.json', { config: { scope: 'read' } }, async () => server.swagger());
+  await server.ready();
+  return server;
+}
+
+/** Requests that never became one: headers too large, timeouts, no HTTP. */
+function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
+  const code =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 'headers-too-large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'request-timeout'
+        : 'request-invalid';
+  const problem = new LogitcaskError(code, `request: ${error.message}`);
+  if (socket.writable && error.code !== 'ECONNRESET') {
+    const body = JSON.stringify(problemOf(problem, ''));
+    const length = Buffer.byteLength(body);
+    socket.write(
+      `HTTP/1.1 ${problem.status} Refused\r\nContent-Type: ${problemType}\r\n` +
+        `Content-Length: ${length}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroySoon();
+}
+
+/** An idle keep-alive connection would hold `close` for over a minute: swept while it runs. */
+async function stop(server: Server, context: ServeContext): Promise<void> {
+  context.stopping = true;
+  const sweep = setInterval(() => server.server.closeIdleConnections(), sweepMs);
+  const end = setTimeout(() => server.server.closeAllConnections(), context.config.limits.grace_ms);
+  try {
+    await server.close();
+  } finally {
+    clearInterval(sweep);
+    clearTimeout(end);
+    context.close();
+  }
+}
