@@ -143,7 +143,9 @@ async function reuse({ config, store, build }: Run): Promise<Outcome | undefined
 
 async function runBuild(run: Run): Promise<Outcome> {
   try {
+    const started = performance.now();
     const alignment = await checkAlignment(run.source);
+    run.seconds.prepare += (performance.now() - started) / 1000;
     return await captureAll(run, alignment);
   } catch (error) {
     await run.status({ state: 'failed', error: asLogitcaskError(error).code }).catch(() => {});
