@@ -16,11 +16,8 @@ export function random(seed: number): () => number {
   };
 }
 
-export function npy(
-  descr: '<f4' | '<f2' | '<i4' | '<i8',
-  shape: readonly number[],
-  bytes: Uint8Array,
-): Buffer {
+/** A `.npy` file: `descr` as NumPy writes it, e.g. `<f4`. */
+export function npy(descr: string, shape: readonly number[], bytes: Uint8Array): Buffer {
   const dims = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${dims}), }`;
   const header = text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11 + 0, ' ');

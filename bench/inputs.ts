@@ -1,0 +1,67 @@
+/** Inputs of the benchmarks: dumps made from the golden files, and where they are kept. */
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+
+export const folder = join(tmpdir(), 'logitcask-bench');
+const golden = new URL('../../test/golden/logits/', import.meta.url).pathname;
+
+/** Raw logits of the small LM (512 rows, V=8,192), and the synthetic teacher's lists (V=128,256). */
+export const smallLm = {
+  logits: join(golden, 'small-lm-rows0-511.f16.npy'),
+  tokens: join(golden, 'small-lm-rows0-511.tokens.npy'),
+  next: join(golden, 'small-lm-rows0-511.next.npy'),
+};
+export const v128k = join(golden, 'v128k-syn-top1024.npz');
+
+const rows = 512;
+const headerBytes = 128;
+
+function header(descr: string, shape: readonly number[]): Buffer {
+  const dims = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
+  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${dims}), }`;
+  const head = Buffer.alloc(headerBytes, ' ');
+  head.write('\x93NUMPY\x01\x00', 0, 'latin1');
+  head.writeUInt16LE(headerBytes - 10, 8);
+  head.write(text, 10, 'latin1');
+  head[headerBytes - 1] = 10;
+  return head;
+}
+
+/** The small LM's rows repeated `times` times as one dump; made once and kept. */
+export async function repeatedDump(times: number): Promise<{ logits: string; tokens: string }> {
+  mkdirSync(folder, { recursive: true });
+  const logits = join(folder, `logits-${times}.npy`);
+  const tokens = join(folder, `tokens-${times}.npy`);
+  const dataOf = (file: string) => {
+    const bytes = readFileSync(file);
+    return bytes.subarray(10 + bytes.readUInt16LE(8));
+  };
+  const one = dataOf(smallLm.logits);
+  const bytes = headerBytes + times * one.length;
+  if (existsSync(logits) && statSync(logits).size === bytes) return { logits, tokens };
+  const ids = dataOf(smallLm.tokens);
+  const descr = readFileSync(smallLm.tokens).toString('latin1', 0, 128).includes('<i8')
+    ? '<i8'
+    : '<i4';
+  writeFileSync(
+    tokens,
+    Buffer.concat([header(descr, [times * rows]), ...Array.from({ length: times }, () => ids)]),
+  );
+  const out = createWriteStream(logits);
+  out.write(header('<f2', [times * rows, one.length / rows / 2]));
+  for (let i = 0; i < times; i++) {
+    if (!out.write(one)) await new Promise<void>((resolve) => out.once('drain', resolve));
+  }
+  out.end();
+  await finished(out);
+  return { logits, tokens };
+}

@@ -1,0 +1,143 @@
+/** The end of a build: sample index, reference, fidelity, and last the manifest. */
+import type {
+  AlignmentCheck,
+  LabelSpace,
+  Manifest,
+  ManifestFile,
+  TargetSet,
+} from '../../schemas/manifest.ts';
+import { digestFile } from '../audit/digests.ts';
+import { measureFidelity } from '../audit/fidelity.ts';
+import type { Source } from '../capture/source.ts';
+import { LogitcaskError } from '../errors.ts';
+import type { IndexHeader } from '../shard/index-file.ts';
+import {
+  filePath,
+  indexName,
+  partPath,
+  referenceName,
+  sampleIndexName,
+  shardName,
+  tokenizerName,
+} from '../shard/names.ts';
+import { createReader } from '../shard/open-snapshot.ts';
+import { type ReferencePicker, readReference, writeReference } from '../shard/reference.ts';
+import { writeSampleIndex } from '../shard/sample-index.ts';
+import { type ResolvedSnapshot, writeSnapshot } from '../shard/snapshot.ts';
+import type { BuildPlace } from './resume.ts';
+
+export interface FinishOptions extends BuildPlace {
+  readonly tag: string;
+  readonly set: TargetSet;
+  readonly source: Source;
+  readonly labelSpace: LabelSpace;
+  readonly alignment: AlignmentCheck;
+  readonly picker: ReferencePicker;
+  readonly shards: readonly IndexHeader[];
+}
+
+export async function completeManifest(options: FinishOptions): Promise<ResolvedSnapshot> {
+  const { store, dataset, build, shards, set, source } = options;
+  const total = (field: 'samples' | 'positions' | 'learned' | 'entries' | 'shardBytes') =>
+    shards.reduce((sum, header) => sum + header[field], 0);
+  if (shards.length === 0) {
+    const message = 'capture: the source gave no samples; give it longer or more input';
+    throw new LogitcaskError('source-unreadable', message, { expected: '≥ 1 sample', got: 0 });
+  }
+  const indexes = shards.map((_, i) => indexName(build, i));
+  const samples = total('samples');
+  const contentId = await writeSampleIndex(store, { dataset, build, indexes, samples });
+  const { tokenizerJson } = source;
+  if (tokenizerJson !== undefined) {
+    await store.write(filePath(dataset, tokenizerName(build)), tokenizerJson);
+  }
+  const referencePositions = await mergeReference(options);
+  const files = await listFiles(options, referencePositions);
+  const draft: Manifest = {
+    format: 'logitcask',
+    version: 1,
+    features: [],
+    dataset,
+    kind: 'text',
+    alignment: 'predicts-next',
+    label_space: options.labelSpace,
+    augmentation_pipeline: null,
+    target_sets: [{ ...set, entries: total('entries'), alignment: options.alignment }],
+    inputs: { ...source.inputs },
+    files,
+    totals: {
+      samples,
+      positions: total('positions'),
+      learned: total('learned'),
+      bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+    },
+    content_id: contentId,
+    parent: null,
+    tombstones: [],
+  };
+  const [draftSet] = draft.target_sets;
+  const fidelity = await fidelityOf(options, draft, draftSet);
+  const document = { ...draft, target_sets: [{ ...draftSet, fidelity }] };
+  const resolved = await writeSnapshot(store, document, options.tag);
+  for (let i = 0; i < shards.length; i++) await store.remove(partPath(dataset, build, i));
+  return resolved;
+}
+
+/** Joins the parts, keeping the candidates that the whole data set leaves in the sketch. */
+async function mergeReference(options: FinishOptions): Promise<number> {
+  const { store, dataset, build, shards, picker } = options;
+  const threshold = picker.threshold();
+  async function* parts() {
+    for (let i = 0; i < shards.length; i++) {
+      const rows = await readReference(store, partPath(dataset, build, i));
+      yield rows.filter(({ priority }) => priority <= threshold);
+    }
+  }
+  return writeReference(store, filePath(dataset, referenceName(build)), parts());
+}
+
+async function fidelityOf(
+  { store, dataset, build }: FinishOptions,
+  draft: Manifest,
+  set: TargetSet,
+) {
+  const reader = createReader(store, { id: '', manifest: draft });
+  try {
+    const reference = await readReference(store, filePath(dataset, referenceName(build)));
+    return await measureFidelity(reader, set, reference);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function listFiles(
+  { store, dataset, build, shards, source }: FinishOptions,
+  referencePositions: number,
+): Promise<ManifestFile[]> {
+  const files: ManifestFile[] = [];
+  const add = async (file: Omit<ManifestFile, 'bytes' | 'sha256'>, digest?: Uint8Array) => {
+    const path = filePath(dataset, file.name);
+    const bytes = await store.size(path);
+    const hash = digest ?? (await digestFile(store, path));
+    if (bytes === undefined || hash === undefined) {
+      throw new LogitcaskError('store-not-found', `build: ${file.name} has gone; run it again`);
+    }
+    files.push({ ...file, bytes, sha256: Buffer.from(hash).toString('hex') });
+  };
+  for (const [i, { samples, positions, shardDigest }] of shards.entries()) {
+    await add({ role: 'shard', name: shardName(build, i), samples, positions }, shardDigest);
+    await add({ role: 'index', name: indexName(build, i), samples, positions });
+  }
+  const none = { samples: 0, positions: 0 };
+  await add({ role: 'index', name: sampleIndexName(build), ...none });
+  await add({
+    role: 'reference',
+    name: referenceName(build),
+    samples: 0,
+    positions: referencePositions,
+  });
+  if (source.tokenizerJson !== undefined) {
+    await add({ role: 'tokenizer', name: tokenizerName(build), ...none });
+  }
+  return files;
+}

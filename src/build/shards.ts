@@ -1,0 +1,83 @@
+/** The shards of a build in turn: each ends with the sample that takes it to its size. */
+import type { BuildConfig } from '../../schemas/build-config.ts';
+import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import { decodeIndexHeader, type IndexHeader, indexHeaderBytes } from '../shard/index-file.ts';
+import { filePath, indexName, partPath, shardName } from '../shard/names.ts';
+import { type ReferencePicker, writeReference } from '../shard/reference.ts';
+import { openShardWriter, type ShardRow, type ShardWriter } from '../shard/writer.ts';
+import { shardSchema } from './manifest-draft.ts';
+import type { BuildPlace } from './resume.ts';
+
+export interface Shards {
+  /** Headers of the whole shards. */
+  readonly complete: readonly IndexHeader[];
+  /** Bytes of whole shards and of the one under way. */
+  readonly bytes: number;
+  /** Adds a row; true where it ended a shard. `nextInput` is the ordinal of the input behind it. */
+  add(row: ShardRow, nextInput: number): Promise<boolean>;
+  /** Ends the shard under way. */
+  finish(): Promise<void>;
+  abort(): Promise<void>;
+}
+
+export interface ShardsOptions extends BuildPlace {
+  readonly config: BuildConfig;
+  readonly set: TargetSet;
+  readonly picker: ReferencePicker;
+  readonly complete: readonly IndexHeader[];
+  readonly labelSpace: LabelSpace;
+}
+
+export function createShards(options: ShardsOptions): Shards {
+  const { store, dataset, build, config, picker } = options;
+  const complete = [...options.complete];
+  const { types, metadata } = shardSchema(options.set, options.labelSpace);
+  let writer: ShardWriter | undefined;
+  let next = 0;
+
+  const open = () =>
+    openShardWriter({
+      store,
+      shard: filePath(dataset, shardName(build, complete.length)),
+      index: filePath(dataset, indexName(build, complete.length)),
+      types,
+      metadata,
+      batchBytesMax: config.shard.batch_bytes_max,
+    });
+
+  const close = async () => {
+    if (writer === undefined) return;
+    const shard = complete.length;
+    const candidates = picker.take();
+    await writeReference(store, partPath(dataset, build, shard), once(candidates));
+    await writer.finish(next);
+    writer = undefined;
+    const path = filePath(dataset, indexName(build, shard));
+    const size = (await store.size(path)) ?? 0;
+    complete.push(decodeIndexHeader(await store.read(path, 0, indexHeaderBytes), size, path));
+  };
+
+  return {
+    complete,
+    get bytes() {
+      return complete.reduce((sum, { shardBytes }) => sum + shardBytes, writer?.bytes ?? 0);
+    },
+    async add(row, nextInput) {
+      writer ??= await open();
+      await writer.add(row);
+      next = nextInput;
+      if (writer.bytes < config.shard.bytes_max) return false;
+      await close();
+      return true;
+    },
+    finish: close,
+    async abort() {
+      await writer?.abort();
+      writer = undefined;
+    },
+  };
+}
+
+async function* once<T>(value: T): AsyncGenerator<T> {
+  yield value;
+}
