@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { type Figure, median, smaller } from './figure.ts';
 import { repeatedDump } from './inputs.ts';
 import { cli, cpuSeconds, type Listening, listen, measure } from './process.ts';
@@ -81,13 +82,14 @@ async function cost(python: string, { server, args }: Contender): Promise<number
   const child = spawn(python, [join(scripts, 'pull.py'), ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  await once(child.stdout, 'data');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  await lines.next(); // it is warm
   const before = cpuSeconds(server.pid);
   child.stdin.write('go\n');
-  const [text] = await once(child.stdout, 'data');
+  const { value: text } = await lines.next();
   const after = cpuSeconds(server.pid);
   child.stdin.end('done\n');
   await once(child, 'close');
-  const { positions, cpu } = JSON.parse(String(text));
+  const { positions, cpu } = JSON.parse(text);
   return ((cpu + after - before) / positions) * 1e6;
 }

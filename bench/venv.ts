@@ -16,7 +16,9 @@ export function benchPython(log: (text: string) => void): string {
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== digest) {
     log('installing torch, pyarrow and FastAPI into bench/.venv');
     execFileSync('python3', ['-m', 'venv', '--clear', folder]);
-    execFileSync(python, ['-m', 'pip', 'install', '--quiet', '-r', requirements]);
+    execFileSync(python, ['-m', 'pip', 'install', '--quiet', '-r', requirements], {
+      stdio: 'ignore',
+    });
     writeFileSync(stamp, digest);
   }
   return python;

@@ -60,6 +60,7 @@ export const datasetReply = z.object({
   ),
 });
 
+/** RFC 9457. */
 export const problem = z.object({
   type: z.string(),
   title: z.string(),
@@ -71,6 +72,7 @@ export const problem = z.object({
   retryable: z.boolean(),
   instance: z.string(),
 });
+export const problemJsonSchema = z.toJSONSchema(problem);
 
 export const statusReply = z.object({ status: z.enum(['ok', 'stopping']) });
 export const versionReply = z.object({

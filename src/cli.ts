@@ -1,22 +1,17 @@
 #!/usr/bin/env node
-/** The program: the only file that reads the environment and configuration files. */
+/** The program's entry: the only file that reads the environment and configuration files. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, CommanderError } from 'commander';
-import { buildCommand } from './commands/build.ts';
+import { CommanderError } from 'commander';
 import type { CommandContext } from './commands/command.ts';
-import { inspectCommand } from './commands/inspect.ts';
-import { pullCommand } from './commands/pull.ts';
-import { quickstartCommand } from './commands/quickstart.ts';
-import { serveCommand } from './commands/serve.ts';
-import { verifyCommand } from './commands/verify.ts';
+import { createProgram } from './commands/program.ts';
 import { parseConfigText } from './config.ts';
 import { asLogitcaskError, LogitcaskError } from './errors.ts';
+import { problemOf } from './serve/problem.ts';
 
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
-const stop = new AbortController();
 let stoppedBy: keyof typeof signalCodes | undefined;
 
 const context: CommandContext = {
@@ -24,68 +19,79 @@ const context: CommandContext = {
   note: (text) => void process.stderr.write(`${text}\n`),
   isTerminal: process.stderr.isTTY === true,
   dataFolder: join(packageRoot, 'data'),
-  signal: stop.signal,
+  token: process.env.LOGITCASK_TOKEN,
   exitCode: 0,
+  stopSignal,
   async configInput(flags, file) {
     const environment = process.env;
     if (file === undefined) return { flags, environment };
-    const text = await readFile(file, 'utf8').catch((cause) => {
-      const message = `config: cannot read ${file} (${cause.code})`;
-      throw new LogitcaskError('config-unreadable', message, { expected: 'a file', got: file });
-    });
-    return { flags, environment, file: { name: file, settings: parseConfigText(text, file) } };
+    return { flags, environment, file: { name: file, settings: await readConfig(file) } };
   },
 };
 
-const program = new Command('logitcask')
-  .description('Teacher-logit cache and dataset server for knowledge distillation.')
-  .addHelpText('after', '\nStart with:\n  logitcask quickstart --once\n\nExit codes: docs/cli.md')
-  .showHelpAfterError('(--help explains every option)')
-  .exitOverride();
-for (const command of [
-  buildCommand,
-  serveCommand,
-  verifyCommand,
-  inspectCommand,
-  pullCommand,
-  quickstartCommand,
-]) {
-  program.addCommand(command(context).exitOverride());
+/** The first signal asks the verb to stop; a second one ends the process at once. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      stoppedBy = signal;
+      stop.abort();
+    });
+  }
+  return stop.signal;
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    stoppedBy = signal;
-    stop.abort();
+async function readConfig(file: string) {
+  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    const message = `config: cannot read ${file} (${cause.code}); correct --config`;
+    const details = { expected: 'a file that can be read', got: file, cause };
+    throw new LogitcaskError('config-unreadable', message, details);
   });
+  return parseConfigText(text, file);
 }
 
-/** Errors in words, or with --json as one object; on standard error in both cases. */
+/** In words, or with --json as a problem document; on standard error in both cases. */
 function report(error: LogitcaskError): void {
-  const { code, message, expected, got, retryable } = error;
+  const { code, message, expected, got, cause } = error;
   if (process.argv.includes('--json')) {
-    context.note(JSON.stringify({ code, message, expected, got, retryable }));
+    context.note(JSON.stringify(problemOf(error, process.argv[2])));
     return;
   }
-  context.note(`logitcask: ${message}`);
   const show = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+  context.note(`logitcask: ${message}`);
   context.note(`  code: ${code}`);
   if (expected !== undefined) context.note(`  expected: ${show(expected)}`);
   if (got !== undefined) context.note(`  got: ${show(got)}`);
+  if (code === 'internal' && cause instanceof Error) context.note(cause.stack ?? '');
 }
 
-try {
-  await program.parseAsync();
-  process.exitCode = context.exitCode;
-} catch (thrown) {
-  if (thrown instanceof CommanderError) {
-    process.exitCode = thrown.exitCode === 0 ? 0 : 2;
-  } else {
-    const error = asLogitcaskError(thrown);
+/** What is wrong with the command line; undefined where help or the version was asked for. */
+function misuse({ code, exitCode, message }: CommanderError): LogitcaskError | undefined {
+  if (exitCode === 0) return undefined;
+  const noVerb = code === 'commander.help' || code === 'commander.unknownCommand';
+  const said = code === 'commander.help' ? 'a verb is missing' : message.replace(/^error: /, '');
+  const words = said.replaceAll('\n', ' ').replace('is invalid. ', 'is invalid: ');
+  const help = noVerb ? 'logitcask --help' : `logitcask ${process.argv[2]} --help`;
+  return new LogitcaskError('request-invalid', `command line: ${words}; see \`${help}\``);
+}
+
+async function main(): Promise<number> {
+  try {
+    await createProgram(context).parseAsync();
+    return context.exitCode;
+  } catch (thrown) {
+    const isMisuse = thrown instanceof CommanderError;
+    const error = isMisuse ? misuse(thrown) : asLogitcaskError(thrown);
+    if (error === undefined) return 0;
     report(error);
-    const bySignal = error.code === 'interrupted' && stoppedBy !== undefined;
-    process.exitCode = bySignal ? signalCodes[stoppedBy as 'SIGINT'] : error.exitCode;
-    if (error.code === 'internal' && error.cause instanceof Error)
-      context.note(error.cause.stack ?? '');
+    const stopped = error.code === 'interrupted' ? stoppedBy : undefined;
+    return stopped === undefined ? error.exitCode : signalCodes[stopped];
   }
 }
+
+// a reader that has seen enough (`| head`) is no failure
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+process.exitCode = await main();

@@ -1,137 +1,143 @@
-/** Configuration as a pure function: flags over environment over file, checked once, errors that help. */
+/** Configuration, pure: flags over environment over file over defaults, merged and checked once. */
 import { parse } from 'yaml';
+import { buildConfig } from '../schemas/build-config.ts';
+import { type JsonSchema, jsonSchemaOf } from '../schemas/json-schema.ts';
+import { serveConfig } from '../schemas/serve-config.ts';
+import { nearestKey } from './config/nearest-key.ts';
+import { refusal, unknownKey } from './config/refusal.ts';
+import { isLeaf, nodesAt, pathsOf, valueAt } from './config/schema.ts';
 import { LogitcaskError } from './errors.ts';
 
-export type Settings = Record<string, unknown>;
+/** What a verb may be configured by; `store` is for those that only read one. */
+const documents = {
+  build: buildConfig,
+  serve: serveConfig,
+  store: serveConfig.pick({ store: true }),
+} as const;
 
-/** A zod schema, as far as this file needs it. */
-interface Schema<T> {
-  safeParse(
-    value: unknown,
-  ): { success: true; data: T } | { success: false; error: { issues: readonly Issue[] } };
-}
+export type ConfigDocument = keyof typeof documents;
+export type Config<D extends ConfigDocument> = ReturnType<(typeof documents)[D]['parse']>;
+export type Settings = Readonly<Record<string, unknown>>;
 
-interface Issue {
-  readonly code?: string;
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-  readonly keys?: readonly string[];
-  readonly errors?: readonly (readonly Issue[])[];
+/** One setting as text, from a flag or a variable; numbers, booleans and lists are read from it. */
+export interface TextSetting {
+  /** Where it comes from, for errors: `--k`, `LOGITCASK_SPARSIFIER__K`. */
+  readonly origin: string;
+  /** `sparsifier.k` */
+  readonly path: string;
+  readonly text: string;
 }
 
 export interface ConfigInput {
-  /** The parsed configuration file, with its name for errors. */
   readonly file?: { readonly name: string; readonly settings: Settings };
   /** `LOGITCASK_STORE`, `LOGITCASK_SOURCE__TYPE`: two underscores go one level down. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  readonly flags?: Settings;
+  readonly flags?: readonly TextSetting[];
 }
 
 const prefix = 'LOGITCASK_';
+/** Variables that are no settings. */
+const otherVariables: readonly string[] = ['LOGITCASK_TOKEN'];
 
 /** Reads YAML or JSON (which is YAML). Throws `config-unreadable`. */
 export function parseConfigText(text: string, name: string): Settings {
   try {
-    const settings: unknown = parse(text) ?? {};
-    if (typeof settings === 'object' && !Array.isArray(settings)) return settings as Settings;
+    const settings: unknown = parse(text, { logLevel: 'error' }) ?? {};
+    if (isObject(settings)) return settings;
     throw new Error('it is not a mapping of keys to values');
   } catch (cause) {
     const [line] = (cause as Error).message.split('\n');
-    const message = `config: ${name} cannot be parsed: ${line}`;
+    const message = `config: ${name} cannot be parsed: ${line.replace(/:$/, '')}; correct it`;
     throw new LogitcaskError('config-unreadable', message, { expected: 'YAML or JSON', cause });
   }
 }
 
 /** Merges and checks. Throws `config-invalid` with the path, what was expected and what came. */
-export function resolveConfig<T>(
-  schema: Schema<T>,
-  known: readonly string[],
-  { file, environment = {}, flags = {} }: ConfigInput,
-): T {
-  const merged = [file?.settings ?? {}, fromEnvironment(environment), flags].reduce(merge, {});
-  const result = schema.safeParse(merged);
-  if (result.success) return result.data;
-  throw invalid(deepest(result.error.issues[0]), { merged, known, file: file?.name });
+export function resolveConfig<D extends ConfigDocument>(
+  document: D,
+  { file, environment = {}, flags = [] }: ConfigInput,
+): Config<D> {
+  const empty = flags.find(({ text }) => text === '');
+  if (empty !== undefined) {
+    const message = `config: ${empty.origin} is empty; give a value, or leave it out`;
+    throw new LogitcaskError('config-invalid', message, { expected: 'a value', got: '' });
+  }
+  const schema = jsonSchemaOf(documents[document]);
+  const variables = fromEnvironment(environment).filter(({ path }) => isLeaf(schema, path));
+  const layers: unknown[] = [
+    documents[document].parse({}),
+    file?.settings ?? {},
+    fromTexts(schema, variables),
+    fromTexts(schema, flags),
+  ];
+  const merged = layers.reduce(overlay);
+  const result = documents[document].safeParse(merged);
+  if (result.success) return result.data as Config<D>;
+  const texts = [...flags, ...variables];
+  const originOf = (path: string) =>
+    texts.find((text) => `${path}.`.startsWith(`${text.path}.`))?.origin ??
+    (file && valueAt(file.settings, path.split('.')) !== undefined ? file.name : 'the defaults');
+  throw refusal(result.error.issues, { schema, merged, originOf });
 }
 
-/** Objects are merged key by key; a variant of another `type` replaces the one before whole. */
-function merge(below: Settings, above: Settings): Settings {
-  const merged: Settings = { ...below };
-  for (const [key, value] of Object.entries(above)) {
-    if (value === undefined) continue;
-    const old = merged[key];
-    const both = isObject(old) && isObject(value);
-    const sameType = both && (value.type === undefined || value.type === old.type);
-    merged[key] = sameType ? merge(old, value) : value;
-  }
-  return merged;
+/** The default of a setting, as a flag would give it; undefined where it has none. */
+export function defaultOf(document: ConfigDocument, path: string): string | undefined {
+  const value = valueAt(documents[document].parse({}), path.split('.'));
+  return value === undefined ? undefined : String(value);
 }
 
 function isObject(value: unknown): value is Settings {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Values are read as YAML, so that numbers, booleans and lists come out as such. */
-function fromEnvironment(environment: NonNullable<ConfigInput['environment']>): Settings {
-  let settings: Settings = {};
-  for (const [name, text] of Object.entries(environment)) {
-    if (!name.startsWith(prefix) || text === undefined) continue;
-    const path = name.slice(prefix.length).toLowerCase().split('__');
-    const value = path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), parse(text));
-    settings = merge(settings, value as Settings);
+/** Objects are merged key by key; a variant of another `type` replaces the one before whole. */
+function overlay(below: unknown, above: unknown): unknown {
+  if (!isObject(below) || !isObject(above)) return above;
+  const replaces = above.type !== undefined && above.type !== below.type;
+  const merged = new Map(replaces ? [] : Object.entries(below));
+  for (const [key, value] of Object.entries(above)) {
+    merged.set(key, merged.has(key) ? overlay(merged.get(key), value) : value);
+  }
+  return Object.fromEntries(merged);
+}
+
+function fromEnvironment(environment: NonNullable<ConfigInput['environment']>): TextSetting[] {
+  const schemas = Object.values(documents).map(jsonSchemaOf);
+  const settings: TextSetting[] = [];
+  for (const [origin, text = ''] of Object.entries(environment)) {
+    if (!origin.startsWith(prefix) || text === '' || otherVariables.includes(origin)) continue;
+    const path = origin.slice(prefix.length).toLowerCase().replaceAll('__', '.');
+    if (!schemas.some((schema) => isLeaf(schema, path))) {
+      const leaves = schemas.flatMap((s) => pathsOf(s).filter((known) => isLeaf(s, known)));
+      const names = leaves.map((known) => prefix + known.replaceAll('.', '__').toUpperCase());
+      throw unknownKey(`the variable ${origin}`, nearestKey(origin, names));
+    }
+    settings.push({ origin, path, text });
   }
   return settings;
 }
 
-/** Of a union's issues, those of the variant that came furthest say the most. */
-function deepest(issue: Issue): Issue {
-  const branches = (issue.errors ?? []).flat();
-  if (branches.length === 0) return issue;
-  const best = branches.reduce((a, b) => (b.path.length > a.path.length ? b : a));
-  return deepest({ ...best, path: [...issue.path, ...best.path] });
-}
-
-function invalid(
-  { path, message, keys = [] }: Issue,
-  { merged, known, file }: { merged: Settings; known: readonly string[]; file?: string },
-): LogitcaskError {
-  const where = file === undefined ? 'config' : `config: ${file}`;
-  const [unknown] = keys;
-  if (unknown !== undefined) {
-    const full = [...path.map(String), unknown].join('.');
-    const near = nearest(unknown, known);
-    const advice = near === undefined ? '' : `; did you mean \`${near}\`?`;
-    return new LogitcaskError('config-invalid', `${where}: unknown key \`${full}\`${advice}`, {
-      expected: near ?? known,
-      got: full,
-    });
-  }
-  const got = path.reduce<unknown>(
-    (value, key) => (isObject(value) ? value[String(key)] : undefined),
-    merged,
-  );
-  const text = `${where}: \`${path.join('.')}\` is wrong: ${message}`;
-  return new LogitcaskError('config-invalid', text, { expected: message, got: got ?? null });
-}
-
-/** The known key with the fewest edits, if they are few enough to be a slip. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const scored = known.map((candidate) => ({ candidate, edits: editDistance(word, candidate) }));
-  const best = scored.sort((a, b) => a.edits - b.edits)[0];
-  return best !== undefined && best.edits <= Math.max(2, word.length / 3)
-    ? best.candidate
-    : undefined;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, row[j] + 1, next[j - 1] + 1));
+function fromTexts(schema: JsonSchema, texts: readonly TextSetting[]): Settings {
+  const settings: Record<string, unknown> = {};
+  for (const { path, text } of texts) {
+    const keys = path.split('.');
+    let at = settings;
+    for (const key of keys.slice(0, -1)) {
+      at[key] ??= {};
+      at = at[key] as Record<string, unknown>;
     }
-    row = next;
+    at[keys[keys.length - 1]] = readText(nodesAt(schema, keys), text);
   }
-  return row[b.length];
+  return settings;
+}
+
+/** Text where only text fits (a data set may be called `2024`), otherwise what YAML makes of it. */
+function readText(nodes: readonly JsonSchema[], text: string): unknown {
+  if (nodes.every(({ type }) => type === 'string')) return text;
+  const isList = nodes.some(({ type }) => type === 'array') && !text.trim().startsWith('[');
+  try {
+    return parse(isList ? `[${text}]` : text, { logLevel: 'error' });
+  } catch {
+    return text; // the check names it
+  }
 }

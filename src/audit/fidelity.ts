@@ -27,19 +27,21 @@ export async function readTargets(
 export async function measureFidelity(
   reader: SnapshotReader,
   set: TargetSet,
-  reference: readonly ReferencePosition[],
+  reference: AsyncIterable<readonly ReferencePosition[]>,
 ): Promise<Fidelity> {
   const width = reader.manifest.label_space.size;
   const { k = width } = set.sparsifier.parameters;
   const found: PositionDivergence[] = [];
   let stored: { ordinal: number; targets: DecodedTargets } | undefined;
-  for (const row of reference) {
-    if (stored?.ordinal !== row.ordinal) {
-      const targets = await readTargets(reader, set, row.ordinal);
-      stored = { ordinal: row.ordinal, targets };
+  for await (const rows of reference) {
+    for (const row of rows) {
+      if (stored?.ordinal !== row.ordinal) {
+        const targets = await readTargets(reader, set, row.ordinal);
+        stored = { ordinal: row.ordinal, targets };
+      }
+      const options = { position: row.position, width };
+      found.push(divergence(cutTo(k, row), stored.targets, options));
     }
-    const options = { position: row.position, width };
-    found.push(divergence(cutTo(k, row), stored.targets, options));
   }
   const { step } = set.codec.parameters;
   const learned = reader.manifest.totals.positions;

@@ -103,8 +103,9 @@ async function checkContent(store: Store, options: ContentOptions): Promise<void
   const { resolved, file, reader, first } = options;
   const path = filePath(resolved.manifest.dataset, file.name);
   if (file.role === 'reference') {
-    const rows = await readReference(store, path);
-    if (rows.length !== file.positions) throw shardDamaged(file.name, file.positions, rows.length);
+    let positions = 0;
+    for await (const rows of readReference(store, path)) positions += rows.length;
+    if (positions !== file.positions) throw shardDamaged(file.name, file.positions, positions);
   }
   if (file.role === 'index' && file.samples > 0) {
     const { header } = decodeIndex(await store.readAll(path), path);

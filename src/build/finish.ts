@@ -86,11 +86,12 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
 /** Joins the parts, keeping the candidates that the whole data set leaves in the sketch. */
 async function mergeReference(options: FinishOptions): Promise<number> {
   const { store, dataset, build, shards, picker } = options;
-  const threshold = picker.threshold();
+  const belongs = picker.sample();
   async function* parts() {
     for (let i = 0; i < shards.length; i++) {
-      const rows = await readReference(store, partPath(dataset, build, i));
-      yield rows.filter(({ priority }) => priority <= threshold);
+      for await (const rows of readReference(store, partPath(dataset, build, i))) {
+        yield rows.filter(({ priority }) => belongs(priority));
+      }
     }
   }
   return writeReference(store, filePath(dataset, referenceName(build)), parts());
@@ -103,7 +104,7 @@ async function fidelityOf(
 ) {
   const reader = createReader(store, { id: '', manifest: draft });
   try {
-    const reference = await readReference(store, filePath(dataset, referenceName(build)));
+    const reference = readReference(store, filePath(dataset, referenceName(build)));
     return await measureFidelity(reader, set, reference);
   } finally {
     await reader.close();

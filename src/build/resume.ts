@@ -40,7 +40,11 @@ async function wholeShard(
     const { header } = decodeIndex(await store.readAll(indexPath), indexPath);
     const digest = await digestFile(store, path);
     if (digest === undefined || !digest.equals(header.shardDigest)) return undefined;
-    picker.restore(await readReference(store, part));
+    const priorities: number[] = [];
+    for await (const rows of readReference(store, part)) {
+      for (const { priority } of rows) priorities.push(priority);
+    }
+    priorities.forEach(picker.restore);
     return header;
   } catch (error) {
     const code = error instanceof LogitcaskError ? error.code : 'internal';

@@ -1,4 +1,4 @@
-/** The alignment self-test: every source must predict the next token, and no other, before it is stored. */
+/** The alignment self-test: a source must predict the next token, and no other, to be stored. */
 import type { AlignmentCheck } from '../../schemas/manifest.ts';
 import type { Rows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
@@ -6,13 +6,15 @@ import { createTopK } from '../kernel/top-k.ts';
 import type { Source } from './source.ts';
 
 const shifts = [-1, 0, 1] as const;
-const agreementMax = 1e-4;
+const agreementMax = 1e-5;
+// a source whose rows are mostly empty is not read to its end
+const rowsPerPositionMax = 64;
 
 /** Log-prob of any token at row t. */
 type Score = (t: number, token: number) => number;
 
 /**
- * Mean log-prob of the token at t + 1 + shift under position t, over the first samples of the source.
+ * Mean log-prob of the token at t + 1 + shift under position t, over the source's first samples.
  * Throws `source-misaligned` unless shift 0 is the best.
  */
 export async function checkAlignment(
@@ -21,6 +23,7 @@ export async function checkAlignment(
 ): Promise<AlignmentCheck> {
   const sums = [0, 0, 0];
   let positions = 0;
+  let rowsSeen = 0;
   let prompt: Int32Array | undefined;
   for await (const { sample, position, rows } of source.chunks(0)) {
     const { tokens } = sample;
@@ -28,12 +31,12 @@ export async function checkAlignment(
     const score = scorer(rows);
     for (let i = 0; i < rows.count; i++) {
       const t = position + i;
-      // all three tokens must exist, and a repeated token would count for two shifts
-      if (t < 1 || t + 2 >= tokens.length || sample.mask[t] === 0 || isEmpty(rows, i)) continue;
+      if (t + 2 >= tokens.length || sample.mask[t] === 0 || isEmpty(rows, i)) continue;
       for (const [k, shift] of shifts.entries()) sums[k] += score(i, tokens[t + 1 + shift]);
       positions++;
     }
-    if (positions >= positionsMin) break;
+    rowsSeen += rows.count;
+    if (positions >= positionsMin || rowsSeen >= positionsMin * rowsPerPositionMax) break;
   }
   const [before, at, after] = sums.map((sum) =>
     Number((sum / Math.max(1, positions)).toPrecision(6)),
@@ -90,12 +93,17 @@ async function checkCausality(source: Source, prompt: Int32Array): Promise<void>
   other[other.length - 1] = (other[other.length - 1] + 1) % source.identity.vocabulary;
   const [a, b] = [await source.score(prompt), await source.score(other)];
   const [scoreA, scoreB] = [scorer(a), scorer(b)];
+  const all = Uint32Array.from({ length: a.width }, (_, id) => id);
   for (let t = 0; t + 1 < prompt.length; t++) {
-    const gap = Math.abs(scoreA(t, prompt[t + 1]) - scoreB(t, prompt[t + 1]));
+    const ids = a.form === 'dense' ? all : a.ids.subarray(a.offsets[t], a.offsets[t + 1]);
+    const gap = ids.reduce(
+      (most, id) => Math.max(most, Math.abs(scoreA(t, id) - scoreB(t, id))),
+      0,
+    );
     if (!(gap <= agreementMax)) {
       throw new LogitcaskError(
         'source-misaligned',
-        `capture: position ${t} changes with a later token; the teacher must not see the future`,
+        `capture: position ${t} changes by ${gap} with a later token; take a causal teacher`,
         { expected: `a difference of at most ${agreementMax}`, got: gap },
       );
     }

@@ -1,39 +1,38 @@
 /** Top lists in `.npz`: ids, logprobs, tail, tokens, V; its members are inflated in lockstep. */
-import type { DumpSourceConfig } from '../../schemas/build-config.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
-import { integersOf, npyCount } from '../formats/npy.ts';
-import { type Npz, type NpzMember, openNpz } from '../formats/npz.ts';
+import { integersOf, type NpyHeader, npyCount } from '../formats/npy.ts';
+import { type Npz, openNpz } from '../formats/npz.ts';
 import type { DumpRows } from './dump-rows.ts';
 
 const smallBytesMax = 1024 * 1024 * 1024;
 const massSlack = 1e-3;
 
-export async function openLists(config: DumpSourceConfig): Promise<DumpRows> {
-  const npz = await openNpz(config.logits);
+/** Errors: `source-unreadable`, `source-mismatch`, and `row-invalid` from its cursors. */
+export async function openLists(file: string): Promise<DumpRows> {
+  const npz = await openNpz(file);
   try {
-    const ids = await shapeOf(npz, 'ids');
-    const [count, k] = ids;
-    const logprobs = await shapeOf(npz, 'logprobs');
-    if (ids.length !== 2 || ids.join() !== logprobs.join()) {
-      throw mismatch(config.logits, `ids and logprobs [N, k]`, `[${ids}] and [${logprobs}]`);
+    const ids = await headerOf(npz, 'ids');
+    const logprobs = await headerOf(npz, 'logprobs');
+    const [count, k] = ids.shape;
+    if (ids.shape.length !== 2 || k === 0 || ids.shape.join() !== logprobs.shape.join()) {
+      throw mismatch(file, 'ids and logprobs [N, k]', `[${ids.shape}] and [${logprobs.shape}]`);
     }
-    const small = async (name: string) => {
-      const { header, bytes } = await readMember(npz, name);
-      return integersOf(bytes, header, `${config.logits}:${name}`);
-    };
-    const tokens = await small('tokens');
-    if (tokens.length !== count) throw mismatch(config.logits, `${count} tokens`, tokens.length);
-    const [width] = await small('V');
-    const tail = npz.names.includes('tail') ? await floats(npz, 'tail') : undefined;
-    const next = npz.names.includes('next') ? await small('next') : undefined;
+    if (logprobs.type !== 'f4') throw mismatch(file, 'float32 logprobs', logprobs.type);
+    const sizes = await readIds(npz, file, 'V');
+    if (sizes.length !== 1) throw mismatch(file, 'one number V', `${sizes.length}`);
+    const lists: Lists = { npz, file, count, k, width: sizes[0] };
+    const optional = async <T>(name: string, read: (name: string) => Promise<T>) =>
+      npz.names.includes(name) ? await read(name) : undefined;
+    const tail = await optional('tail', () => readTail(lists));
     return {
-      width,
+      count,
+      width: lists.width,
       reports: 'top-list',
       rowBytes: 8 * k,
-      tokens,
-      next,
-      rows: (from) => openCursor(npz, { from, k, width, tail, file: config.logits }),
+      tokens: await optional('tokens', (name) => readIds(npz, file, name)),
+      next: await optional('next', (name) => readIds(npz, file, name)),
+      rows: (from) => openCursor(lists, tail, from),
       close: async () => npz.close(),
     };
   } catch (error) {
@@ -42,88 +41,121 @@ export async function openLists(config: DumpSourceConfig): Promise<DumpRows> {
   }
 }
 
+interface Lists {
+  readonly npz: Npz;
+  readonly file: string;
+  readonly count: number;
+  readonly k: number;
+  readonly width: number;
+}
+
 function mismatch(file: string, expected: unknown, got: unknown): LogitcaskError {
   const message = `capture: the members of ${file} do not fit: expected ${expected}, got ${got}`;
   return new LogitcaskError('source-mismatch', message, { expected, got });
 }
 
-async function shapeOf(npz: Npz, name: string): Promise<readonly number[]> {
+async function headerOf(npz: Npz, name: string): Promise<NpyHeader> {
   const member = await npz.open(name);
   member.close();
-  return member.header.shape;
+  return member.header;
 }
 
-async function readMember(npz: Npz, name: string) {
+async function readSmall(npz: Npz, file: string, name: string) {
   const member = await npz.open(name);
-  const length = npyCount(member.header) * member.header.width;
-  if (length > smallBytesMax) throw mismatch(name, `at most ${smallBytesMax} bytes`, length);
-  const bytes = await member.take(length);
-  member.close();
-  return { header: member.header, bytes };
+  try {
+    const { header } = member;
+    const length = npyCount(header) * header.width;
+    if (length <= smallBytesMax) return { header, bytes: await member.take(length) };
+    throw mismatch(file, `at most ${smallBytesMax} bytes of ${name}`, length);
+  } finally {
+    member.close();
+  }
 }
 
-async function floats(npz: Npz, name: string): Promise<Float32Array> {
-  const { header, bytes } = await readMember(npz, name);
-  if (header.type !== 'f4') throw mismatch(name, 'float32', header.type);
-  return new Float32Array(new Uint8Array(bytes).buffer);
+async function readIds(npz: Npz, file: string, name: string): Promise<Int32Array> {
+  const { header, bytes } = await readSmall(npz, file, name);
+  return integersOf(bytes, header, `${file}:${name}`);
 }
 
-interface CursorOptions {
-  readonly from: number;
-  readonly k: number;
-  readonly width: number;
-  readonly tail: Float32Array | undefined;
-  readonly file: string;
+async function readTail({ npz, file, count }: Lists): Promise<Float32Array> {
+  const { header, bytes } = await readSmall(npz, file, 'tail');
+  const found = `${header.type} [${header.shape}]`;
+  if (found !== `f4 [${count}]`) throw mismatch(file, `tail f4 [${count}]`, found);
+  return floatsOf(bytes);
 }
 
-async function openCursor(npz: Npz, { from, k, width, tail, file }: CursorOptions) {
+function floatsOf(bytes: Buffer): Float32Array {
+  return new Float32Array(new Uint8Array(bytes).buffer); // copied: views must be aligned
+}
+
+async function openCursor(lists: Lists, tail: Float32Array | undefined, from: number) {
+  const { npz, file, k, width } = lists;
   const [idMember, logprobMember] = [await npz.open('ids'), await npz.open('logprobs')];
-  const members: readonly NpzMember[] = [idMember, logprobMember];
-  if (logprobMember.header.type !== 'f4') throw mismatch(file, 'float32 logprobs', 'another type');
-  for (const member of members) await member.skip(from * k * member.header.width);
+  await idMember.skip(from * k * idMember.header.width);
+  await logprobMember.skip(from * k * 4);
+  const check = rowChecker(lists);
   let row = from;
   return {
     async take(count: number): Promise<ListRows> {
       const idBytes = await idMember.take(count * k * idMember.header.width);
-      const ids = integersOf(idBytes, idMember.header, `${file}:ids`);
-      const bytes = await logprobMember.take(count * k * 4);
-      const logprobs = new Float32Array(new Uint8Array(bytes).buffer);
-      const lists = { ids: new Uint32Array(ids.buffer), logprobs };
-      for (let i = 0; i < count; i++) checkRow(lists, { at: i * k, k, width, row: row + i, file });
+      const ids = new Uint32Array(integersOf(idBytes, idMember.header, `${file}:ids`).buffer);
+      const logprobs = floatsOf(await logprobMember.take(count * k * 4));
+      for (let i = 0; i < count; i++) {
+        const [own, outside] = [row + i, tail?.[row + i]];
+        const list = ids.subarray(i * k, (i + 1) * k);
+        check(list, logprobs.subarray(i * k, (i + 1) * k), { row: own, tail: outside });
+        orderTies(list, logprobs.subarray(i * k, (i + 1) * k));
+      }
       const offsets = Uint32Array.from({ length: count + 1 }, (_, i) => i * k);
-      const own = tail?.slice(row, row + count);
+      const rows = { form: 'lists' as const, count, width, offsets, ids, logprobs };
       row += count;
-      return { form: 'lists', count, width, offsets, ...lists, tail: own };
+      return tail === undefined ? rows : { ...rows, tail: tail.slice(row - count, row) };
     },
     async close() {
-      for (const member of members) member.close();
+      idMember.close();
+      logprobMember.close();
     },
   };
 }
 
-/** Refuses what is no top list; orders equal log-probs by id. */
-function checkRow(
-  { ids, logprobs }: { ids: Uint32Array; logprobs: Float32Array },
-  { at, k, width, row, file }: { at: number; k: number; width: number; row: number; file: string },
-): void {
-  const refuse = (what: string, expected: unknown, got: unknown): never => {
-    const message = `capture: row ${row} of ${file}: ${what}; export it again`;
-    throw new LogitcaskError('row-invalid', message, { expected, got });
+/** Refuses what is no top list of a distribution. */
+function rowChecker({ file, k, width }: Lists) {
+  const sorted = new Uint32Array(k);
+  return (
+    ids: Uint32Array,
+    logprobs: Float32Array,
+    { row, tail = 0 }: { row: number; tail: number | undefined },
+  ): void => {
+    const refuse = (what: string, expected: unknown, got: unknown): never => {
+      const message = `capture: row ${row} of ${file}: ${what}, got ${got}; export it again`;
+      throw new LogitcaskError('row-invalid', message, { expected, got: String(got) });
+    };
+    let mass = 0;
+    for (let i = 0; i < k; i++) {
+      const p = logprobs[i];
+      if (!(p <= massSlack)) refuse('a log-prob is no number ≤ 0', '≤ 0', p);
+      if (ids[i] >= width) refuse(`an id is outside the vocabulary of ${width}`, width, ids[i]);
+      if (p > logprobs[i - 1]) refuse('log-probs do not descend', logprobs[i - 1], p);
+      mass += Math.exp(p);
+    }
+    if (mass > 1 + massSlack) refuse('probabilities sum to more than 1', '≤ 1', mass);
+    if (!(tail >= -massSlack && mass + tail <= 1 + massSlack)) {
+      refuse('the tail is no mass that the list leaves', `0 … ${1 - mass}`, tail);
+    }
+    sorted.set(ids);
+    sorted.sort();
+    for (let i = 1; i < k; i++) {
+      if (sorted[i] === sorted[i - 1]) refuse('an id comes twice', 'distinct ids', sorted[i]);
+    }
   };
-  let mass = 0;
-  for (let i = at; i < at + k; i++) {
-    const p = logprobs[i];
-    if (!(p <= massSlack)) refuse('a log-prob is not a finite number ≤ 0', '≤ 0', String(p));
-    if (ids[i] >= width) refuse('an id is outside the vocabulary', `below ${width}`, ids[i]);
-    if (i > at && p > logprobs[i - 1]) refuse('it is not in descending order', logprobs[i - 1], p);
-    mass += Math.exp(p);
-  }
-  if (mass > 1 + massSlack) refuse('its probabilities exceed 1', '≤ 1', mass);
-  if (new Set(ids.subarray(at, at + k)).size !== k) refuse('an id comes twice', 'distinct ids', k);
-  for (let i = at; i < at + k; ) {
-    let end = i + 1;
-    while (end < at + k && logprobs[end] === logprobs[i]) end++;
-    if (end > i + 1) ids.subarray(i, end).sort();
-    i = end;
+}
+
+/** Equal log-probs are ordered by id. */
+function orderTies(ids: Uint32Array, logprobs: Float32Array): void {
+  for (let from = 0; from < ids.length; ) {
+    let to = from + 1;
+    while (to < ids.length && logprobs[to] === logprobs[from]) to++;
+    if (to > from + 1) ids.subarray(from, to).sort();
+    from = to;
   }
 }

@@ -3,13 +3,15 @@ import type { Rows } from '../distribution/rows.ts';
 
 /** Rows of a dump, read forwards. */
 export interface DumpRows {
+  readonly count: number;
+  /** V */
   readonly width: number;
   readonly reports: 'whole' | 'top-list';
   /** Bytes of one row in memory. */
   readonly rowBytes: number;
-  readonly tokens: Int32Array;
-  /** True next ids, where the dump has them. */
-  readonly next: Int32Array | undefined;
+  /** Input ids and true next ids, where the dump itself holds them. */
+  readonly tokens?: Int32Array;
+  readonly next?: Int32Array;
   /** A cursor that starts at row `from`. */
   rows(from: number): Promise<{ take(count: number): Promise<Rows>; close(): Promise<void> }>;
   close(): Promise<void>;

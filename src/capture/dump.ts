@@ -1,28 +1,42 @@
 /** Dumps on disk: whole logits in `.npy`, top lists in `.npz`; read chunk by chunk, never whole. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import type { DumpSourceConfig } from '../../schemas/build-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
+import { integersOf, npyCount, openNpy } from '../formats/npy.ts';
 import { openDense } from './dump-dense.ts';
 import { openLists } from './dump-lists.ts';
 import type { DumpRows } from './dump-rows.ts';
+import { readInput } from './input-file.ts';
 import { type Chunk, chunkBytesMax, type SampleInput, type Source } from './source.ts';
 import { openTokenizer } from './tokenizer.ts';
 
+const idBytesMax = 1024 * 1024 * 1024;
+
+interface Ids {
+  readonly tokens: Int32Array;
+  readonly next: Int32Array | undefined;
+}
+
 /**
  * Errors: `source-unreadable` (a file is missing or malformed), `source-mismatch` (lengths differ),
- * `token-out-of-range`, `source-misaligned` (`next` is not the token that follows).
+ * `token-out-of-range`, `source-misaligned` (`next` is not the token that follows), `row-invalid`
+ * (from the chunks).
  */
 export async function openDumpSource(config: DumpSourceConfig): Promise<Source> {
-  const dump = config.logits.endsWith('.npz') ? await openLists(config) : await openDense(config);
+  const open = config.logits.endsWith('.npz') ? openLists : openDense;
+  const dump = await open(config.logits);
   try {
-    checkTokens(dump, config);
+    const ids = await idsOf(dump, config);
+    checkIds(dump, ids, config);
     const tokenizerJson =
-      config.tokenizer === undefined ? undefined : await readFile(config.tokenizer);
-    const tokenizer =
-      tokenizerJson && openTokenizer(tokenizerJson, config.tokenizer as string).digest;
+      config.tokenizer === undefined ? undefined : await readInput(config.tokenizer);
+    const tokenizer = tokenizerJson && openTokenizer(tokenizerJson, `${config.tokenizer}`);
+    if (tokenizer !== undefined && tokenizer.size > dump.width) {
+      const what = `the tokenizer has ${tokenizer.size} ids, the rows have ${dump.width}`;
+      throw mismatch(what, `at most ${dump.width} ids`, tokenizer.size);
+    }
     const digest = await digestFiles(config);
     return {
       identity: {
@@ -30,13 +44,13 @@ export async function openDumpSource(config: DumpSourceConfig): Promise<Source> 
         revision: digest,
         source: 'dump',
         vocabulary: dump.width,
-        tokenizer: tokenizer ?? null,
+        tokenizer: tokenizer?.digest ?? null,
         reports: dump.reports,
       },
       inputs: { origin: `dump of ${config.teacher}`, licence: config.licence, digest },
-      positions: dump.tokens.length,
+      positions: dump.count,
       tokenizerJson,
-      chunks: (from) => chunks(dump, config, from),
+      chunks: (from) => chunks(dump, ids, { from, length: config.sample_length }),
       close: () => dump.close(),
     };
   } catch (error) {
@@ -45,53 +59,93 @@ export async function openDumpSource(config: DumpSourceConfig): Promise<Source> 
   }
 }
 
-function checkTokens({ tokens, next, width }: DumpRows, config: DumpSourceConfig): void {
-  const outside = tokens.findIndex((token) => token < 0 || token >= width);
-  if (outside >= 0) {
-    const message = `capture: token ${tokens[outside]} at row ${outside} is outside the vocabulary`;
+/** Files that the configuration names come before what the dump itself holds. */
+async function idsOf(dump: DumpRows, config: DumpSourceConfig): Promise<Ids> {
+  const of = (file: string | undefined, own: Int32Array | undefined) =>
+    file === undefined ? own : readIds(file);
+  const tokens = await of(config.tokens, dump.tokens);
+  const next = await of(config.next, dump.next);
+  if (tokens !== undefined) return { tokens, next };
+  const message = `config: ${config.logits} holds no input ids; name their .npy as source.tokens`;
+  throw new LogitcaskError('config-invalid', message, { expected: 'source.tokens' });
+}
+
+/** Ids are small beside logits, and read whole. */
+async function readIds(file: string): Promise<Int32Array> {
+  const npy = await openNpy(file);
+  try {
+    const length = npyCount(npy.header) * npy.header.width;
+    if (length <= idBytesMax) return integersOf(await npy.read(0, length), npy.header, file);
+    const message = `capture: ${file} holds ${length} bytes of ids; split the dump`;
+    throw new LogitcaskError('source-unreadable', message, { expected: idBytesMax, got: length });
+  } finally {
+    await npy.close();
+  }
+}
+
+function checkIds(
+  { count, width }: DumpRows,
+  { tokens, next }: Ids,
+  { logits, sample_length: length }: DumpSourceConfig,
+): void {
+  if (count === 0) throw mismatch(`${logits} holds no rows`, 'a row or more', 0);
+  for (const [name, ids] of Object.entries({ tokens, next })) {
+    if (ids === undefined) continue;
+    if (ids.length !== count) {
+      throw mismatch(`${ids.length} ids in ${name} for the ${count} rows`, count, ids.length);
+    }
+    const outside = ids.findIndex((id) => id < 0 || id >= width);
+    if (outside < 0) continue;
+    const place = `row ${outside} of ${name}`;
+    const message = `capture: id ${ids[outside]} at ${place} is outside V = ${width}`;
     throw new LogitcaskError('token-out-of-range', message, {
       expected: `0 … ${width - 1}`,
-      got: tokens[outside],
+      got: ids[outside],
     });
   }
-  if (next === undefined) return;
-  for (let t = 0; t < next.length; t++) {
-    const inside = next[t] >= 0 && next[t] < width;
-    const sameSample = (t + 1) % config.sample_length !== 0 && t + 1 < tokens.length;
-    if (inside && (!sameSample || next[t] === tokens[t + 1])) continue;
-    const message = `capture: the next id of row ${t} is ${next[t]}, but token ${t + 1} is another`;
-    throw new LogitcaskError('source-misaligned', message, {
-      expected: tokens[t + 1],
-      got: next[t],
-    });
-  }
+  // between samples the text may break off
+  const wrong = next?.findIndex(
+    (id, t) => (t + 1) % length !== 0 && t + 1 < count && id !== tokens[t + 1],
+  );
+  if (next === undefined || wrong === undefined || wrong < 0) return;
+  const message =
+    `capture: the next id of row ${wrong} is ${next[wrong]}, but row ${wrong + 1} holds ` +
+    `${tokens[wrong + 1]}; shift a file by one, or set sample_length to where sequences end`;
+  throw new LogitcaskError('source-misaligned', message, {
+    expected: tokens[wrong + 1],
+    got: next[wrong],
+  });
+}
+
+function mismatch(what: string, expected: unknown, got: unknown): LogitcaskError {
+  const message = `capture: ${what}; take files of one export`;
+  return new LogitcaskError('source-mismatch', message, { expected, got });
 }
 
 /** SHA-256 (hex) over the digests of all input files, each streamed. */
 async function digestFiles(config: DumpSourceConfig): Promise<string> {
-  const files = [config.logits, config.tokens, config.next, config.tokenizer];
-  const digests: string[] = [];
-  for (const file of files) {
+  const { logits, tokens, next, tokenizer } = config;
+  const digests: Record<string, string> = {};
+  for (const [name, file] of Object.entries({ logits, tokens, next, tokenizer })) {
     if (file === undefined) continue;
     const hash = createHash('sha256');
     for await (const piece of createReadStream(file, { highWaterMark: 1024 * 1024 })) {
       hash.update(piece);
     }
-    digests.push(hash.digest('hex'));
+    digests[name] = hash.digest('hex');
   }
   return digestOf(digests);
 }
 
 async function* chunks(
   dump: DumpRows,
-  { sample_length: length }: DumpSourceConfig,
-  from: number,
+  { tokens, next }: Ids,
+  { from, length }: { from: number; length: number },
 ): AsyncGenerator<Chunk> {
-  const { tokens, next } = dump;
-  const cursor = await dump.rows(Math.min(tokens.length, from * length));
+  const cursor = await dump.rows(Math.min(dump.count, from * length));
   const rowsMax = Math.max(1, Math.floor(chunkBytesMax / dump.rowBytes));
   try {
-    for (let ordinal = from; ordinal * length < tokens.length; ordinal++) {
+    for (let ordinal = from; ordinal * length < dump.count; ordinal++) {
       const first = ordinal * length;
       const own = tokens.slice(first, first + length);
       const sample: SampleInput = {

@@ -1,14 +1,16 @@
 /**
- * An interpolated absolute-discounting n-gram (orders 0–5, D = 0.8) over sorted windows of the corpus:
- * whole distributions that sum to 1, with no tables but the sorted positions.
+ * An interpolated absolute-discounting n-gram (orders 0–5, D = 0.8) over sorted windows of the
+ * corpus: whole distributions that sum to 1, with no tables but the sorted positions.
  */
 
-const orderMax = 5;
+/** What decides the distributions beside the corpus: part of the teacher's revision. */
+export const ngramParameters = { orderMax: 5, discount: 0.8 } as const;
+
+const { orderMax, discount } = ngramParameters;
 const window = orderMax + 1;
-const discount = 0.8;
 
 export interface NgramModel {
-  /** Writes log p(· | context) to `out` (length V). Only the last five tokens of it matter. */
+  /** Writes log p(· | context) to `out` (length V); only the last `orderMax` tokens matter. */
   score(context: Int32Array, out: Float32Array): void;
 }
 
@@ -41,7 +43,7 @@ export function buildNgram(tokens: Int32Array, vocabulary: number): NgramModel {
 
   return {
     score(context, out) {
-      let weight = 1;
+      let weight = 1; // of all lower orders together
       let distinct = 0;
       for (let order = Math.min(orderMax, context.length); order > 0; order--) {
         const after = continuation(context, order);

@@ -2,19 +2,17 @@
  * The embedded teacher: an n-gram that learns most documents of a text and scores the others. No
  * neural network, but whole distributions, on any machine, in seconds.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import type { NgramSourceConfig } from '../../schemas/build-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf, sha256Hex } from '../formats/canonical.ts';
-import { buildNgram, type NgramModel } from './ngram-model.ts';
+import { readInput } from './input-file.ts';
+import { buildNgram, type NgramModel, ngramParameters } from './ngram-model.ts';
 import { type Chunk, chunkBytesMax, type SampleInput, type Source } from './source.ts';
 import { openTokenizer, type TextTokenizer } from './tokenizer.ts';
 
-const separator = 0; // <|endoftext|>
-const contextMax = 5;
 const textBytesMax = 256 * 1024 * 1024;
 
 interface Prepared {
@@ -30,20 +28,28 @@ export async function openNgramSource(
 ): Promise<Source> {
   const textFile = config.text ?? join(dataFolder, 'kjv.txt.gz');
   const tokenizerFile = config.tokenizer ?? join(dataFolder, 'kjv-tokenizer-8192.json');
-  const [textBytes, tokenizerJson] = await Promise.all([read(textFile), read(tokenizerFile)]);
+  const [textBytes, tokenizerJson] = await Promise.all([
+    readInput(textFile),
+    readInput(tokenizerFile),
+  ]);
   const tokenizer = openTokenizer(tokenizerJson, tokenizerFile);
+  const { separator } = tokenizer;
+  if (separator === undefined) {
+    const message = `capture: ${tokenizerFile} has no special token to part documents`;
+    throw new LogitcaskError('source-unreadable', message, { expected: 'a special token' });
+  }
   const inputs = { text: sha256Hex(textBytes), held_out: config.held_out };
   let preparing: Promise<Prepared> | undefined;
   let positions: number | undefined;
   // tokenising and sorting take seconds, and a build that is complete does not need them
   const prepare = () => {
-    preparing ??= prepareAll(config, { textBytes, textFile, tokenizer });
+    preparing ??= prepareAll(config, { textBytes, textFile, tokenizer, separator });
     return preparing;
   };
   return {
     identity: {
       name: 'ngram',
-      revision: digestOf({ orders: contextMax, ...inputs, tokenizer: tokenizer.digest }),
+      revision: digestOf({ ...ngramParameters, ...inputs, tokenizer: tokenizer.digest }),
       source: 'ngram',
       vocabulary: tokenizer.size,
       tokenizer: tokenizer.digest,
@@ -61,29 +67,20 @@ export async function openNgramSource(
     async *chunks(from) {
       const prepared = await prepare();
       positions = prepared.positions;
+      const rowsMax = Math.max(1, Math.floor(chunkBytesMax / (4 * tokenizer.size)));
+      const memory = new Float32Array(rowsMax * tokenizer.size); // used again for every chunk
       for (const sample of prepared.samples.slice(from)) {
-        yield* scoreSample(prepared.model, sample, tokenizer.size);
+        yield* scoreSample(prepared.model, sample, { width: tokenizer.size, rowsMax, memory });
       }
     },
     async score(tokens) {
       const { model } = await prepare();
-      return scoreRows(model, { tokens, from: 0, to: tokens.length, width: tokenizer.size });
+      const { size: width } = tokenizer;
+      const memory = new Float32Array(tokens.length * width);
+      return scoreRows(model, { tokens, from: 0, to: tokens.length, width, memory });
     },
     async close() {},
   };
-}
-
-async function read(file: string): Promise<Buffer> {
-  try {
-    return await readFile(file);
-  } catch (cause) {
-    const message = `capture: cannot read ${file} (${(cause as NodeJS.ErrnoException).code})`;
-    throw new LogitcaskError('source-unreadable', message, {
-      expected: 'a file',
-      got: file,
-      cause,
-    });
-  }
 }
 
 function textOf(bytes: Buffer, file: string): string {
@@ -99,7 +96,7 @@ function textOf(bytes: Buffer, file: string): string {
 
 async function prepareAll(
   config: NgramSourceConfig,
-  input: { textBytes: Buffer; textFile: string; tokenizer: TextTokenizer },
+  input: { textBytes: Buffer; textFile: string; tokenizer: TextTokenizer; separator: number },
 ): Promise<Prepared> {
   const text = textOf(input.textBytes, input.textFile);
   const documents = text.split(/\n[ \t\r]*\n+/).filter((document) => document.trim() !== '');
@@ -108,11 +105,19 @@ async function prepareAll(
   for (const [number, document] of documents.entries()) {
     const tokens = input.tokenizer.encode(document.trim());
     const whole = new Int32Array(tokens.length + 1);
-    whole[0] = separator;
+    whole[0] = input.separator;
     whole.set(tokens, 1);
     if ((number + 1) % config.held_out !== 0) corpus.push(whole);
     else samples.push(...cut(whole, { number, length: config.sample_length }));
     if (number % 16 === 0) await setImmediate();
+  }
+  if (samples.length === 0) {
+    const found = `${documents.length} documents (blocks between blank lines)`;
+    const message = `capture: ${input.textFile} has ${found}; lower source.held_out, or add text`;
+    throw new LogitcaskError('source-mismatch', message, {
+      expected: `at least ${config.held_out} documents`,
+      got: documents.length,
+    });
   }
   const kept = samples.slice(0, config.samples).map((sample, ordinal) => ({ ...sample, ordinal }));
   const joined = new Int32Array(corpus.reduce((sum, { length }) => sum + length, 0));
@@ -128,7 +133,7 @@ async function prepareAll(
   };
 }
 
-/** Pieces of a document; each is scored by itself, so that its content address is all it depends on. */
+/** Pieces of a document, each scored by itself: its content address is all that it depends on. */
 function cut(
   tokens: Int32Array,
   { number, length }: { number: number; length: number },
@@ -147,25 +152,30 @@ function cut(
 async function* scoreSample(
   model: NgramModel,
   sample: SampleInput,
-  width: number,
+  { rowsMax, ...options }: { width: number; rowsMax: number; memory: Float32Array },
 ): AsyncGenerator<Chunk> {
   const { tokens } = sample;
-  const rowsMax = Math.max(1, Math.floor(chunkBytesMax / (4 * width)));
   for (let from = 0; from < tokens.length; from += rowsMax) {
     const to = Math.min(tokens.length, from + rowsMax);
-    yield { sample, position: from, rows: scoreRows(model, { tokens, from, to, width }) };
+    yield { sample, position: from, rows: scoreRows(model, { tokens, from, to, ...options }) };
     await setImmediate();
   }
 }
 
-function scoreRows(
-  model: NgramModel,
-  { tokens, from, to, width }: { tokens: Int32Array; from: number; to: number; width: number },
-) {
-  const values = new Float32Array((to - from) * width);
+interface ScoreOptions {
+  readonly tokens: Int32Array;
+  readonly from: number;
+  readonly to: number;
+  readonly width: number;
+  /** Where the rows go. */
+  readonly memory: Float32Array;
+}
+
+function scoreRows(model: NgramModel, { tokens, from, to, width, memory }: ScoreOptions) {
+  const values = memory.subarray(0, (to - from) * width);
   for (let t = from; t < to; t++) {
-    const context = tokens.subarray(Math.max(0, t + 1 - contextMax), t + 1);
-    model.score(context, values.subarray((t - from) * width, (t - from + 1) * width));
+    const row = values.subarray((t - from) * width, (t - from + 1) * width);
+    model.score(tokens.subarray(0, t + 1), row);
   }
   return { form: 'dense' as const, count: to - from, width, type: 'f32' as const, values };
 }

@@ -30,7 +30,10 @@ export interface SampleInput {
   readonly meta: Record<string, unknown>;
 }
 
-/** A run of rows of one sample. Chunks of a sample come in order and together cover all of it. */
+/**
+ * A run of rows of one sample. Chunks of a sample come in order and together cover all of it. The
+ * values of dense rows are valid until the next chunk is asked for: their memory is used again.
+ */
 export interface Chunk {
   readonly sample: SampleInput;
   /** Position of the first row. */
@@ -43,7 +46,7 @@ export const chunkBytesMax = 16 * 1024 * 1024;
 
 export interface Source {
   readonly identity: TeacherIdentity;
-  /** Origin and licence of the inputs, for the manifest; digest is SHA-256 (hex) over all of them. */
+  /** For the manifest: origin and licence of the inputs, SHA-256 (hex) over all of them. */
   readonly inputs: { readonly origin: string; readonly licence: string; readonly digest: string };
   /** Number of positions from sample 0 to the end, where it is known without scoring. */
   readonly positions?: number;

@@ -8,13 +8,15 @@ export interface TextTokenizer {
   readonly digest: string;
   /** Highest id + 1. */
   readonly size: number;
+  /** The first special token, which parts documents: `<|endoftext|>` in most tokenizers. */
+  readonly separator: number | undefined;
   /** Token ids without special tokens. */
   encode(text: string): Int32Array;
 }
 
 interface TokenizerDocument {
-  model: { vocab: Record<string, number> };
-  added_tokens?: { id: number }[];
+  model: { vocab: Record<string, number> | unknown[] }; // a list in Unigram models
+  added_tokens?: { id: number; special?: boolean }[];
 }
 
 /** Throws `source-unreadable` where the bytes are no tokenizer.json. */
@@ -22,12 +24,15 @@ export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
   try {
     const document = JSON.parse(bytes.toString()) as TokenizerDocument;
     const tokenizer = new Tokenizer(document, {});
-    const added = (document.added_tokens ?? []).map(({ id }) => id);
-    let last = Math.max(-1, ...added);
-    for (const id of Object.values(document.model.vocab)) if (id > last) last = id;
+    const added = document.added_tokens ?? [];
+    const { vocab } = document.model;
+    const ids = Array.isArray(vocab) ? vocab.keys() : Object.values(vocab);
+    let last = Math.max(-1, ...added.map(({ id }) => id));
+    for (const id of ids) if (id > last) last = id;
     return {
       digest: sha256Hex(bytes),
       size: last + 1,
+      separator: added.find(({ special }) => special === true)?.id,
       encode: (text) => Int32Array.from(tokenizer.encode(text, { add_special_tokens: false }).ids),
     };
   } catch (cause) {

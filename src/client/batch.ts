@@ -1,12 +1,14 @@
 /** Batches as received: nothing is believed that the stream's own metadata does not confirm. */
 import type { BatchTargetSet } from '../../schemas/batch.ts';
 import { batchMetadata } from '../../schemas/batch.ts';
+import type { LabelSpace } from '../../schemas/manifest.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { dequantise } from '../encode/levels.ts';
 import { decodePlanes } from '../encode/planes.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type Columns, type ColumnTypes, decodeStream } from '../formats/arrow.ts';
-import { int32Of } from '../formats/layout.ts';
+import { int32Of, unpackBits } from '../formats/layout.ts';
+import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
 
 export interface Batch {
   readonly rows: number;
@@ -25,9 +27,13 @@ export interface Batch {
 /**
  * Parses and checks one batch. Throws `reply-truncated` where rows or batches are missing (a cut
  * Arrow stream parses as a whole one), `conflict` where it is not the batch asked for,
- * `frame-damaged` where a frame fails its checksum.
+ * `frame-damaged` where a frame fails its checksum, `reply-invalid` where tokens and mask do not have
+ * the sample id that came with them.
  */
-export function readBatch(bytes: Buffer, asked: Readonly<Record<string, string>> = {}): Batch {
+export function readBatch(
+  bytes: Buffer,
+  asked: Readonly<Record<string, string | number>> = {},
+): Batch {
   const { metadata, types, batches } = decodeStream(bytes);
   const parsed = batchMetadata.safeParse(metadata);
   if (!parsed.success) {
@@ -43,7 +49,9 @@ export function readBatch(bytes: Buffer, asked: Readonly<Record<string, string>>
   }
   const [columns] = batches;
   const targetSets = JSON.parse(metadata['logitcask.target_sets']) as BatchTargetSet[];
-  const { size: width } = JSON.parse(metadata['logitcask.label_space']) as { size: number };
+  const labelSpace = JSON.parse(metadata['logitcask.label_space']) as LabelSpace;
+  const { size: width } = labelSpace;
+  checkSampleIds(types, columns, { rows, labelSpace });
   const frames = new Map<string, DecodedTargets[]>();
   for (const { name } of targetSets) {
     const column = columns[`${name}_frame`];
@@ -73,6 +81,31 @@ export function readBatch(bytes: Buffer, asked: Readonly<Record<string, string>>
       throw new LogitcaskError('request-invalid', message, { got: set });
     },
   };
+}
+
+/** Content addresses prove what no frame's checksum covers. */
+function checkSampleIds(
+  types: ColumnTypes,
+  { sample_id, tokens, mask, length }: Columns,
+  { rows, labelSpace }: { rows: number; labelSpace: LabelSpace },
+): void {
+  const fixed = types.tokens.type === 'fixed_list' ? types.tokens.size : undefined;
+  const starts = fixed === undefined ? int32Of(tokens.buffers[0]) : undefined;
+  const lengths = fixed === undefined ? undefined : int32Of(length.buffers[0]);
+  const ids = int32Of(tokens.buffers[starts === undefined ? 0 : 1]);
+  const learned = unpackBits(mask.buffers[starts === undefined ? 0 : 1], ids.length);
+  const digest = labelSpaceDigest(labelSpace);
+  for (let row = 0; row < rows; row++) {
+    const from = starts?.[row] ?? row * fixed!;
+    const to = starts?.[row + 1] ?? from + lengths![row];
+    const sample = { tokens: ids.subarray(from, to), mask: learned.subarray(from, to) };
+    const stated = sample_id.buffers[0].subarray(row * sampleIdBytes, (row + 1) * sampleIdBytes);
+    if (textSampleId(digest, sample).equals(stated)) continue;
+    const text = `client: tokens or mask of row ${row} do not have the sample id that came with them`;
+    throw new LogitcaskError('reply-invalid', text, {
+      expected: Buffer.from(stated).toString('hex'),
+    });
+  }
 }
 
 function positionsOf({ tokens }: ColumnTypes, columns: Columns, rows: number): number {

@@ -1,5 +1,6 @@
 /** The TypeScript client: every batch is checked before it is given out. */
-import { type BatchRequest, batchRequest } from '../../schemas/batch.ts';
+import { type BatchRequest, batchRequest, type LayoutName } from '../../schemas/batch.ts';
+import { datasetList } from '../../schemas/http.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import type { input } from '../../schemas/parse.ts';
 import { type PlanReply, type PlanRequest, planReply, planRequest } from '../../schemas/plan.ts';
@@ -17,25 +18,63 @@ export interface StepAddress {
   readonly step: number;
 }
 
+export interface RowsAddress {
+  readonly dataset: string;
+  /** Digest or tag, `latest` by default. */
+  readonly snapshot?: string;
+  readonly offset: number;
+  /** At most 100. */
+  readonly length: number;
+  readonly layout?: LayoutName;
+}
+
 export interface Client {
   readonly url: string;
+  /** All data sets with their tags. */
+  datasets(): Promise<{ name: string; tags: Record<string, string> }[]>;
   /** A manifest whose bytes have the digest that the server names. */
   manifest(dataset: string, snapshot?: string): Promise<{ id: string; manifest: Manifest }>;
   createPlan(request: input<typeof planRequest>): Promise<PlanReply>;
   plan(id: string): Promise<PlanReply>;
+  /** Samples [offset, offset + length) in stored order. */
+  rows(address: RowsAddress): Promise<Batch>;
   /** One step's batch for one rank. */
   step(address: StepAddress, request?: Partial<BatchRequest>): Promise<Batch>;
   close(): void;
 }
 
 export function openClient(options: TransportOptions): Client {
-  const transport = openTransport(options);
+  const { attemptsMax = 5 } = options;
+  const transport = openTransport({ ...options, attemptsMax });
   const getJson = async (path: string) =>
     JSON.parse((await transport.send({ path, accept: json })).body.toString());
+  const getBatch = async (path: string, asked: Readonly<Record<string, string | number>>) => {
+    for (let attempt = 1; ; attempt++) {
+      const { body } = await transport.send({ path, accept: arrowType });
+      try {
+        return readBatch(body, asked);
+      } catch (error) {
+        // damage on the way is worth another try; damage at rest answers with a problem
+        const onTheWay = ['reply-truncated', 'reply-invalid', 'frame-damaged'];
+        const { code } = error as LogitcaskError;
+        if (!onTheWay.includes(code) || attempt === attemptsMax) throw error;
+      }
+    }
+  };
   return {
     url: options.url,
+    async datasets() {
+      const found = [];
+      let cursor: string | null = '';
+      while (cursor !== null) {
+        const page = datasetList.parse(await getJson(`/v1/datasets?${query({ cursor })}`));
+        found.push(...page.datasets);
+        cursor = page.next;
+      }
+      return found;
+    },
     async manifest(dataset, snapshot = 'latest') {
-      const path = `/v1/datasets/${encodeURIComponent(dataset)}/snapshots/${encodeURIComponent(snapshot)}`;
+      const path = snapshotPath(dataset, snapshot);
       const { headers, body } = await transport.send({ path, accept: json });
       const id = String(headers['logitcask-snapshot']);
       return { id, manifest: parseManifest(body, id) };
@@ -48,31 +87,26 @@ export function openClient(options: TransportOptions): Client {
     async plan(id) {
       return planReply.parse(await getJson(`/v1/plans/${id}`));
     },
-    async step({ plan, epoch, step }, request = {}) {
+    rows({ dataset, snapshot = 'latest', offset, length, layout = 'frames' }) {
+      const asked = query({ offset, length, layout });
+      return getBatch(`${snapshotPath(dataset, snapshot)}/rows?${asked}`, { layout });
+    },
+    step({ plan, epoch, step }, request = {}) {
       const asked = batchRequest.parse(request);
-      const query = new URLSearchParams(
-        Object.entries(asked).map(([key, value]): [string, string] => [key, String(value)]),
-      );
-      const path = `/v1/plans/${plan}/epochs/${epoch}/steps/${step}?${query}`;
-      for (let attempt = 1; ; attempt++) {
-        const { body } = await transport.send({ path, accept: arrowType });
-        try {
-          return readBatch(body, {
-            plan,
-            epoch: String(epoch),
-            step: String(step),
-            rank: String(asked.rank),
-            world: String(asked.world),
-            layout: asked.layout,
-          });
-        } catch (error) {
-          // damage on the way is worth another try; damage at rest answers with a problem
-          const { code } = error as LogitcaskError;
-          const onTheWay = code === 'reply-truncated' || code === 'frame-damaged';
-          if (!onTheWay || attempt === (options.attemptsMax ?? 5)) throw error;
-        }
-      }
+      const { rank, world, layout } = asked;
+      const path = `/v1/plans/${plan}/epochs/${epoch}/steps/${step}?${query(asked)}`;
+      return getBatch(path, { plan, epoch, step, rank, world, layout });
     },
     close: () => transport.close(),
   };
+}
+
+/** What is undefined is left to the server. */
+function query(values: Readonly<Record<string, string | number | undefined>>): URLSearchParams {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return new URLSearchParams(given.map(([key, value]): [string, string] => [key, String(value)]));
+}
+
+function snapshotPath(dataset: string, snapshot: string): string {
+  return `/v1/datasets/${encodeURIComponent(dataset)}/snapshots/${encodeURIComponent(snapshot)}`;
 }

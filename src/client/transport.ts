@@ -9,7 +9,7 @@ export interface TransportOptions {
   readonly url: string;
   readonly token?: string;
   readonly timeoutMs?: number;
-  /** Attempts at one request. */
+  /** Attempts at one request, 5 by default. */
   readonly attemptsMax?: number;
 }
 

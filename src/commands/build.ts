@@ -1,115 +1,77 @@
 /** `logitcask build`: a teacher's distributions into a snapshot. */
-import { Command, Option } from 'commander';
-import { buildConfig } from '../../schemas/build-config.ts';
-import { keysOf } from '../../schemas/keys.ts';
-import { type BuildReport, build } from '../build.ts';
-import { resolveConfig, type Settings } from '../config.ts';
-import { type CommandContext, formatCount, formatSeconds } from './command.ts';
-import { createProgress } from './progress.ts';
+import { Command } from 'commander';
+import { type BuildProgress, type BuildReport, build } from '../build.ts';
+import { resolveConfig } from '../config.ts';
+import { type CommandContext, formatBytes, formatCount, formatSeconds } from './command.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { addSettings, givenSettings, type Setting, storeSetting } from './settings.ts';
 
 interface BuildFlags {
-  config?: string;
-  json?: boolean;
-  store?: string;
-  dataset?: string;
-  tag?: string;
-  source?: 'ngram' | 'dump';
-  logits?: string;
-  tokens?: string;
-  next?: string;
-  text?: string;
-  tokenizer?: string;
-  teacher?: string;
-  samples?: number;
-  sampleLength?: number;
-  k?: number;
-  codec?: 'planes' | 'raw';
-  step?: string | number;
-  maxKl?: number;
-  compression?: 'zstd' | 'lz4';
-  temperatures?: number[];
+  readonly config?: string;
+  readonly json?: boolean;
+  /** Settings, as text. */
+  readonly [name: string]: unknown;
 }
 
+const settings: readonly Setting[] = [
+  storeSetting,
+  { flag: '--dataset <name>', path: 'dataset', about: 'name of the data set' },
+  { flag: '--tag <name>', path: 'tag', about: 'tag that will point at the snapshot' },
+  { flag: '--source <type>', path: 'source.type', about: 'teacher source: ngram or dump' },
+  {
+    flag: '--logits <file>',
+    path: 'source.logits',
+    about: 'dump: .npy of logits [N, V], or .npz of top lists',
+  },
+  { flag: '--tokens <file>', path: 'source.tokens', about: 'dump: .npy of the N input ids' },
+  { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
+  { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
+  { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
+  { flag: '--k <n>', path: 'sparsifier.k', about: 'entries kept at a position' },
+  { flag: '--codec <name>', path: 'codec.type', about: 'how targets are stored: planes or raw' },
+  {
+    flag: '--step <step>',
+    path: 'codec.step',
+    about: 'planes: fine (KL ≤ 1e-4 at K=64), standard (≤ 1e-3) or a number',
+  },
+  { flag: '--max-kl <nats>', path: 'codec.max_kl', about: 'planes: solve the step for this KL' },
+  { flag: '--compression <name>', path: 'codec.compression', about: 'planes: zstd or lz4' },
+  {
+    flag: '--temperatures <list>',
+    path: 'temperatures',
+    about: 'store exact normalisers for these too, e.g. 2,4',
+  },
+];
+
 export function buildCommand(context: CommandContext): Command {
-  return new Command('build')
+  const command = new Command('build')
     .summary('score inputs with a teacher and store its targets as a snapshot')
     .description(
-      'Runs a teacher over its inputs, keeps the top entries of each distribution and writes a\n' +
+      'Runs a teacher over its inputs, keeps the top entries of each distribution and writes a ' +
         'snapshot. Interrupted builds go on where they stopped; a complete one is reused.',
     )
     .option('--config <file>', 'YAML or JSON; flags override it (docs/config.md)')
-    .option('--store <folder>', 'folder of the store (default: logitcask-data)')
-    .option('--dataset <name>', 'name of the data set (default: default)')
-    .option('--tag <name>', 'tag that will point at the snapshot (default: latest)')
-    .addOption(new Option('--source <type>', 'teacher source').choices(['ngram', 'dump']))
-    .option('--logits <file>', 'dump: .npy of logits [N, V], or .npz of top lists')
-    .option('--tokens <file>', 'dump: .npy of the N input ids')
-    .option('--next <file>', 'dump: .npy of the N true next ids')
-    .option('--teacher <name>', 'dump: name of the teacher')
-    .option('--text <file>', 'ngram: text, documents separated by blank lines')
-    .option('--tokenizer <file>', 'tokenizer.json of the teacher')
-    .option('--samples <n>', 'ngram: score at most this many samples', Number)
-    .option('--sample-length <n>', 'positions of a sample (default: 512)', Number)
-    .option('--k <n>', 'entries kept at a position (default: 64)', Number)
-    .addOption(new Option('--codec <name>', 'how targets are stored').choices(['planes', 'raw']))
-    .option(
-      '--step <preset>',
-      'planes: fine (KL ≤ 1e-4 at K=64), standard (≤ 1e-3) or a number',
-      numeric,
-    )
-    .option('--max-kl <nats>', 'planes: solve the step for this mean KL', Number)
-    .addOption(new Option('--compression <name>', 'planes').choices(['zstd', 'lz4']))
-    .option('--temperatures <list>', 'store log Z for these, e.g. 2,4', numbers)
     .option('--json', 'one JSON object on standard output')
     .addHelpText(
       'after',
-      '\nExample:\n  logitcask build --source dump --logits logits.npy --tokens ids.npy --store data',
+      '\nExample:\n  logitcask build --logits logits.npy --tokens ids.npy --store data',
     )
     .action((flags: BuildFlags) => run(context, flags));
-}
-
-const numeric = (text: string) => (Number.isNaN(Number(text)) ? text : Number(text));
-const numbers = (text: string) => text.split(',').map(Number);
-
-/** Flags in the shape of the configuration; only what was given. */
-function settingsOf(flags: BuildFlags): Settings {
-  const { store, dataset, tag, temperatures } = flags;
-  const source = given({
-    type: flags.source ?? (flags.logits === undefined ? undefined : 'dump'),
-    logits: flags.logits,
-    tokens: flags.tokens,
-    next: flags.next,
-    teacher: flags.teacher,
-    text: flags.text,
-    tokenizer: flags.tokenizer,
-    samples: flags.samples,
-    sample_length: flags.sampleLength,
-  });
-  const planesOnly = flags.step ?? flags.maxKl ?? flags.compression;
-  const codec = given({
-    type: flags.codec ?? (planesOnly === undefined ? undefined : 'planes'),
-    step: flags.step,
-    max_kl: flags.maxKl,
-    compression: flags.compression,
-  });
-  const sparsifier = flags.k === undefined ? undefined : { type: 'top-k', k: flags.k };
-  return given({ store, dataset, tag, temperatures, source, sparsifier, codec }) ?? {};
-}
-
-function given(settings: Settings): Settings | undefined {
-  const entries = Object.entries(settings).filter(([, value]) => value !== undefined);
-  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+  return addSettings(command, 'build', settings);
 }
 
 async function run(context: CommandContext, flags: BuildFlags): Promise<void> {
-  const input = await context.configInput(settingsOf(flags), flags.config);
-  const config = resolveConfig(buildConfig, keysOf(buildConfig), withSourceType(input));
-  const progress = createProgress(context);
+  const given = givenSettings(settings, flags);
+  if (flags.logits !== undefined && flags.source === undefined) {
+    given.push({ origin: '--logits', path: 'source.type', text: 'dump' });
+  }
+  const config = resolveConfig('build', await context.configInput(given, flags.config));
+  const progress = createProgress(context, { unit: 'positions', format: formatCount });
   try {
     const report = await build(config, {
       dataFolder: context.dataFolder,
-      onProgress: progress.update,
-      signal: context.signal,
+      onProgress: (event) => progress.update(shownProgress(event)),
+      signal: context.stopSignal(),
     });
     progress.stop();
     context.print(flags.json ? JSON.stringify(report) : describeBuild(report));
@@ -118,15 +80,13 @@ async function run(context: CommandContext, flags: BuildFlags): Promise<void> {
   }
 }
 
-/** `--samples` without a source means the embedded teacher. */
-function withSourceType(input: Parameters<typeof resolveConfig>[2]) {
-  const type = { source: { type: 'ngram' } };
-  const named = [input.file?.settings, input.flags].some(
-    (settings) => (settings?.source as Settings | undefined)?.type !== undefined,
-  );
-  if (named || input.environment?.LOGITCASK_SOURCE__TYPE !== undefined) return input;
-  const source = { ...(input.flags?.source as Settings | undefined), ...type.source };
-  return { ...input, flags: { ...input.flags, source } };
+export function shownProgress(event: BuildProgress): Progress {
+  const { samples, shards, bytes, positions, positionsTotal } = event;
+  return {
+    done: positions,
+    total: positionsTotal,
+    detail: `${formatCount(samples)} samples, ${shards} shards, ${formatBytes(bytes)}`,
+  };
 }
 
 export function describeBuild(report: BuildReport): string {
@@ -137,11 +97,11 @@ export function describeBuild(report: BuildReport): string {
     : resumedSamples > 0
       ? `resumed behind ${formatCount(resumedSamples)} samples, in ${formatSeconds(spent)}`
       : `built in ${formatSeconds(spent)}`;
-  const { samples, positions } = manifest.totals;
+  const { samples, positions, bytes } = manifest.totals;
   const [{ fidelity }] = manifest.target_sets;
   const kl = fidelity?.kl == null ? '' : `, mean KL ${fidelity.kl.mean.toExponential(1)}`;
   return (
-    `${dataset}: snapshot ${snapshot}\n  ${how}\n` +
-    `  ${formatCount(samples)} samples, ${formatCount(positions)} positions${kl}`
+    `${dataset}: snapshot ${snapshot}\n  ${how}\n  ${formatCount(samples)} samples, ` +
+    `${formatCount(positions)} positions, ${formatBytes(bytes)}${kl}`
   );
 }

@@ -1,5 +1,9 @@
-/** What every verb works with: where it prints, how it reads configuration, how it is told to stop. */
-import type { ConfigInput, Settings } from '../config.ts';
+/** What every verb works with: where it prints, what configures it, how it is told to stop. */
+import { InvalidArgumentError } from 'commander';
+import { type ConfigInput, resolveConfig, type TextSetting } from '../config.ts';
+import type { Store } from '../store/store.ts';
+import { openStore } from '../store/table.ts';
+import { givenSettings, storeSetting } from './settings.ts';
 
 export interface CommandContext {
   /** Results: text for people, or with --json one object a line. */
@@ -10,11 +14,38 @@ export interface CommandContext {
   /** Folder of the embedded teacher's text and tokenizer. */
   readonly dataFolder: string;
   /** Environment and file (`--config`) beside the flags. */
-  configInput(flags: Settings, file: string | undefined): Promise<ConfigInput>;
-  /** Aborted by SIGINT or SIGTERM. */
-  readonly signal: AbortSignal;
+  configInput(flags: readonly TextSetting[], file?: string): Promise<ConfigInput>;
+  /** Bearer token for servers (`LOGITCASK_TOKEN`): a flag would show it to every process. */
+  readonly token?: string;
+  /** Aborted by SIGINT or SIGTERM. A verb that does not ask for it ends at once on either. */
+  stopSignal(): AbortSignal;
   /** Exit code of a verb that ended without an error. */
   exitCode: number;
+}
+
+/** Opens the store that flags or environment name, for as long as `use` takes. */
+export async function withStore<T>(
+  context: CommandContext,
+  flags: { readonly store?: string },
+  use: (store: Store) => Promise<T>,
+): Promise<T> {
+  const given = givenSettings([storeSetting], flags);
+  const config = resolveConfig('store', await context.configInput(given));
+  const store = await openStore(config.store);
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** A whole number, for flags that are no settings. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`give a whole number from ${least} to ${most}`);
+  };
 }
 
 /** Bytes with three significant digits: `79.6 B`, `1.2 MB`. */
@@ -22,11 +53,13 @@ export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
   let value = bytes;
   let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
+  // 999.5 and more would round to 1.00e+3
+  while (value >= 999.5 && unit < units.length - 1) {
     value /= 1000;
     unit++;
   }
-  return `${unit === 0 ? value.toFixed(bytes < 10 ? 2 : 1).replace(/\.0+$/, '') : value.toPrecision(3)} ${units[unit]}`;
+  const whole = unit === 0 && Number.isInteger(value);
+  return `${whole ? value : value.toPrecision(3)} ${units[unit]}`;
 }
 
 export function formatCount(count: number): string {
@@ -34,8 +67,9 @@ export function formatCount(count: number): string {
 }
 
 export function formatSeconds(seconds: number): string {
-  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
 /** Rows as aligned columns; the first left, the others right. */

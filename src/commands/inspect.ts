@@ -4,49 +4,67 @@ import type { TargetSet } from '../../schemas/manifest.ts';
 import { readTargets } from '../audit/fidelity.ts';
 import { measureSize, type SizeReport } from '../audit/size.ts';
 import { LogitcaskError } from '../errors.ts';
+import { fromFloat16 } from '../formats/float16.ts';
 import { int32Of } from '../formats/layout.ts';
 import { openSnapshot } from '../shard/open-snapshot.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { listDatasets, listSnapshots, readTags, resolveSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
-import { openStore } from '../store/table.ts';
-import { type CommandContext, formatBytes, formatCount, formatTable } from './command.ts';
+import {
+  type CommandContext,
+  formatBytes,
+  formatCount,
+  formatTable,
+  wholeNumber,
+  withStore,
+} from './command.ts';
+import { addSettings, storeSetting } from './settings.ts';
+
+/** Entries of a position that the text shows; --json shows all. */
+const entriesShown = 5;
 
 interface InspectFlags {
-  store: string;
-  sample?: string;
-  positions: number;
-  json?: boolean;
+  readonly store?: string;
+  readonly sample?: string;
+  readonly positions: number;
+  readonly json?: boolean;
 }
 
 export function inspectCommand(context: CommandContext): Command {
-  return new Command('inspect')
+  const command = new Command('inspect')
     .summary('show what a store, a snapshot or one sample holds')
     .description(
-      'Without arguments: the data sets. With a data set: sizes by column, target sets,\n' +
+      'Without arguments: the data sets. With a data set: sizes by column, target sets, ' +
         'fidelity and alignment. With --sample: the stored distributions of its positions.',
     )
     .argument('[dataset]', 'name of the data set')
     .argument('[snapshot]', 'digest or tag', 'latest')
-    .option('--store <folder>', 'folder of the store', 'logitcask-data')
     .option('--sample <id>', 'ordinal, or 32 hex digits')
-    .option('--positions <n>', 'positions of the sample to show', Number, 8)
+    .option(
+      '--positions <n>',
+      'positions of the sample to show',
+      wholeNumber(1, Number.MAX_SAFE_INTEGER),
+      8,
+    )
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', '\nExample:\n  logitcask inspect default --sample 0 --store data')
-    .action(async (dataset: string | undefined, snapshot: string, flags: InspectFlags) => {
-      const store = await openStore(flags.store);
-      try {
-        const found =
-          dataset === undefined
-            ? await inspectStore(store)
-            : flags.sample === undefined
-              ? await inspectSnapshot(store, dataset, snapshot)
-              : await inspectSample(store, { dataset, snapshot, ...flags, sample: flags.sample });
-        context.print(flags.json ? JSON.stringify(found.data) : found.text);
-      } finally {
-        await store.close();
-      }
-    });
+    .action((dataset: string | undefined, snapshot: string, flags: InspectFlags) =>
+      run(context, { dataset, snapshot, ...flags }),
+    );
+  return addSettings(command, 'store', [storeSetting]);
+}
+
+async function run(
+  context: CommandContext,
+  options: InspectFlags & { dataset?: string; snapshot: string },
+): Promise<void> {
+  const { dataset, snapshot, sample, positions } = options;
+  const found = await withStore(context, options, (store) => {
+    if (dataset === undefined) return inspectStore(store);
+    if (sample === undefined) return inspectSnapshot(store, dataset, snapshot);
+    return inspectSample(store, { dataset, snapshot, sample, positions });
+  });
+  context.print(options.json ? JSON.stringify(found.data) : found.text);
 }
 
 interface Found {
@@ -55,16 +73,18 @@ interface Found {
 }
 
 async function inspectStore(store: Store): Promise<Found> {
-  const data = [];
+  const datasets = [];
   for (const name of await listDatasets(store)) {
     const [tags, snapshots] = [await readTags(store, name), await listSnapshots(store, name)];
-    data.push({ name, tags, snapshots });
+    datasets.push({ name, tags, snapshots });
   }
-  const lines = data.map(({ name, tags, snapshots }) => {
+  const lines = datasets.map(({ name, tags, snapshots }) => {
     const named = Object.entries(tags).map(([tag, id]) => `${tag} → ${id.slice(0, 12)}`);
-    return `${name}: ${snapshots.length} snapshots; ${named.join(', ')}`;
+    const many = snapshots.length === 1 ? '1 snapshot' : `${snapshots.length} snapshots`;
+    return [`${name}: ${many}`, ...named].join(', ');
   });
-  return { data, text: lines.length === 0 ? 'the store holds no data sets' : lines.join('\n') };
+  const text = lines.length === 0 ? 'the store holds no data sets' : lines.join('\n');
+  return { data: { datasets }, text };
 }
 
 async function inspectSnapshot(store: Store, dataset: string, ref: string): Promise<Found> {
@@ -101,7 +121,8 @@ function describeSet(set: TargetSet): string {
   }
   if (alignment !== null) {
     const { before, at, after } = alignment;
-    lines.push(`    alignment: log-prob ${before} / ${at} / ${after} at shifts −1 / 0 / +1`);
+    const values = [before, at, after].map((value) => value.toFixed(2)).join(' / ');
+    lines.push(`    alignment: log-prob ${values} at shifts −1 / 0 / +1`);
   }
   return lines.join('\n');
 }
@@ -125,9 +146,13 @@ async function inspectSample(
   const reader = await openSnapshot(store, options);
   try {
     const ordinal = await ordinalOf(reader, options.sample);
-    const stored = await reader.read([ordinal], ['sample_id', 'tokens', 'meta']);
-    const tokens = [...int32Of(stored.tokens.buffers[1])];
     const [set] = reader.manifest.target_sets;
+    const label = `${set.name}_label_logprob`;
+    const labels = set.label_logprob ? [label] : [];
+    const stored = await reader.read([ordinal], ['sample_id', 'tokens', 'meta', ...labels]);
+    const tokens = [...int32Of(stored.tokens.buffers[1])];
+    const labelBits = stored[label]?.buffers[1] ?? new Uint8Array();
+    const labelLogprobs = fromFloat16(new Uint16Array(new Uint8Array(labelBits).buffer));
     const targets = await readTargets(reader, set, ordinal);
     const positions = tokens.slice(0, options.positions).map((token, t) => {
       const [from, to] = [targets.offsets[t], targets.offsets[t + 1]];
@@ -135,27 +160,48 @@ async function inspectSample(
         id: targets.ids[from + i],
         p: targets.probs[from + i],
       })).sort((a, b) => b.p - a.p);
-      return { position: t, token, next: tokens[t + 1] ?? null, entries, rest: targets.rest[t] };
+      const next = tokens[t + 1] ?? null;
+      // JSON has no NaN: an unknown label is null
+      const labelP = labelLogprobs[t] <= 0 ? Math.exp(labelLogprobs[t]) : null;
+      return { position: t, token, next, label_p: labelP, entries, rest: targets.rest[t] ?? null };
     });
     const id = Buffer.from(stored.sample_id.buffers[0]).toString('hex');
     const meta = JSON.parse(Buffer.from(stored.meta.buffers[1]).toString());
-    const lines = positions.map(({ position, token, next, entries, rest }) => {
-      const top = entries.slice(0, 5).map(({ id: entry, p }) => `${entry}:${p.toFixed(4)}`);
-      return `  ${position}: ${token} → ${next ?? '–'} | ${top.join(' ')} … rest ${rest?.toFixed(4) ?? '–'}`;
-    });
-    const head = `sample ${ordinal} (${id}), ${tokens.length} positions, meta ${JSON.stringify(meta)}`;
-    return { data: { ordinal, id, meta, tokens, positions }, text: [head, ...lines].join('\n') };
+    const head = `sample ${ordinal} (${id}), ${tokens.length} positions, ${JSON.stringify(meta)}`;
+    const text = [head, '  token → next (its probability) | id:probability … rest'];
+    text.push(...positions.map(describePosition));
+    return { data: { ordinal, id, meta, tokens, positions }, text: text.join('\n') };
   } finally {
     await reader.close();
   }
 }
 
+interface ShownPosition {
+  readonly position: number;
+  readonly token: number;
+  readonly next: number | null;
+  readonly label_p: number | null;
+  readonly entries: readonly { id: number; p: number }[];
+  readonly rest: number | null;
+}
+
+function describePosition({ position, token, next, label_p, entries, rest }: ShownPosition) {
+  const top = entries.slice(0, entriesShown).map(({ id, p }) => `${id}:${p.toFixed(4)}`);
+  const more = entries.length > entriesShown ? ` … ${entries.length - entriesShown} more` : '';
+  const mass = (value: number | null) => (value === null ? '–' : value.toFixed(4));
+  const label = `${next ?? '–'} (${mass(label_p)})`;
+  return `  ${position}: ${token} → ${label} | ${top.join(' ')}${more}, rest ${mass(rest)}`;
+}
+
 async function ordinalOf(reader: SnapshotReader, sample: string): Promise<number> {
   const isId = /^[0-9a-f]{32}$/.test(sample);
-  const ordinal = isId ? await reader.find(Buffer.from(sample, 'hex')) : Number(sample);
-  if (ordinal !== undefined && ordinal >= 0 && ordinal < reader.manifest.totals.samples) {
-    return ordinal;
-  }
+  const isOrdinal = /^\d+$/.test(sample);
+  const ordinal = isId
+    ? await reader.find(Buffer.from(sample, 'hex'))
+    : isOrdinal
+      ? Number(sample)
+      : undefined;
+  if (ordinal !== undefined && ordinal < reader.manifest.totals.samples) return ordinal;
   throw new LogitcaskError('sample-not-found', `inspect: there is no sample ${sample}`, {
     expected: `0 … ${reader.manifest.totals.samples - 1}, or an id of 32 hex digits`,
     got: sample,

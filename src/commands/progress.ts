@@ -1,72 +1,77 @@
-/** Progress of a build: a bar with rate and time left on a terminal, plain lines elsewhere. */
+/** Progress: a bar with rate and time left on a terminal, a line every few seconds elsewhere. */
 import { Presets, SingleBar } from 'cli-progress';
-import type { BuildProgress } from '../build.ts';
-import { type CommandContext, formatBytes, formatCount, formatSeconds } from './command.ts';
+import { type CommandContext, formatSeconds } from './command.ts';
 
 const lineEveryMs = 5000;
+/** A rate over less than this says nothing. */
+const rateAfterSeconds = 0.2;
+
+export interface Progress {
+  readonly done: number;
+  readonly total?: number;
+  readonly detail?: string;
+}
 
 export interface ProgressView {
-  update(progress: BuildProgress): void;
+  update(progress: Progress): void;
   stop(): void;
 }
 
-export function createProgress(context: CommandContext): ProgressView {
-  return context.isTerminal ? bar() : lines(context);
+export interface ProgressOptions {
+  /** What is counted, in words. */
+  readonly unit: string;
+  readonly format: (done: number) => string;
 }
 
-function describe(progress: BuildProgress, rate: number): string {
-  const { samples, shards, bytes, positions, positionsTotal } = progress;
-  const left =
-    positionsTotal === undefined || rate === 0
-      ? ''
-      : `, ${formatSeconds((positionsTotal - positions) / rate)} left`;
-  return (
-    `${formatCount(rate)} positions/s${left}, ${formatCount(samples)} samples, ` +
-    `${shards} shards, ${formatBytes(bytes)}`
-  );
+export function createProgress(context: CommandContext, options: ProgressOptions): ProgressView {
+  return context.isTerminal ? bar(options) : lines(context, options);
 }
 
-/** Positions per second since the first update: an earlier run's do not count. */
-function rateMeter() {
-  let first: { positions: number; ms: number } | undefined;
-  return (positions: number): number => {
-    first ??= { positions, ms: performance.now() };
+/** Rate since the first update (what an earlier run did does not count), time left, details. */
+function createDescriber({ unit, format }: ProgressOptions) {
+  let first: { done: number; ms: number } | undefined;
+  return ({ done, total, detail }: Progress): string => {
+    first ??= { done, ms: performance.now() };
     const seconds = (performance.now() - first.ms) / 1000;
-    return seconds < 0.2 ? 0 : (positions - first.positions) / seconds;
+    const rate = seconds < rateAfterSeconds ? 0 : (done - first.done) / seconds;
+    const parts = [`${format(done)}${total === undefined ? '' : ` of ${format(total)}`} ${unit}`];
+    if (rate > 0) parts.push(`${format(rate)}/s`);
+    if (rate > 0 && total !== undefined) parts.push(`${formatSeconds((total - done) / rate)} left`);
+    if (detail !== undefined) parts.push(detail);
+    return parts.join(', ');
   };
 }
 
-function bar(): ProgressView {
-  const format = '  {bar} {percentage}%  {detail}';
-  const view = new SingleBar({ format, hideCursor: true, clearOnComplete: false }, Presets.rect);
-  const rate = rateMeter();
+function bar(options: ProgressOptions): ProgressView {
+  const format = '  {bar} {percentage}%  {text}';
+  const view = new SingleBar({ format, hideCursor: true, barsize: 20 }, Presets.shades_classic);
+  const describe = createDescriber(options);
   let started = false;
   return {
     update(progress) {
-      const detail = describe(progress, rate(progress.positions));
-      const total = progress.positionsTotal ?? progress.positions;
-      if (!started) view.start(total, progress.positions, { detail });
+      const { done, total = done } = progress;
+      const text = describe(progress);
+      if (!started) view.start(total, done, { text });
       started = true;
       view.setTotal(total);
-      view.update(progress.positions, { detail });
+      view.update(done, { text });
     },
     stop() {
       if (started) view.stop();
+      started = false;
     },
   };
 }
 
-function lines({ note }: CommandContext): ProgressView {
-  const rate = rateMeter();
+function lines({ note }: CommandContext, options: ProgressOptions): ProgressView {
+  const describe = createDescriber(options);
   let nextMs = performance.now() + lineEveryMs;
   return {
     update(progress) {
-      const speed = rate(progress.positions);
+      const text = describe(progress);
       if (performance.now() < nextMs) return;
       nextMs = performance.now() + lineEveryMs;
-      const { positions, positionsTotal } = progress;
-      const total = positionsTotal === undefined ? '' : ` of ${formatCount(positionsTotal)}`;
-      note(`${formatCount(positions)}${total} positions: ${describe(progress, speed)}`);
+      note(text);
     },
     stop() {},
   };

@@ -1,4 +1,4 @@
-/** The report of the quickstart: what was stored, what it costs, how faithful and how fast it is. */
+/** The report of the quickstart: what is stored, what it costs, how faithful and how fast it is. */
 import type { SizeReport } from '../audit/size.ts';
 import type { BuildReport } from '../build.ts';
 import { formatCount, formatSeconds, formatTable } from './command.ts';
@@ -11,65 +11,84 @@ export interface QuickstartResult {
   readonly url: string;
 }
 
-const per = (bytes: number) => `${bytes.toFixed(1)} B`;
-const times = (ratio: number) => `${ratio >= 100 ? ratio.toFixed(0) : ratio.toFixed(1)} × smaller`;
+export function describeQuickstart(result: QuickstartResult): string {
+  const sections = [describeStored(result), describeFidelity(result), describeSpeed(result)];
+  return ['', ...sections, pythonLines(result)].join('\n\n').slice(1);
+}
 
-export function describeQuickstart({ report, pulled, size, url }: QuickstartResult): string {
-  const [set] = report.manifest.target_sets;
-  const { fidelity, alignment } = set;
-  const k = set.sparsifier.parameters.k;
-  const sections = [
-    ['', 'bytes a position'],
-    ['whole distributions, float32', `${formatCount(size.full)} B`],
-    [`int32 + float32 top-${k}`, per(size.topK)],
-    ['stored targets', `${per(size.targets)}   ${times(size.topK / size.targets)}`],
-    [
-      'stored files, all columns',
-      `${per(size.whole)}   ${times(size.full / size.whole)} than whole`,
-    ],
-    ...size.columns.map(({ name, bytesPerPosition }) => [`  ${name}`, per(bytesPerPosition)]),
+const times = (ratio: number) => `${ratio >= 100 ? ratio.toFixed(0) : ratio.toFixed(1)} ×`;
+
+function describeStored({ report, size }: QuickstartResult): string {
+  const { k } = report.manifest.target_sets[0].sparsifier.parameters;
+  const topK = `top-${k}`;
+  const smaller = (bytes: number) =>
+    `${times(size.topK / bytes)} smaller than ${topK}, ${times(size.full / bytes)} than whole`;
+  const rows: [name: string, bytes: number, note?: string][] = [
+    ['whole distributions, float32', size.full],
+    [`int32 + float32 ${topK}`, size.topK],
+    ['stored targets', size.targets, smaller(size.targets)],
+    ['stored files, shards and indexes', size.whole, smaller(size.whole)],
+    ...size.columns.map(({ name, bytesPerPosition }): [string, number] => [
+      `  ${name}`,
+      bytesPerPosition,
+    ]),
   ];
-  const lines = ['', 'What is stored', formatTable(sections.map(([a, b]) => [a, b]))];
+  const table = formatTable(
+    rows.map(([name, bytes]) => [name, bytes >= 1000 ? formatCount(bytes) : bytes.toFixed(1)]),
+  );
+  const lines = table.split('\n').map((line, i) => `${line}   ${rows[i][2] ?? ''}`.trimEnd());
+  return ['What is stored, bytes a position', ...lines].join('\n');
+}
+
+function describeFidelity({ report, size }: QuickstartResult): string {
+  const [{ fidelity, alignment, entries }] = report.manifest.target_sets;
+  const lines = ['How faithful it is'];
   if (fidelity?.kl != null) {
     const { kl, mass, positions } = fidelity;
+    const each = (entries / size.positions).toFixed(1);
+    const [mean, p99] = [kl.mean, kl.p99].map((nats) => nats.toExponential(2));
     lines.push(
-      '',
-      'How faithful it is',
-      `  mass kept   ${(100 * mass).toFixed(2)} % by ${(set.entries / size.positions).toFixed(1)} entries a position`,
-      `  KL          mean ${kl.mean.toExponential(2)}, p99 ${kl.p99.toExponential(2)} nats (${positions} reference positions)`,
+      `  mass kept   ${(100 * mass).toFixed(2)} % by ${each} entries a position`,
+      `  KL          mean ${mean}, p99 ${p99} nats (${positions} positions)`,
     );
   }
   if (alignment !== null) {
     const { before, at, after } = alignment;
-    lines.push(
-      `  alignment   log-prob ${before} / ${at} / ${after} at shifts −1 / 0 / +1: best at 0`,
-    );
+    const values = [before, at, after].map((value) => value.toFixed(2)).join(' / ');
+    lines.push(`  alignment   log-prob of the token ${values} at shifts −1 / 0 / +1: best at 0`);
   }
-  lines.push('', 'How fast it was', describeSpeed(report, pulled), '', pythonLines(url, report));
   return lines.join('\n');
 }
 
-function describeSpeed({ seconds, positions, reused }: BuildReport, pulled: PullReport): string {
-  const rate = (n: number, s: number) => `${formatCount(n / Math.max(s, 1e-9))} positions/s`;
-  const pull = [
-    'serve and pull',
-    formatSeconds(pulled.seconds),
-    rate(pulled.positions, pulled.seconds),
-  ];
-  if (reused) return formatTable([['build', '0.0 s', 'reused'], pull]);
+function describeSpeed({ report, pulled }: QuickstartResult): string {
+  const { seconds, positions, reused } = report;
+  const rate = (count: number, spent: number) =>
+    `${formatCount(count / Math.max(spent, 1e-9))} positions/s`;
   const stages = (['capture', 'sparsify', 'encode', 'write'] as const).map((stage) => [
     stage,
     formatSeconds(seconds[stage]),
     rate(positions, seconds[stage]),
   ]);
-  return formatTable([['prepare', formatSeconds(seconds.prepare), ''], ...stages, pull]);
+  const built = reused
+    ? [['build', formatSeconds(seconds.prepare), 'reused']]
+    : [
+        ['prepare', formatSeconds(seconds.prepare), ''],
+        ...stages,
+        ['finish', formatSeconds(seconds.finish), rate(positions, seconds.finish)],
+      ];
+  const pull = [
+    'serve and pull',
+    formatSeconds(pulled.seconds),
+    rate(pulled.positions, pulled.seconds),
+  ];
+  return `How fast it was\n${formatTable([...built, pull])}`;
 }
 
-function pythonLines(url: string, { dataset }: BuildReport): string {
+function pythonLines({ report, url }: QuickstartResult): string {
   return [
     'Use it from Python (python -m pip install ./python)',
     '  from logitcask import Dataset',
-    `  for batch in Dataset("${url}", dataset="${dataset}", batch_size=8):`,
-    '      print(batch)',
+    `  for batch in Dataset("${url}", dataset="${report.dataset}", layout="dense"):`,
+    '      print(batch["tokens"].shape, batch["teacher_ids"].shape, batch["teacher_rest"].mean())',
   ].join('\n');
 }

@@ -2,68 +2,83 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
 import { buildConfig } from '../../schemas/build-config.ts';
-import { serveConfig } from '../../schemas/serve-config.ts';
 import { measureSize } from '../audit/size.ts';
 import { type BuildReport, build } from '../build.ts';
 import { openClient } from '../client/client.ts';
+import { resolveConfig } from '../config.ts';
 import { startServer } from '../serve/server.ts';
 import { openStore } from '../store/table.ts';
-import { describeBuild } from './build.ts';
-import type { CommandContext } from './command.ts';
+import { describeBuild, shownProgress } from './build.ts';
+import { type CommandContext, formatCount } from './command.ts';
 import { createProgress } from './progress.ts';
 import { type PullReport, pullEpoch } from './pull.ts';
 import { describeQuickstart } from './quickstart-report.ts';
+import { addSettings, givenSettings, type Setting, storeSetting } from './settings.ts';
 
 interface QuickstartFlags {
-  store: string;
-  port: number;
-  once?: boolean;
-  json?: boolean;
+  readonly once?: boolean;
+  readonly json?: boolean;
+  readonly port?: string;
+  readonly store?: string;
 }
 
 const dataset = 'quickstart';
+const port: Setting = { flag: '--port <n>', path: 'port', about: 'port of the server' };
 
 export function quickstartCommand(context: CommandContext): Command {
-  return new Command('quickstart')
+  const command = new Command('quickstart')
     .summary('build, serve and pull a small real data set, and report')
     .description(
-      'An n-gram teacher scores chapters of a public-domain text that it has not seen; its targets\n' +
-        'are stored, served on loopback and pulled as a student would. The server stays up.',
+      'An n-gram teacher scores chapters of a public-domain text that it has not seen; its ' +
+        'targets are stored, served on loopback and pulled as a student would. ' +
+        'The server stays up.',
     )
-    .option('--store <folder>', 'folder of the store', 'logitcask-data')
-    .option('--port <n>', 'port of the server, 0 for a free one', Number, 0)
     .option('--once', 'stop the server and exit after the report')
+    .option(port.flag, `${port.about} (default: 8750, with --once a free one)`)
     .option('--json', 'the report as one JSON object on standard output')
     .addHelpText('after', '\nExample:\n  logitcask quickstart --once')
     .action((flags: QuickstartFlags) => run(context, flags));
+  return addSettings(command, 'serve', [storeSetting]);
 }
 
 async function run(context: CommandContext, flags: QuickstartFlags): Promise<void> {
   const say = flags.json ? context.note : context.print;
+  const given = givenSettings([storeSetting, port], {
+    store: flags.store,
+    port: flags.port ?? (flags.once ? '0' : undefined),
+  });
+  const input = await context.configInput(given);
+  const config = { ...resolveConfig('serve', input), host: '127.0.0.1' };
+  const signal = context.stopSignal();
   say('1 build: the embedded n-gram teacher scores held-out chapters of the King James Version');
-  const report = await buildTargets(context, flags.store);
+  const report = await buildTargets(context, { store: config.store, signal });
   say(describeBuild(report));
-  const store = await openStore(flags.store);
-  const config = serveConfig.parse({ store: flags.store, port: flags.port });
-  const server = await startServer({ store, config });
+  const store = await openStore(config.store);
   try {
-    say(`2 serve: listening on ${server.url}`);
-    say('3 pull: a student takes one epoch of checked batches');
-    const pulled = await pullOnce(context, server.url);
-    const size = await measureSize(store, { dataset, snapshot: report.snapshot });
-    if (flags.json) context.print(JSON.stringify({ url: server.url, build: report, pulled, size }));
-    else context.print(describeQuickstart({ report, pulled, size, url: server.url }));
-    if (flags.once !== true && !context.signal.aborted) {
-      say('The server stays up until Ctrl-C.');
-      await once(context.signal, 'abort');
+    const server = await startServer({ store, config });
+    try {
+      const { url } = server;
+      say(`2 serve: listening on ${url}`);
+      say('3 pull: a student takes one epoch of checked batches');
+      const pulled = await pullOnce(url, signal);
+      const size = await measureSize(store, { dataset, snapshot: report.snapshot });
+      if (flags.json) context.print(JSON.stringify({ url, build: report, pulled, size }));
+      else context.print(describeQuickstart({ report, pulled, size, url }));
+      if (flags.once || signal.aborted) return;
+      say(`\nThe server stays up at ${url} until Ctrl-C.`);
+      await once(signal, 'abort');
+    } finally {
+      await server.close();
     }
   } finally {
-    await server.close();
     await store.close();
   }
 }
 
-async function buildTargets(context: CommandContext, store: string): Promise<BuildReport> {
+async function buildTargets(
+  context: CommandContext,
+  { store, signal }: { store: string; signal: AbortSignal },
+): Promise<BuildReport> {
   const config = buildConfig.parse({
     store,
     dataset,
@@ -72,26 +87,24 @@ async function buildTargets(context: CommandContext, store: string): Promise<Bui
     // the data set is small: a reference of the default size would dwarf it
     reference: { positions: 512 },
   });
-  const progress = createProgress(context);
+  const progress = createProgress(context, { unit: 'positions', format: formatCount });
   try {
     return await build(config, {
       dataFolder: context.dataFolder,
-      onProgress: progress.update,
-      signal: context.signal,
+      onProgress: (event) => progress.update(shownProgress(event)),
+      signal,
     });
   } finally {
     progress.stop();
   }
 }
 
-async function pullOnce({ signal }: CommandContext, url: string): Promise<PullReport> {
+async function pullOnce(url: string, signal: AbortSignal): Promise<PullReport> {
   const client = openClient({ url });
   try {
+    const plan = await client.createPlan({ streams: [{ dataset }] });
     return await pullEpoch(client, {
-      dataset,
-      snapshot: 'latest',
-      seed: '0',
-      batch: 8,
+      plan,
       rank: 0,
       world: 1,
       epoch: 0,

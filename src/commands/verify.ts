@@ -1,54 +1,62 @@
 /** `logitcask verify`: proves every digest, index, frame and sample id of a snapshot. */
 import { Command } from 'commander';
-import { verifySnapshot } from '../audit/verify.ts';
-import { openStore } from '../store/table.ts';
-import { type CommandContext, formatBytes, formatCount } from './command.ts';
+import { type VerifyReport, verifySnapshot } from '../audit/verify.ts';
+import { type CommandContext, formatBytes, formatCount, withStore } from './command.ts';
+import { createProgress } from './progress.ts';
+import { addSettings, storeSetting } from './settings.ts';
 
-interface VerifyFlags {
-  store: string;
-  json?: boolean;
+const damageFound = 3;
+
+interface VerifyOptions {
+  readonly dataset: string;
+  readonly snapshot: string;
+  readonly json?: boolean;
+  readonly store?: string;
 }
 
 export function verifyCommand(context: CommandContext): Command {
-  return new Command('verify')
+  const command = new Command('verify')
     .summary('check every byte of a snapshot; exit code 3 where damage is found')
     .description(
-      'Reads everything, repairs nothing. Names each damaged file with what was expected and\n' +
+      'Reads everything, repairs nothing. Names each damaged file with what was expected and ' +
         'what is there.',
     )
     .argument('<dataset>', 'name of the data set')
     .argument('[snapshot]', 'digest or tag', 'latest')
-    .option('--store <folder>', 'folder of the store', 'logitcask-data')
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', '\nExample:\n  logitcask verify default latest --store data')
-    .action((dataset: string, snapshot: string, flags: VerifyFlags) =>
+    .action((dataset: string, snapshot: string, flags: Pick<VerifyOptions, 'json' | 'store'>) =>
       run(context, { dataset, snapshot, ...flags }),
     );
+  return addSettings(command, 'store', [storeSetting]);
 }
 
-async function run(
-  context: CommandContext,
-  { dataset, snapshot, store: folder, json }: VerifyFlags & { dataset: string; snapshot: string },
-): Promise<void> {
-  const store = await openStore(folder);
+async function run(context: CommandContext, options: VerifyOptions): Promise<void> {
+  const { dataset, snapshot, json } = options;
+  const progress = createProgress(context, { unit: 'checked', format: formatBytes });
   try {
-    const report = await verifySnapshot(store, { dataset, snapshot });
-    const { problems, files, bytes, samples, positions } = report;
-    context.exitCode = problems.length === 0 ? 0 : 3;
-    if (json) {
-      context.print(JSON.stringify(report));
-      return;
-    }
-    context.print(
-      `${dataset}: snapshot ${report.snapshot}\n  ${files} files, ${formatBytes(bytes)}, ` +
-        `${formatCount(samples)} samples, ${formatCount(positions)} positions`,
+    const report = await withStore(context, options, (store) =>
+      verifySnapshot(store, {
+        dataset,
+        snapshot,
+        onProgress: ({ bytes, bytesTotal }) => progress.update({ done: bytes, total: bytesTotal }),
+      }),
     );
-    for (const { code, file, message } of problems)
-      context.print(`  DAMAGED ${file}: ${message} (${code})`);
-    context.print(
-      problems.length === 0 ? '  everything is as it was written' : `  ${problems.length} problems`,
-    );
+    progress.stop();
+    context.exitCode = report.problems.length === 0 ? 0 : damageFound;
+    context.print(json ? JSON.stringify(report) : describe(report));
   } finally {
-    await store.close();
+    progress.stop();
   }
+}
+
+function describe({ dataset, snapshot, problems, ...report }: VerifyReport): string {
+  const { files, bytes, samples, positions } = report;
+  return [
+    `${dataset}: snapshot ${snapshot}`,
+    `  ${files} files, ${formatBytes(bytes)}, ${formatCount(samples)} samples, ` +
+      `${formatCount(positions)} positions`,
+    ...problems.map(({ code, file, message }) => `  DAMAGED ${file}: ${message} (${code})`),
+    problems.length === 0 ? '  everything is as it was written' : `  ${problems.length} problems`,
+  ].join('\n');
 }

@@ -17,9 +17,12 @@ export interface PositionDivergence {
   readonly mass: number;
 }
 
+/** What is stored is float32: a mass that it rounds to 0 counts as the least one that it holds. */
+const massMin = 2 ** -149;
+
 /**
  * Compares position t of stored targets with the teacher's list (scaled targets). `width` is V.
- * Infinite where the teacher gives mass to a cell that the stored rest leaves empty.
+ * Finite, and large where the teacher gives mass to a cell that the stored rest leaves empty.
  */
 export function divergence(
   exact: ExactPosition,
@@ -57,5 +60,5 @@ export function divergence(
 }
 
 function term(p: number, logp: number, q: number): number {
-  return p > 0 ? p * (logp - Math.log(q)) : 0;
+  return p > 0 ? p * (logp - Math.log(Math.max(q, massMin))) : 0;
 }

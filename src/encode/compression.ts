@@ -14,6 +14,7 @@ interface Compressor {
 
 const zstdLevel = 3;
 const slackBytesMax = 8 * 1024 * 1024;
+const lz4RatioMax = 255; // a match grows by at most 255 bytes for each byte of its length
 const zstdEncoder = new Encoder(zstdLevel);
 const zstdDecoder = new Decoder();
 
@@ -68,6 +69,8 @@ export const compressions: Readonly<Record<Compression, Compressor>> = {
     // the library puts the length before the block; the frame's header has it already
     compress: (raw) => compressSync(bufferOf(raw)).subarray(4),
     decompress(block, rawBytes) {
+      // the library clears all of the output before it reads a byte of the block
+      if (rawBytes > lz4RatioMax * block.length) throw new Error('too short for its raw length');
       const sized = Buffer.allocUnsafe(4 + block.length);
       sized.writeUInt32LE(rawBytes);
       sized.set(block, 4);

@@ -46,7 +46,8 @@ export function quantise(targets: Targets, step: number): Levels {
     }
     keys.subarray(start, at).sort();
     counts[t] = at - start;
-    rest[t] = at === start ? 0 : quantiseRest(mass);
+    // never 0 beside entries: a rest of 1 would make them 0, and the divergence infinite
+    rest[t] = at === start ? 0 : Math.max(1, quantiseRest(mass));
   }
   const out = { ids: new Uint32Array(at), levels: new Uint16Array(at) };
   for (let i = 0; i < at; i++) {

@@ -22,10 +22,7 @@ export function planes({ step, compression, width }: PlanesOptions): Codec {
       encodePlanes(quantise(targets, Math.fround(step)), { step, tau: 0, compression }),
     ],
     decode([frame], count): DecodedTargets {
-      const { header, levels } = decodePlanes(frame, { width });
-      if (header.positions !== count) {
-        throw damaged('it holds another number of positions', count, header.positions);
-      }
+      const { header, levels } = decodePlanes(frame, { width, count });
       return dequantise(levels, header);
     },
   };
@@ -97,13 +94,19 @@ export function encodePlanes(
   return writeFrame(header, compressions[compression].compress(raw));
 }
 
-/** Decodes a frame to its integers. Throws `frame-damaged`; never gives a wrong row. */
+/**
+ * Decodes a frame to its integers. `count`: the sample's number of positions, where it is known.
+ * Throws `frame-damaged`; never gives a wrong row.
+ */
 export function decodePlanes(
   frame: Uint8Array,
-  { width }: { width: number },
+  { width, count }: { width: number; count?: number },
 ): { header: FrameHeader; levels: Levels } {
   const header = checkFrame(frame);
   const { positions: n, entries: m } = header;
+  // before anything is decompressed: together they bound what comes out
+  if (n !== (count ?? n)) throw damaged('it holds another number of positions', count, n);
+  if (m > n * width) throw damaged('it holds more entries than ids', n * width, m);
   const raw = decompress(frame, header);
   let at = n * header.countWidth;
   const counts = countsOf(raw.subarray(0, at), header.countWidth);

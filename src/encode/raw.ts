@@ -25,46 +25,54 @@ export function raw({ kind, width }: RawOptions): Codec {
       return kind === 'scaled' ? [counts, ids, logprobs, rest] : [counts, ids, logprobs];
     },
     decode(cells, count): DecodedTargets {
-      const [counts, ids, logprobs, rest] = cells.map((cell) => new Uint8Array(cell).buffer);
-      return decodeEntries({
-        kind,
-        width,
-        count,
-        counts: new Uint32Array(counts),
-        ids: new Uint32Array(ids),
-        logprobs: new Float32Array(logprobs),
-        rest: kind === 'scaled' ? new Float32Array(rest) : new Float32Array(0),
-      });
+      const { logprobs, ...entries } = readRaw(cells, { kind, width, count });
+      const probs = new Float32Array(logprobs.length);
+      for (let i = 0; i < probs.length; i++) probs[i] = Math.exp(logprobs[i]);
+      return { kind, count, ...entries, probs };
     },
   };
 }
 
-interface RawEntries extends RawOptions {
-  count: number;
-  counts: Uint32Array;
-  ids: Uint32Array;
-  logprobs: Float32Array;
-  rest: Float32Array;
+/** Entries as stored: log-probs, in rank order. */
+export interface RawEntries {
+  /** Length count + 1. */
+  readonly offsets: Uint32Array;
+  readonly ids: Uint32Array;
+  readonly logprobs: Float32Array;
+  /** Residual mass, length count; empty for unbiased targets. */
+  readonly rest: Float32Array;
 }
 
-function decodeEntries(e: RawEntries): DecodedTargets {
-  const offsets = new Uint32Array(e.count + 1);
-  for (let t = 0; t < e.count; t++) offsets[t + 1] = offsets[t] + e.counts[t];
-  const shapes = [e.counts.length, e.ids.length, e.logprobs.length, e.rest.length];
-  const entries = offsets[e.count];
-  const expected = [e.count, entries, entries, e.kind === 'scaled' ? e.count : 0];
-  const outside = e.ids.some((id) => id >= e.width);
-  if (outside || shapes.some((length, i) => length !== expected[i])) {
-    throw new LogitcaskError(
-      'frame-damaged',
-      'raw: the columns of a sample contradict each other',
-      {
-        expected: `lengths ${expected}, ids below ${e.width}`,
-        got: `lengths ${shapes}`,
-      },
-    );
+/** Throws `frame-damaged` where the cells contradict each other. */
+export function readRaw(
+  cells: readonly Uint8Array[],
+  { kind, width, count }: RawOptions & { count: number },
+): RawEntries {
+  const [countBytes, idBytes, logprobBytes, restBytes] = cells.map((cell) => {
+    if (cell.byteLength % 4 !== 0) throw contradiction('whole 32-bit values', cell.byteLength);
+    return new Uint8Array(cell).buffer;
+  });
+  const counts = new Uint32Array(countBytes);
+  const ids = new Uint32Array(idBytes);
+  const logprobs = new Float32Array(logprobBytes);
+  const rest = kind === 'scaled' ? new Float32Array(restBytes) : new Float32Array(0);
+  const offsets = new Uint32Array(count + 1);
+  let entries = 0; // in float64: cannot wrap
+  for (let t = 0; t < count; t++) {
+    entries += counts[t];
+    offsets[t + 1] = entries;
   }
-  const probs = new Float32Array(entries);
-  for (let i = 0; i < entries; i++) probs[i] = Math.exp(e.logprobs[i]);
-  return { kind: e.kind, count: e.count, offsets, ids: e.ids, probs, rest: e.rest };
+  const shapes = [counts.length, ids.length, logprobs.length, rest.length];
+  const expected = [count, entries, entries, kind === 'scaled' ? count : 0];
+  let outside = false;
+  for (let i = 0; i < ids.length; i++) outside ||= ids[i] >= width;
+  if (outside || shapes.some((length, i) => length !== expected[i])) {
+    throw contradiction(`lengths ${expected}, ids below ${width}`, `lengths ${shapes}`);
+  }
+  return { offsets, ids, logprobs, rest };
+}
+
+function contradiction(expected: string, got: unknown): LogitcaskError {
+  const message = 'raw: the columns of a sample contradict each other';
+  return new LogitcaskError('frame-damaged', message, { expected, got });
 }

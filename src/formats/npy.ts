@@ -1,7 +1,9 @@
-/** NumPy's `.npy`: the header by hand (a page of format), the values as views of the bytes. */
+/** NumPy's `.npy`: the header by hand (a page of format), the values by position, never whole. */
+import { type FileHandle, open } from 'node:fs/promises';
 import { LogitcaskError } from '../errors.ts';
 
-export type NpyType = 'f4' | 'f2' | 'i4' | 'i8' | 'u4' | 'u2' | 'u1' | 'i2';
+const types = ['f2', 'f4', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8'] as const;
+export type NpyType = (typeof types)[number];
 
 export interface NpyHeader {
   readonly type: NpyType;
@@ -12,15 +14,78 @@ export interface NpyHeader {
   readonly dataOffset: number;
 }
 
+export interface NpyFile {
+  readonly header: NpyHeader;
+  /** Bytes of the values from `offset` on; `source-unreadable` where the file ends before. */
+  read(offset: number, length: number): Promise<Buffer>;
+  /** The same into a buffer at hand, which it fills. */
+  readInto(bytes: Buffer, offset: number): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** A header is at most this long. */
 export const npyHeaderBytesMax = 65_536;
 
 const magic = Buffer.from('\x93NUMPY', 'latin1');
-const supported = /^[<|](f4|f2|i4|i8|u4|u2|u1|i2)$/;
+const supported = new RegExp(`^[<|](${types.join('|')})$`);
 
 function unreadable(file: string, expected: string, got: unknown): LogitcaskError {
-  const message = `capture: ${file} cannot be read as .npy: expected ${expected}, got ${got}`;
+  const message =
+    `capture: ${file} cannot be read as .npy: expected ${expected}, got ${got}; ` +
+    'write it again with numpy.save';
   return new LogitcaskError('source-unreadable', message, { expected, got });
+}
+
+/** Opens a `.npy` file and proves that it is whole. Throws `source-unreadable`. */
+export async function openNpy(file: string): Promise<NpyFile> {
+  const handle = await open(file).catch((cause) => {
+    const message = `capture: cannot read ${file} (${cause.code})`;
+    throw new LogitcaskError('source-unreadable', message, { expected: 'a .npy file', cause });
+  });
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw unreadable(file, 'a file', 'a folder or a device');
+    const head = Buffer.alloc(Math.min(stat.size, npyHeaderBytesMax));
+    await fill(handle, head, 0);
+    const header = parseNpyHeader(head, file);
+    const { dataOffset } = header;
+    checkNpySize(header, stat.size, file);
+    const readInto = async (bytes: Buffer, offset: number) => {
+      const read = await fill(handle, bytes, dataOffset + offset);
+      if (read === bytes.length) return;
+      throw unreadable(file, `${bytes.length} bytes at ${dataOffset + offset}`, read);
+    };
+    return {
+      header,
+      readInto,
+      async read(offset, length) {
+        const bytes = Buffer.allocUnsafeSlow(length); // of its own, so that typed arrays are aligned
+        await readInto(bytes, offset);
+        return bytes;
+      },
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** Reads until the buffer is full or the file ends; returns the bytes read. */
+async function fill(handle: FileHandle, bytes: Buffer, offset: number): Promise<number> {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+/** Throws `source-unreadable` where the size is not that of the header and its values. */
+export function checkNpySize(header: NpyHeader, size: number, file: string): void {
+  const expected = header.dataOffset + npyCount(header) * header.width;
+  if (size !== expected) throw unreadable(file, `${expected} bytes in all`, size);
 }
 
 /**
@@ -40,7 +105,7 @@ export function parseNpyHeader(bytes: Buffer, file: string): NpyHeader {
   const descr = /'descr':\s*'([^']*)'/.exec(text)?.[1];
   const type = supported.exec(descr ?? '')?.[1];
   if (type === undefined) {
-    throw unreadable(file, 'little-endian numbers (f4, f2, i4, i8, u4, u2, u1)', descr ?? text);
+    throw unreadable(file, `little-endian numbers (${types.join(', ')})`, descr ?? text);
   }
   if (/'fortran_order':\s*False/.exec(text) === null) throw unreadable(file, 'C order', 'Fortran');
   const dims = /'shape':\s*\(([^)]*)\)/.exec(text)?.[1];
@@ -60,22 +125,30 @@ export function npyCount({ shape }: NpyHeader): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
-/** Values of any integer type as int32; throws `source-unreadable` where one does not fit. */
-export function integersOf(bytes: Uint8Array, header: NpyHeader, file: string): Int32Array {
-  const { type, width } = header;
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/**
+ * Ids of any integer type as int32. Throws `source-unreadable` for floats, `token-out-of-range`
+ * where an id does not fit.
+ */
+export function integersOf(bytes: Buffer, { type, width }: NpyHeader, file: string): Int32Array {
   if (type[0] === 'f') throw unreadable(file, 'integers', type);
-  const out = new Int32Array(bytes.byteLength / width);
+  const read = integerAt(bytes, type[0] === 'u', width);
+  const out = new Int32Array(bytes.length / width);
   for (let i = 0; i < out.length; i++) {
-    const at = i * width;
-    const value =
-      width === 8
-        ? Number(buffer.readBigInt64LE(at))
-        : type[0] === 'i'
-          ? buffer.readIntLE(at, width)
-          : buffer.readUIntLE(at, width);
-    if (value < -(2 ** 31) || value >= 2 ** 31) throw unreadable(file, '32-bit integers', value);
+    const value = read(i * width);
+    if (value < -(2 ** 31) || value >= 2 ** 31) {
+      const message = `capture: id ${value} at ${i} of ${file} does not fit 32 bits`;
+      throw new LogitcaskError('token-out-of-range', message, { expected: 'int32', got: value });
+    }
     out[i] = value;
   }
   return out;
+}
+
+function integerAt(bytes: Buffer, unsigned: boolean, width: number): (at: number) => number {
+  if (width === 8) {
+    return unsigned
+      ? (at) => Number(bytes.readBigUInt64LE(at))
+      : (at) => Number(bytes.readBigInt64LE(at));
+  }
+  return unsigned ? (at) => bytes.readUIntLE(at, width) : (at) => bytes.readIntLE(at, width);
 }

@@ -42,26 +42,27 @@ export function createTopK(options: TopKOptions): TopKKernel {
   const logprobs = new Float64Array(k);
   const logZ = new Float64Array(temperatures.length);
   const select = createSelect(k, width);
-  let lse = 0;
+  let max = 0;
+  let logSum = 0; // lse − max: differences stay exact where the row carries a large constant
   return {
     ids,
     logprobs,
     logZ,
     get lse() {
-      return lse;
+      return max + logSum;
     },
     run(values, start) {
-      const max = load(row, values, { start, type });
-      lse = max + Math.log(sumExp(row, max, 1));
+      max = load(row, values, { start, type });
+      logSum = Math.log(sumExp(row, max, 1));
       for (let i = 0; i < temperatures.length; i++) {
         const t = temperatures[i];
-        logZ[i] = Math.log(sumExp(row, max, 1 / t)) + (max - lse) / t;
+        logZ[i] = Math.log(sumExp(row, max, 1 / t)) - logSum / t;
       }
       const count = select(row, ids);
-      for (let i = 0; i < count; i++) logprobs[i] = row[ids[i]] - lse;
+      for (let i = 0; i < count; i++) logprobs[i] = row[ids[i]] - max - logSum;
       return count;
     },
-    logprob: (id) => row[id] - lse,
+    logprob: (id) => row[id] - max - logSum,
   };
 }
 

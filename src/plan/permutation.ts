@@ -34,7 +34,7 @@ function keyed(key: Uint32Array, counter: number, value: number): number {
   return mix((a + key[(counter + 3) & 7] + Math.imul(counter, 0x9e3779b9)) | 0);
 }
 
-/** Fisher–Yates from the end; each draw is a multiple-and-shift of 32 bits (bias below n / 2^32). */
+/** Fisher–Yates from the end; each draw is a multiply-and-shift of 32 bits (bias below n / 2^32). */
 function shuffled(key: Uint8Array, n: number): Permutation {
   const k = words(key);
   const order = Uint32Array.from({ length: n }, (_, i) => i);

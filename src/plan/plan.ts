@@ -95,7 +95,7 @@ export interface StepSamples {
   readonly pad: Uint8Array;
 }
 
-/** A plan ready to be asked for steps: keeps the order of the last few epochs of small data sets. */
+/** A plan ready to be asked for steps; keeps the order of the epoch that was asked for last. */
 export interface OpenPlan {
   readonly id: string;
   readonly plan: StoredPlan;

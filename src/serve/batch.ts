@@ -35,6 +35,7 @@ export async function buildBatch(context: ServeContext, options: BatchOptions): 
       got: layout.name,
     });
   }
+  refuseLarge(options, context.config.limits.batch_positions_max);
   context.integrity.refuseQuarantined(manifest, ordinals);
   const own = Object.keys(reader.columns).filter((name) =>
     sets.some((set) => name.startsWith(`${set.name}_`)),
@@ -57,6 +58,18 @@ export async function buildBatch(context: ServeContext, options: BatchOptions): 
     [{ sample_id: stored.sample_id, pad: { rows, buffers: [pad] }, meta: stored.meta, ...columns }],
     metadataOf(options, sets, temperatureExact),
   );
+}
+
+/** Judged by the mean length of samples, before anything is read. */
+function refuseLarge({ reader, ordinals }: BatchOptions, positionsMax: number): void {
+  const { positions, samples } = reader.manifest.totals;
+  const about = Math.round(ordinals.length * (positions / Math.max(1, samples)));
+  if (about <= positionsMax) return;
+  const message = 'request: the batch would be too large; lower global_batch or raise world';
+  throw new LogitcaskError('request-invalid', message, {
+    expected: `at most ${positionsMax} positions`,
+    got: `about ${about} positions`,
+  });
 }
 
 function describe({ manifest }: SnapshotReader, ordinal: number): string {

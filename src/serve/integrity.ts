@@ -45,8 +45,13 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
   };
   const check = (dataset: string, file: ManifestFile) => {
     const key = `${dataset}/${file.name}`;
-    const running = checks.get(key) ?? prove(dataset, file);
+    const known = checks.get(key);
+    if (known !== undefined) return known;
+    const running = prove(dataset, file);
     checks.set(key, running);
+    running.catch(({ code }) => {
+      if (code !== 'shard-damaged') checks.delete(key); // the store failed: nothing is proved yet
+    });
     return running;
   };
   return {

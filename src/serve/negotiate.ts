@@ -1,4 +1,4 @@
-/** Accept: the best of the types that the server has, with q-values; 406 where nothing fits. */
+/** Accept and Accept-Encoding, with q-values: the best of what the server has; 406 where nothing fits. */
 import { LogitcaskError } from '../errors.ts';
 
 export const arrowType = 'application/vnd.apache.arrow.stream';
@@ -8,14 +8,17 @@ interface Range {
   readonly q: number;
 }
 
-/** Malformed parts are ignored, as RFC 9110 allows; no header at all accepts everything. */
-function parseAccept(header: string): Range[] {
-  return header.split(',').flatMap((part) => {
+const quality = /^q=(0(\.\d{0,3})?|1(\.0{0,3})?)$/;
+
+/** Malformed parts are ignored, as RFC 9110 allows; quoted parameters decide nothing here. */
+function parseRanges(header: string, pattern: RegExp): Range[] {
+  const unquoted = header.replaceAll(/"[^"]*"?/g, '');
+  return unquoted.split(',').flatMap((part) => {
     const [type, ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
-    if (!/^[^\s/]+\/[^\s/]+$/.test(type)) return [];
+    if (!pattern.test(type)) return [];
     const weight = parameters.find((parameter) => parameter.startsWith('q='));
-    const q = weight === undefined ? 1 : Number(weight.slice(2));
-    return q >= 0 && q <= 1 ? [{ type, q }] : [];
+    if (weight !== undefined && !quality.test(weight)) return [];
+    return [{ type, q: weight === undefined ? 1 : Number(weight.slice(2)) }];
   });
 }
 
@@ -29,15 +32,27 @@ function qualityOf(type: string, ranges: readonly Range[]): number {
   return 0;
 }
 
-/** Throws `not-acceptable`. Of equals, the first of `offered` wins. */
+/** Throws `not-acceptable`. Of equals, the first of `offered` wins; no header accepts everything. */
 export function negotiate<T extends string>(accept: string | undefined, offered: readonly T[]): T {
   if (accept === undefined || accept.trim() === '') return offered[0];
-  const ranges = parseAccept(accept);
+  const ranges = parseRanges(accept, /^[^\s/]+\/[^\s/]+$/);
   const scored = offered.map((type) => ({ type, q: qualityOf(type, ranges) }));
   const best = scored.reduce((a, b) => (b.q > a.q ? b : a));
   if (best.q > 0) return best.type;
   throw new LogitcaskError('not-acceptable', `request: nothing that is here fits ${accept}`, {
     expected: offered.join(', '),
     got: accept,
+  });
+}
+
+/** Bodies are never compressed on the way; throws `not-acceptable` where they may not come as they are. */
+export function refuseEncoding(acceptEncoding: string | undefined): void {
+  const ranges = parseRanges(acceptEncoding ?? '', /^[^\s/]+$/);
+  const identity = ranges.find(({ type }) => type === 'identity');
+  const any = ranges.find(({ type }) => type === '*');
+  if ((identity ?? any)?.q !== 0) return;
+  throw new LogitcaskError('not-acceptable', 'request: bodies are sent without content coding', {
+    expected: 'identity',
+    got: acceptEncoding,
   });
 }

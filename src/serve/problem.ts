@@ -24,14 +24,23 @@ export function problemOf(error: LogitcaskError, instance: string) {
   };
 }
 
+const parts = { body: 'body', params: 'params', querystring: 'query', headers: 'headers' } as const;
+
+function valueAt(root: unknown, path: string): unknown {
+  const keys = path.split('/').filter((key) => key !== '');
+  return keys.reduce<unknown>((value, key) => (value as Record<string, unknown>)?.[key], root);
+}
+
 /** Whatever a route or the framework threw, as our error. */
 export function errorOf(thrown: FastifyError | Error, request: FastifyRequest): LogitcaskError {
   if (thrown instanceof LogitcaskError) return thrown;
   if (hasZodFastifySchemaValidationErrors(thrown)) {
     const [{ instancePath, message }] = thrown.validation;
-    const where = `${thrown.validationContext ?? 'request'}${instancePath.replaceAll('/', '.')}`;
+    const part = thrown.validationContext ?? 'body';
+    const where = `${part}${instancePath.replaceAll('/', '.')}`;
     const text = `request: \`${where}\` is wrong: ${message}`;
-    return new LogitcaskError('request-invalid', text, { expected: message, got: where });
+    const got = valueAt(request[parts[part]], instancePath);
+    return new LogitcaskError('request-invalid', text, { expected: message, got });
   }
   const { code = '', statusCode = 500, message } = thrown as FastifyError;
   const known = frameworkCodes[code];
@@ -43,11 +52,16 @@ export function errorOf(thrown: FastifyError | Error, request: FastifyRequest): 
   return asLogitcaskError(thrown);
 }
 
+/** Headers that a route had set for the answer that failed. */
+const ofTheWhole = ['etag', 'repr-digest', 'accept-ranges', 'content-length', 'logitcask-snapshot'];
+
 export function sendProblem(
   error: LogitcaskError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
+  for (const name of ofTheWhole) reply.removeHeader(name);
+  if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
   return reply
     .code(error.status)
     .header('content-type', problemType)

@@ -5,7 +5,6 @@ import swagger from '@fastify/swagger';
 import fastify, { type FastifyError } from 'fastify';
 import metrics from 'fastify-metrics';
 import {
-  jsonSchemaTransform,
   serializerCompiler,
   validatorCompiler,
   type ZodTypeProvider,
@@ -15,6 +14,8 @@ import { LogitcaskError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import { authorize, checkExposure } from './auth.ts';
 import { createContext, type ServeContext } from './context.ts';
+import { refuseEncoding } from './negotiate.ts';
+import { openapi } from './openapi.ts';
 import { errorOf, problemOf, problemType, sendProblem } from './problem.ts';
 import { datasets } from './routes/datasets.ts';
 import { health } from './routes/health.ts';
@@ -24,10 +25,11 @@ import { rows } from './routes/rows.ts';
 import { shards } from './routes/shards.ts';
 import { snapshots } from './routes/snapshots.ts';
 import { steps } from './routes/steps.ts';
-import { version } from './version.ts';
 
 const routes: readonly Route[] = [health, datasets, snapshots, shards, rows, plans, steps];
 const sweepMs = 250;
+/** How often connections are looked at for requests that take too long to arrive. */
+const checkMs = 1000;
 
 export interface RunningServer {
   /** With the port that was taken. */
@@ -69,9 +71,17 @@ async function createServer(context: ServeContext): Promise<Server> {
     connectionTimeout: limits.handler_timeout_ms + limits.request_timeout_ms,
     handlerTimeout: limits.handler_timeout_ms,
     keepAliveTimeout: limits.idle_timeout_ms,
-    http: { maxHeaderSize: limits.header_bytes_max },
+    http: {
+      maxHeaderSize: limits.header_bytes_max,
+      connectionsCheckingInterval: checkMs,
+      // a longer limit on headers, as by default, would be taken for the one on whole requests
+      headersTimeout: Math.min(60_000, limits.request_timeout_ms),
+    },
     routerOptions: { maxParamLength: 256 },
     clientErrorHandler: refuseMalformed,
+    frameworkErrors: (error, request, reply) =>
+      sendProblem(errorOf(error, request), request, reply),
+    return503OnClosing: false, // what still comes in on open connections is answered
   }).withTypeProvider<ZodTypeProvider>();
   server.server.maxConnections = limits.connections_max;
   server.setValidatorCompiler(validatorCompiler);
@@ -84,6 +94,7 @@ async function createServer(context: ServeContext): Promise<Server> {
     return sendProblem(new LogitcaskError('route-not-found', message), request, reply);
   });
   server.addHook('onRequest', async (request) => {
+    refuseEncoding(request.headers['accept-encoding']);
     const { scope } = request.routeOptions.config;
     if (scope !== undefined) authorize(request, context.config, scope);
   });
@@ -95,10 +106,7 @@ async function createServer(context: ServeContext): Promise<Server> {
         expected: `at most ${max} a minute`,
       }),
   });
-  await server.register(swagger, {
-    openapi: { openapi: '3.1.0', info: { title: 'logitcask', version } },
-    transform: jsonSchemaTransform,
-  });
+  await server.register(swagger, openapi);
   await server.register(metrics.default, {
     endpoint: null, // health.ts has the route, with a scope
     clearRegisterOnInit: true,

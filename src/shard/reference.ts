@@ -41,19 +41,19 @@ const types: Readonly<Record<string, ColumnType>> = {
   logprobs: list(primitive('float32')),
 };
 
-/** Rows of the reference that are read or written at once: about 8 MiB at 1,024 entries. */
-const batchRows = 1024;
+/** Rows of a record batch: 2 MiB at 1,024 entries. */
+const batchRows = 256;
 
 export interface ReferencePicker {
-  /** Whether the position belongs to the sketch so far; the caller then gives its list to `add`. */
+  /** Defined where the position belongs to the sketch so far; its list then goes to `add`. */
   priority(sampleId: Uint8Array, position: number): number | undefined;
   add(position: ReferencePosition): void;
   /** Candidates since the last call, in order of arrival. */
   take(): ReferencePosition[];
-  /** Takes in candidates of an earlier run. */
-  restore(candidates: readonly { priority: number }[]): void;
-  /** Priorities up to this one make up the sample. */
-  threshold(): number;
+  /** Takes in a candidate of an earlier run. */
+  restore(priority: number): void;
+  /** The sample: of all candidates, asked in order of arrival, those that belong to it. */
+  sample(): (priority: number) => boolean;
 }
 
 export function createReferencePicker(options: {
@@ -64,34 +64,36 @@ export function createReferencePicker(options: {
   let kept: number[] = [];
   let bound = positions === 0 ? -1 : Number.POSITIVE_INFINITY;
   let fresh: ReferencePosition[] = [];
-  const insert = (priority: number) => {
+  const restore = (priority: number) => {
     kept.push(priority);
     if (kept.length >= 2 * positions) trim();
   };
   const trim = () => {
     kept = kept.sort((a, b) => a - b).slice(0, positions);
-    if (kept.length === positions && positions > 0) bound = kept[positions - 1];
+    if (kept.length < positions || positions === 0) return;
+    bound = kept[positions - 1];
+    fresh = fresh.filter(({ priority }) => priority <= bound);
   };
   return {
     priority(sampleId, position) {
       const value = hash53(sampleId, position, seed);
-      return value <= bound ? value : undefined;
+      return value < bound ? value : undefined;
     },
     add(position) {
       fresh.push(position);
-      insert(position.priority);
+      restore(position.priority);
     },
     take() {
       const taken = fresh;
       fresh = [];
       return taken;
     },
-    restore(candidates) {
-      for (const { priority } of candidates) insert(priority);
-    },
-    threshold() {
+    restore,
+    sample() {
       trim();
-      return bound;
+      // repeated samples have equal priorities: the first ones count
+      let ties = kept.filter((priority) => priority === bound).length;
+      return (priority) => priority < bound || (priority === bound && ties-- > 0);
     },
   };
 }
@@ -142,15 +144,21 @@ export async function writeReference(
   const arrow = arrowFileWriter(types, { 'logitcask.version': '1', 'logitcask.role': 'reference' });
   const file = await store.create(path);
   let written = 0;
+  let pending: ReferencePosition[] = [];
+  const flush = async (rows: readonly ReferencePosition[]) => {
+    if (rows.length === 0) return;
+    await file.append(Buffer.concat(arrow.batch(columnsOf(rows)).chunks));
+    written += rows.length;
+  };
   try {
     await file.append(Buffer.concat(arrow.start()));
     for await (const rows of parts) {
-      for (let at = 0; at < rows.length; at += batchRows) {
-        const batch = rows.slice(at, at + batchRows);
-        await file.append(Buffer.concat(arrow.batch(columnsOf(batch)).chunks));
-        written += batch.length;
+      pending.push(...rows);
+      for (; pending.length >= batchRows; pending = pending.slice(batchRows)) {
+        await flush(pending.slice(0, batchRows));
       }
     }
+    await flush(pending);
     await file.append(Buffer.concat(arrow.finish()));
     await file.commit();
   } catch (error) {
@@ -160,16 +168,23 @@ export async function writeReference(
   return written;
 }
 
-/** Reads a reference or part file. Throws `shard-damaged` where it is not whole. */
-export async function readReference(store: Store, path: string): Promise<ReferencePosition[]> {
+/**
+ * Reads a reference or part file, a record batch at a time. Throws `shard-damaged` where it is not
+ * whole.
+ */
+export async function* readReference(
+  store: Store,
+  path: string,
+): AsyncGenerator<ReferencePosition[]> {
   const bytes = await store.readAll(path);
+  let batches: readonly Columns[];
   try {
-    const { batches } = decodeStream(bytes);
-    return (await Promise.all(batches.map(rowsOf))).flat();
+    batches = decodeStream(bytes).batches;
   } catch (cause) {
     const message = `reference: ${path} is damaged; restore it, or build the data set again`;
     throw new LogitcaskError('shard-damaged', message, { cause });
   }
+  for (const columns of batches) yield await rowsOf(columns);
 }
 
 async function rowsOf(columns: Columns): Promise<ReferencePosition[]> {

@@ -49,11 +49,21 @@ function trimmed(targets: Targets, entries: number): Targets {
   };
 }
 
+function checkLength({ count, width, values }: DenseRows): void {
+  if (values.length === count * width) return;
+  const message = `sparsify: ${count} rows of ${width} logits hold ${values.length} values`;
+  throw new LogitcaskError('source-mismatch', message, {
+    expected: count * width,
+    got: values.length,
+  });
+}
+
 function fromDense(
   rows: DenseRows,
   { labels, temperatures }: SparsifyContext,
   { k, kernel }: { k: number; kernel: TopKKernel },
 ): Targets {
+  checkLength(rows);
   const out = allocate(rows.count, rows.count * Math.min(k, rows.width), temperatures.length);
   let at = 0;
   for (let t = 0; t < rows.count; t++) {
@@ -90,6 +100,7 @@ function fromLists(rows: ListRows, { labels, temperatures }: SparsifyContext, k:
     let cut = 0;
     for (let i = from; i < to; i++) {
       const p = Math.exp(rows.logprobs[i]);
+      if (!(p < Number.POSITIVE_INFINITY)) refuse(rows.logprobs[i], rows.ids[i]);
       if (rows.ids[i] === labels[t]) out.labelLogprob[t] = rows.logprobs[i];
       if (i >= end) cut += p;
       else if (p > 0) {
@@ -99,9 +110,17 @@ function fromLists(rows: ListRows, { labels, temperatures }: SparsifyContext, k:
       }
     }
     out.offsets[t + 1] = at;
-    const rest = rows.tail === undefined ? 1 - kept : rows.tail[t] + cut;
+    // log-probs are rounded: Σ p may reach 1 although entries with mass were cut
+    const rest = rows.tail === undefined ? Math.max(cut, 1 - kept) : rows.tail[t] + cut;
     out.rest[t] = to === from ? 1 : Math.min(1, Math.max(0, rest));
   }
   if (rows.labelLogprob !== undefined) out.labelLogprob.set(rows.labelLogprob);
   return trimmed(out, at);
+}
+
+function refuse(logprob: number, id: number): never {
+  throw new LogitcaskError('row-invalid', `sparsify: a top list holds ${logprob} at id ${id}`, {
+    expected: 'log-probs',
+    got: String(logprob),
+  });
 }

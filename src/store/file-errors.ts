@@ -3,6 +3,8 @@ import { type ErrorCode, LogitcaskError } from '../errors.ts';
 
 const codes: Readonly<Record<string, { code: ErrorCode; advice: string }>> = {
   ENOENT: { code: 'store-not-found', advice: 'nothing is stored under that name' },
+  ENOTDIR: { code: 'store-not-found', advice: 'a file stands where its folder would be' },
+  EISDIR: { code: 'store-not-found', advice: 'it is a folder' },
   EEXIST: { code: 'store-exists', advice: 'another writer was first' },
   ENOSPC: { code: 'store-full', advice: 'free some space and run it again' },
   EDQUOT: { code: 'store-full', advice: 'the quota is used up: free some space and run it again' },

@@ -1,7 +1,7 @@
 /** Store `file:`: a folder. Whole files only, by temporary file, fsync, rename and folder fsync. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { LogitcaskError } from '../errors.ts';
@@ -109,9 +109,12 @@ class FileStore implements Store {
   async size(name: string): Promise<number | undefined> {
     const path = this.#path(name);
     try {
-      return (await stat(path)).size;
+      const found = await lstat(path);
+      if (found.isSymbolicLink()) throw Object.assign(new Error('a link'), { code: 'ELOOP' });
+      return found.isFile() ? found.size : undefined;
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
       throw storeError(`read ${name}`, cause);
     }
   }
@@ -150,17 +153,17 @@ class FileStore implements Store {
       if (made !== undefined) await syncFolder(dirname(made));
       const temporary = join(dirname(path), temporaryName(randomBytes(6).toString('hex')));
       const handle = await open(temporary, 'wx');
-      this.#handles.delete(name);
-      return new FileWriter({ handle, temporary, path, name, replace });
+      const onCommit = () => this.#handles.delete(name); // it reads the bytes before
+      return new FileWriter({ handle, temporary, path, name, replace, onCommit });
     });
   }
 
   async remove(name: string): Promise<void> {
     const path = this.#path(name);
-    this.#handles.delete(name);
     await guard(`remove ${name}`, async () => {
       await rm(path, { force: true });
     });
+    this.#handles.delete(name);
   }
 
   sweep(): Promise<number> {
@@ -196,6 +199,8 @@ interface FileTarget {
   readonly path: string;
   readonly name: string;
   readonly replace: boolean;
+  /** The name now stands for other bytes. */
+  readonly onCommit: () => void;
 }
 
 class FileWriter implements StoreWriter {
@@ -220,7 +225,7 @@ class FileWriter implements StoreWriter {
 
   /** A failed sync is final: the pages may be dropped, so the file is never tried again as clean. */
   async commit(): Promise<void> {
-    const { handle, temporary, path, name, replace } = this.#target;
+    const { handle, temporary, path, name, replace, onCommit } = this.#target;
     await guard(`write ${name}`, async () => {
       await handle.sync();
       this.#open = false;
@@ -230,6 +235,7 @@ class FileWriter implements StoreWriter {
         await link(temporary, path); // fails where the name exists, unlike rename
         await rm(temporary);
       }
+      onCommit();
       await syncFolder(dirname(path));
     });
   }

@@ -1,6 +1,5 @@
 /** Layout `dense`: padded arrays [rows, L, k] in rank order, ready to be a tensor. */
 import type { TargetSet } from '../../../schemas/manifest.ts';
-import type { DecodedTargets } from '../../distribution/targets.ts';
 import { openCodec } from '../../encode/table.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { fromFloat16, toFloat16 } from '../../formats/float16.ts';
@@ -17,6 +16,7 @@ import { cellsOf, lengthsOf } from './cells.ts';
 import { fillRow, type Temperature } from './dense-row.ts';
 import type { Layout, LayoutInput } from './layout.ts';
 import { locate } from './locate.ts';
+import { ranked } from './ranked.ts';
 
 const denseBytesMax = 1024 * 1024 * 1024;
 
@@ -36,22 +36,23 @@ export const dense: Layout = {
       logprobs: new Float32Array(rows * L * k).fill(Number.NEGATIVE_INFINITY),
       rest: new Float32Array(rows * L).fill(1),
     };
-    const codec = openCodec(set, input.manifest.label_space);
-    const cells = Object.entries(codec.columns).map(([suffix, type]) => {
+    const { label_space: labelSpace } = input.manifest;
+    const cells = Object.entries(openCodec(set, labelSpace).columns).map(([suffix, type]) => {
       const width = type.type === 'list' ? (fixedWidth(type.item) ?? 1) : 1;
       return cellsOf(input.stored[`${set.name}_${suffix}`], width);
     });
+    const rank = ranked[set.codec.name];
     const { column } = temperature;
     const logZ = column === undefined ? undefined : cellsOf(input.stored[column], 4);
     for (let row = 0; row < rows; row++) {
       const own = cells.map((column) => column[row]);
-      const targets: DecodedTargets = locate(input, row, () => codec.decode(own, lengths[row]));
-      fillRow(out, targets, {
-        ...shape,
-        row,
+      const count = lengths[row];
+      const entries = locate(input, row, () => rank(own, { set, labelSpace, count }));
+      fillRow(out, entries, {
+        first: row * L,
+        k,
         temperature: temperature.of(logZ?.[row]),
-        ranked: set.codec.name === 'raw',
-        width: input.manifest.label_space.size,
+        width: labelSpace.size,
       });
     }
     return {

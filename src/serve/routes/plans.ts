@@ -34,7 +34,7 @@ export const plans: Route = (server, context) => {
     { config: { scope: 'read' }, schema: { params: planParams } },
     async (request, reply) => {
       const { id, plan } = await context.plan(request.params.plan);
-      if (isFresh(request, reply, `"${id}"`)) return reply.code(304).send();
+      if (isFresh(request, reply, { etag: `"${id}"` })) return reply.code(304).send();
       return reply.send(replyOf(plan));
     },
   );

@@ -1,4 +1,5 @@
 /** GET …/rows, …/rows/{sample_id}: samples by ordinal or id, as JSON, NDJSON or Arrow. */
+import type { FastifyReply } from 'fastify';
 import { batchRequest } from '../../../schemas/batch.ts';
 import { type RowsQuery, rowsQuery, sampleParams, snapshotParams } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
@@ -30,7 +31,7 @@ export const rows: Route = (server, context) => {
       const ordinals = Array.from({ length: count }, (_, i) => offset + i);
       const { accept } = request.headers;
       const body = await represent(context, reader, { accept, ordinals, query: request.query });
-      return reply.header('vary', 'Accept').type(body.type).send(body.bytes);
+      return send(reply, body);
     },
   );
   server.get(
@@ -47,16 +48,26 @@ export const rows: Route = (server, context) => {
       const { accept } = request.headers;
       const asked = { accept, ordinals: [ordinal], query: request.query };
       const body = await represent(context, reader, asked);
-      return reply.header('vary', 'Accept').type(body.type).send(body.bytes);
+      return send(reply, body);
     },
   );
 };
+
+interface Body {
+  readonly type: string;
+  readonly bytes: Buffer;
+}
+
+function send(reply: FastifyReply, { type, bytes }: Body): FastifyReply {
+  reply.header('vary', 'Accept, Accept-Encoding').header('cache-control', 'no-cache');
+  return reply.type(type).send(bytes);
+}
 
 async function represent(
   context: ServeContext,
   reader: SnapshotReader,
   { accept, ordinals, query }: Asked,
-): Promise<{ type: string; bytes: Buffer }> {
+): Promise<Body> {
   const type = negotiate(accept, [json, ndjson, arrowType]);
   if (type === arrowType) {
     const request = batchRequest.parse({ layout: query.layout });

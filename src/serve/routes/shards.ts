@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { fileParams } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { filePath } from '../../shard/names.ts';
+import { shardDamaged } from '../../shard/open-snapshot.ts';
 import { resolveSnapshot } from '../../shard/snapshot.ts';
 import type { Store } from '../../store/store.ts';
 import { type ByteRange, isFresh, rangeOf } from '../http-cache.ts';
@@ -16,14 +17,14 @@ export const shards: Route = (server, { store, integrity }) => {
     { config: { scope: 'read' }, schema: { params: fileParams } },
     async (request, reply) => {
       const { dataset, snapshot, name } = request.params;
-      const { manifest } = await resolveSnapshot(store, dataset, snapshot);
+      const { id, manifest } = await resolveSnapshot(store, dataset, snapshot);
       const file = manifest.files.find((candidate) => candidate.name === name);
       if (file === undefined) {
         const message = `snapshot: the manifest lists no file ${name}`;
         throw new LogitcaskError('file-not-found', message, { got: name });
       }
       const etag = `"${file.sha256}"`;
-      const fresh = isFresh(request, reply, etag);
+      const fresh = isFresh(request, reply, { etag, named: snapshot !== id });
       reply.header('accept-ranges', 'bytes').type('application/octet-stream');
       const digest = Buffer.from(file.sha256, 'hex').toString('base64');
       reply.header('repr-digest', `sha-256=:${digest}:`);
@@ -34,8 +35,9 @@ export const shards: Route = (server, { store, integrity }) => {
       const whole = range ?? { from: 0, to: file.bytes };
       if (range !== undefined) reply.code(206);
       reply.header('content-length', whole.to - whole.from);
-      if (request.method === 'HEAD') return reply.send();
-      return reply.send(Readable.from(pieces(store, path, whole), { objectMode: false }));
+      // the framework answers HEAD with the length of what is sent, unless that is a stream
+      const body = request.method === 'HEAD' ? [] : pieces(store, path, whole);
+      return reply.send(Readable.from(body, { objectMode: false }));
     },
   );
 };
@@ -60,6 +62,9 @@ function partOf(
 /** Positional reads of bounded size, made as the client takes them; a failure destroys the socket. */
 async function* pieces(store: Store, path: string, { from, to }: ByteRange) {
   for (let at = from; at < to; at += pieceBytes) {
-    yield await store.read(path, at, Math.min(pieceBytes, to - at));
+    yield await store.read(path, at, Math.min(pieceBytes, to - at)).catch((error) => {
+      if (error.code !== 'store-truncated') throw error;
+      throw shardDamaged(path, error.expected, error.got);
+    });
   }
 }

@@ -11,8 +11,7 @@ export const snapshots: Route = (server, { store }) => {
   server.get('/v1/datasets/:dataset/snapshots/:snapshot', options, async (request, reply) => {
     const { dataset, snapshot } = request.params;
     const { id, bytes } = await resolveSnapshot(store, dataset, snapshot);
-    const fresh = isFresh(request, reply, `"${id}"`);
-    if (snapshot !== id) reply.header('cache-control', 'no-cache');
+    const fresh = isFresh(request, reply, { etag: `"${id}"`, named: snapshot !== id });
     reply.header('logitcask-snapshot', id);
     if (fresh) return reply.code(304).send();
     return reply.type('application/json; charset=utf-8').send(bytes);

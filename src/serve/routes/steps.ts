@@ -4,7 +4,10 @@ import { stepParams } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { digestOf } from '../../formats/canonical.ts';
 import type { OpenPlan } from '../../plan/plan.ts';
+import { snapshotPath } from '../../shard/names.ts';
 import type { SnapshotReader } from '../../shard/reader.ts';
+import { listDatasets } from '../../shard/snapshot.ts';
+import type { Store } from '../../store/store.ts';
 import { buildBatch } from '../batch.ts';
 import type { ServeContext } from '../context.ts';
 import { isFresh } from '../http-cache.ts';
@@ -24,7 +27,7 @@ export const steps: Route = (server, context) => {
       const type = negotiate(request.headers.accept, [arrowType]);
       const reader = await snapshotOf(context, plan, query);
       const etag = digestOf({ version, ...params, query, snapshot: reader.id }).slice(0, 32);
-      if (isFresh(request, reply, `"${etag}"`)) return reply.code(304).send();
+      if (isFresh(request, reply, { etag: `"${etag}"` })) return reply.code(304).send();
       const place = {
         plan: plan.id,
         epoch: String(params.epoch),
@@ -45,10 +48,20 @@ async function snapshotOf(
   { snapshot }: BatchRequest,
 ): Promise<SnapshotReader> {
   const [stream] = plan.streams;
-  const reader = await context.snapshot(stream.dataset, snapshot ?? stream.snapshot);
+  const id = snapshot ?? stream.snapshot;
+  const dataset = id === stream.snapshot ? stream.dataset : await datasetOf(context.store, id);
+  const reader = await context.snapshot(dataset ?? stream.dataset, id);
   const { content_id: got } = reader.manifest;
   const expected = plan.identity.streams[0].content_id;
   if (got === expected) return reader;
   const message = `request: snapshot ${reader.id} does not hold the samples of the plan`;
   throw new LogitcaskError('conflict', message, { expected, got });
+}
+
+/** Equal content may lie in another data set than the one that the plan was first made for. */
+async function datasetOf(store: Store, snapshot: string): Promise<string | undefined> {
+  for (const dataset of await listDatasets(store)) {
+    if ((await store.size(snapshotPath(dataset, snapshot))) !== undefined) return dataset;
+  }
+  return undefined;
 }

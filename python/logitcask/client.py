@@ -1,0 +1,232 @@
+"""The HTTP interface of a server (docs/http.md): every reply is checked before it is given out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import numpy as np
+
+from ._http import Reply, Transport
+from .batch import Batch, read_batch
+from .errors import LogitcaskError, TruncatedReply, invalid_reply
+
+ARROW = "application/vnd.apache.arrow.stream"
+FORMAT_VERSION = 1
+
+
+class Manifest(NamedTuple):
+    """A snapshot: `id` is the SHA-256 (hex) of the manifest's bytes, `document` its JSON."""
+
+    id: str
+    document: dict[str, Any]
+
+
+class Plan(NamedTuple):
+    """An order of steps: `id` is the SHA-256 (hex) of all that decides it, `document` the reply."""
+
+    id: str
+    snapshots: tuple[str, ...]
+    steps_per_epoch: int
+    samples_per_epoch: int
+    document: dict[str, Any]
+
+
+class Client:
+    """A connection to one server; may be shared by threads.
+
+    Args:
+        url: ``http://host:port``, with a path where the server lies behind one.
+        token: bearer token, for servers that bind beyond loopback.
+        timeout: seconds without a byte after which a request is tried again.
+        attempts: tries of a request in all. Connections that fail or break off, damaged replies,
+            and statuses 408, 425, 429 and 5xx that say they can be retried are tried again after
+            up to 0.1, 0.2, 0.4 … 5 seconds.
+
+    Every method raises LogitcaskError: with the code of the server's problem report,
+    ``server-unreachable``, ``reply-invalid``, or as TruncatedReply.
+    """
+
+    def __init__(
+        self, url: str, token: str | None = None, timeout: float = 30.0, attempts: int = 8
+    ) -> None:
+        self._http = Transport(url, token=token, timeout_s=timeout, attempts=attempts)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections that are idle."""
+        self._http.close()
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """All data sets: ``[{"name", "tags": {tag: snapshot id}}]``."""
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            query = "" if cursor is None else "?" + urlencode({"cursor": cursor})
+            page = self._http.get("/v1/datasets" + query, Reply.json)
+            found += page["datasets"]
+            cursor = page.get("next")
+            if cursor is None:
+                return found
+
+    def manifest(self, dataset: str, snapshot: str = "latest") -> Manifest:
+        """What a snapshot holds; `snapshot` is its id or a tag. The bytes must have that id."""
+
+        def parse(reply: Reply) -> Manifest:
+            named = reply.headers.get("Logitcask-Snapshot")
+            actual = hashlib.sha256(reply.body).hexdigest()
+            if named != actual or (_is_digest(snapshot) and snapshot != actual):
+                raise invalid_reply("manifest: its digest is another", expected=named, got=actual)
+            document = reply.json()
+            version, features = document.get("version"), document.get("features")
+            if version != FORMAT_VERSION or features != []:
+                detail = "manifest: it needs a later version of this package"
+                expected = {"version": FORMAT_VERSION, "features": []}
+                got = {"version": version, "features": features}
+                raise LogitcaskError(
+                    "manifest-unsupported", 501, detail, expected=expected, got=got
+                )
+            return Manifest(actual, document)
+
+        return self._http.get(_snapshot_path(dataset, snapshot), parse)
+
+    def create_plan(
+        self,
+        dataset: str,
+        snapshot: str = "latest",
+        *,
+        seed: int = 0,
+        batch_size: int = 8,
+        shuffle: str = "global",
+        tail: str = "short",
+    ) -> Plan:
+        """Makes an order of steps; asking again gives the same plan.
+
+        Args:
+            dataset, snapshot: a tag is resolved now, so that the plan never changes.
+            seed: 0 … 2^64 − 1.
+            batch_size: samples of a step over all ranks.
+            shuffle: ``global`` or ``none``.
+            tail: a last step that is not full is sent ``short``, filled up (``pad``) or left out
+                (``drop``).
+        """
+        request = {
+            "streams": [{"dataset": dataset, "snapshot": snapshot}],
+            "seed": str(seed),
+            "global_batch": batch_size,
+            "shuffle": {"mode": shuffle},
+            "tail": tail,
+        }
+        return self._http.post("/v1/plans", request, _parse_plan)
+
+    def plan(self, plan: str) -> Plan:
+        """A plan by its id."""
+
+        def parse(reply: Reply) -> Plan:
+            found = _parse_plan(reply)
+            if found.id != plan:
+                raise invalid_reply("plan: it is another", expected=plan, got=found.id)
+            return found
+
+        return self._http.get(f"/v1/plans/{quote(plan, safe='')}", parse)
+
+    def step(
+        self, plan: str, epoch: int, step: int, *, rank: int = 0, world: int = 1, **view: Any
+    ) -> Batch:
+        """One rank's samples of one step.
+
+        Args:
+            plan: id of the plan.
+            epoch: from 0; step: from 0, below the plan's steps per epoch.
+            rank, world: this process and the number of processes; each sample of the step goes to
+                exactly one rank.
+            view: ``layout`` (``frames`` by default, ``plain``, ``dense``), ``target_set``,
+                ``temperature``; for ``dense`` also ``k``, ``pad_to``, ``dtype``; ``snapshot``, the
+                id of one with the plan's samples, by default the one that the plan was first made
+                for. None leaves the choice to the server.
+        """
+        query = {"rank": rank, "world": world, **_given(view)}
+        path = f"/v1/plans/{quote(plan, safe='')}/epochs/{epoch}/steps/{step}?{urlencode(query)}"
+        echo = {"plan": plan, "epoch": epoch, "step": step, "rank": rank, "world": world}
+        view_echo = {"layout": "frames", **_given({k: view.get(k) for k in ("layout", "snapshot")})}
+        return self._batch(path, {**echo, **view_echo})
+
+    def rows(
+        self,
+        dataset: str,
+        snapshot: str = "latest",
+        *,
+        offset: int = 0,
+        length: int = 100,
+        layout: str = "plain",
+    ) -> Batch:
+        """Samples [offset, offset + length) in stored order, at most 100."""
+        query = urlencode({"offset": offset, "length": length, "layout": layout})
+        echo = {"layout": layout, **({"snapshot": snapshot} if _is_digest(snapshot) else {})}
+        return self._batch(f"{_snapshot_path(dataset, snapshot)}/rows?{query}", echo)
+
+    def shard(self, dataset: str, name: str, snapshot: str = "latest") -> np.ndarray:
+        """A file of the snapshot, uint8; it must have the manifest's length and SHA-256."""
+        found = self.manifest(dataset, snapshot)
+        files = {file["name"]: file for file in found.document["files"]}
+        if name not in files:
+            detail = f"snapshot: no file {name} is in {found.id}"
+            raise LogitcaskError("file-not-found", 404, detail, expected=sorted(files), got=name)
+        file = files[name]
+
+        def parse(reply: Reply) -> np.ndarray:
+            got = (len(reply.body), hashlib.sha256(reply.body).hexdigest())
+            if got != (file["bytes"], file["sha256"]):
+                expected = (file["bytes"], file["sha256"])
+                raise TruncatedReply(f"shard: {name} came damaged", expected=expected, got=got)
+            return reply.body
+
+        path = f"{_snapshot_path(dataset, found.id)}/shards/{quote(name, safe='')}"
+        return self._http.get(path, parse, accept="*/*")
+
+    def _batch(self, path: str, echo: Mapping[str, Any]) -> Batch:
+        def parse(reply: Reply) -> Batch:
+            try:
+                return read_batch(reply.body, {key: str(value) for key, value in echo.items()})
+            except LogitcaskError as error:
+                # the server checks every frame that it sends: this one was damaged on the way
+                error.retryable |= error.code == "frame-damaged"
+                raise
+
+        return self._http.get(path, parse, accept=ARROW)
+
+
+def _parse_plan(reply: Reply) -> Plan:
+    document = reply.json()
+    try:
+        identity, plan = document["identity"], document["plan"]
+        steps, samples = document["steps_per_epoch"], document["samples_per_epoch"]
+        snapshots = tuple(stream["snapshot"] for stream in document["streams"])
+    except (KeyError, TypeError) as error:
+        raise invalid_reply(f"plan: the reply lacks {error}") from error
+    # RFC 8785: the identity holds integers, ASCII keys and strings only
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    actual = hashlib.sha256(canonical.encode()).hexdigest()
+    if actual != plan:
+        raise invalid_reply("plan: its id is not its digest", expected=actual, got=plan)
+    return Plan(plan, snapshots, steps, samples, document)
+
+
+def _given(view: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in view.items() if value is not None}
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _snapshot_path(dataset: str, snapshot: str) -> str:
+    return f"/v1/datasets/{quote(dataset, safe='')}/snapshots/{quote(snapshot, safe='')}"

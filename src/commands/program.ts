@@ -1,0 +1,38 @@
+/** The program: every verb in the order of the pipeline. */
+import { Command } from 'commander';
+import { version } from '../serve/version.ts';
+import { buildCommand } from './build.ts';
+import type { CommandContext } from './command.ts';
+import { inspectCommand } from './inspect.ts';
+import { pullCommand } from './pull.ts';
+import { quickstartCommand } from './quickstart.ts';
+import { serveCommand } from './serve.ts';
+import { verifyCommand } from './verify.ts';
+
+const commands = [
+  quickstartCommand,
+  buildCommand,
+  inspectCommand,
+  verifyCommand,
+  serveCommand,
+  pullCommand,
+] as const;
+
+/** Throws commander's errors instead of printing them and leaving the process. */
+export function createProgram(context: CommandContext): Command {
+  const program = new Command('logitcask')
+    .description('Teacher-logit cache and dataset server for knowledge distillation.')
+    .version(version, '--version', 'print the version')
+    .helpOption('--help', 'explain the program or a verb')
+    .addHelpText(
+      'after',
+      '\nExample:\n  logitcask quickstart --once\n\n' +
+        'Settings: docs/config.md, exit codes: docs/cli.md',
+    )
+    .configureOutput({ outputError: () => {} })
+    .exitOverride();
+  for (const command of commands) {
+    program.addCommand(command(context).copyInheritedSettings(program));
+  }
+  return program;
+}

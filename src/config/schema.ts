@@ -1,0 +1,48 @@
+/** Walks a JSON Schema by path: what may stand where, over all variants of a union. */
+import type { JsonSchema } from '../../schemas/json-schema.ts';
+
+export type Path = readonly PropertyKey[];
+
+/** The schemas that a value at a path may have, unions resolved; none where it is not known. */
+export function nodesAt(schema: JsonSchema, path: Path): readonly JsonSchema[] {
+  let nodes = variantsOf(schema);
+  for (const key of path) {
+    nodes = nodes.flatMap((node) => {
+      const next = typeof key === 'number' ? node.items : propertyOf(node, key);
+      return next === undefined ? [] : variantsOf(next);
+    });
+  }
+  return nodes;
+}
+
+export function propertyOf({ properties = {} }: JsonSchema, key: PropertyKey) {
+  return Object.hasOwn(properties, key) ? properties[String(key)] : undefined;
+}
+
+/** All dotted paths, those inside lists without an index. */
+export function pathsOf(schema: JsonSchema): string[] {
+  const paths = variantsOf(schema).flatMap(({ properties = {}, items }) => [
+    ...Object.entries(properties).flatMap(([key, node]) => [
+      key,
+      ...pathsOf(node).map((path) => `${key}.${path}`),
+    ]),
+    ...(items === undefined ? [] : pathsOf(items)),
+  ]);
+  return [...new Set(paths)];
+}
+
+/** True where a single text may give the value: anything but an object of its own settings. */
+export function isLeaf(schema: JsonSchema, dotted: string): boolean {
+  return nodesAt(schema, dotted.split('.')).some(({ type }) => type !== 'object');
+}
+
+export function valueAt(value: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (at, key) => (typeof at === 'object' && at !== null ? at[key as never] : undefined),
+    value,
+  );
+}
+
+function variantsOf(schema: JsonSchema): readonly JsonSchema[] {
+  return (schema.oneOf ?? schema.anyOf)?.flatMap(variantsOf) ?? [schema];
+}

@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { errors } from '../../src/errors.ts';
+import { ask, makeStore, postPlan, serve, type TestStore } from '../fixtures.ts';
+
+let made: TestStore;
+let url = '';
+let stop: () => Promise<void>;
+beforeAll(async () => {
+  made = await makeStore();
+  ({ url, close: stop } = await serve(made.store));
+});
+afterAll(async () => {
+  await stop();
+  await made.remove();
+});
+
+describe('operations', () => {
+  it('are told that the server lives and is ready, and what it is', async () => {
+    for (const path of ['/healthz', '/readyz']) {
+      const { status, json } = await ask(url, path);
+      expect([status, json()]).toEqual([200, { status: 'ok' }]);
+    }
+    const version = expect.stringMatching(/^\d+\.\d+\.\d+$/);
+    expect((await ask(url, '/version')).json()).toEqual({ name: 'logitcask', version, format: 1 });
+  });
+
+  it('see requests by route and status, not by address', async () => {
+    const { plan } = (await postPlan(url, 'planes')).json();
+    await ask(url, `/v1/plans/${plan}/epochs/0/steps/0`);
+    const { headers, body } = await ask(url, '/metrics');
+    expect(headers['content-type']).toMatch(/^text\/plain/);
+    const text = body.toString();
+    expect(text).toContain('route="/v1/plans/:plan/epochs/:epoch/steps/:step"');
+    expect(text).not.toContain(plan);
+    expect(text).toContain('process_resident_memory_bytes');
+  });
+});
+
+interface OpenApi {
+  openapi: string;
+  paths: Record<string, Record<string, { responses: Record<string, object> }>>;
+  components: { schemas: { Problem: { properties: { code: { enum: string[] } } } } };
+}
+
+describe('the OpenAPI document', () => {
+  it('names every route, and the codes of all errors', async () => {
+    const document = (await ask(url, '/openapi.json')).json() as unknown as OpenApi;
+    expect(document.openapi).toMatch(/^3\.1/);
+    expect(Object.keys(document.paths).sort()).toEqual(
+      [
+        '/healthz',
+        '/metrics',
+        '/openapi.json',
+        '/readyz',
+        '/v1/datasets',
+        '/v1/datasets/{dataset}',
+        '/v1/datasets/{dataset}/snapshots/{snapshot}',
+        '/v1/datasets/{dataset}/snapshots/{snapshot}/rows',
+        '/v1/datasets/{dataset}/snapshots/{snapshot}/rows/{sample}',
+        '/v1/datasets/{dataset}/snapshots/{snapshot}/schema',
+        '/v1/datasets/{dataset}/snapshots/{snapshot}/shards/{name}',
+        '/v1/plans',
+        '/v1/plans/{plan}',
+        '/v1/plans/{plan}/epochs/{epoch}/steps/{step}',
+        '/version',
+      ].sort(),
+    );
+    const { Problem } = document.components.schemas;
+    expect(Problem.properties.code.enum.sort()).toEqual(Object.keys(errors).sort());
+    for (const methods of Object.values(document.paths)) {
+      for (const operation of Object.values(methods)) {
+        expect(operation.responses).toHaveProperty('default');
+      }
+    }
+  });
+});

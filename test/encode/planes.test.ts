@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest';
+import type { Targets } from '../../src/distribution/targets.ts';
+import type { Compression } from '../../src/encode/compression.ts';
+import { quantiseRest, restMass, steps } from '../../src/encode/levels.ts';
+import { decodePlanes, encodePlanes, planes } from '../../src/encode/planes.ts';
+import { cellsOf, describeCodec, type Expected } from '../contracts/codec.ts';
+import { randomTargets, targetsOf } from '../support/targets.ts';
+
+/** docs/format.md, "Values": position by position, in the order written there. */
+function expectedAt(step: number): (targets: Targets) => Expected {
+  return ({ count, offsets, ids, logprobs, rest }) => {
+    const all = Array.from({ length: count }, (_, t) => {
+      const own = Array.from({ length: offsets[t + 1] - offsets[t] }, (_, i) => offsets[t] + i);
+      const rounded = own.map((i) => ({
+        id: ids[i],
+        logp: logprobs[i],
+        level: Math.round(Math.exp(logprobs[i] / 2) / step),
+      }));
+      const kept = rounded.filter(({ level }) => level > 0).sort((a, b) => a.id - b.id);
+      if (kept.length === 0) return { ids: [], probs: [], rest: 1 };
+      const dropped = rounded.filter(({ level }) => level === 0);
+      const mass = dropped.reduce((sum, { logp }) => sum + Math.exp(logp), rest[t]);
+      const r = Math.max(1, Math.min(65_535, Math.round(-Math.log(mass) * 2048)));
+      const left = Math.fround(Math.exp(-r / 2048));
+      const squares = kept.reduce((sum, { level }) => sum + BigInt(level) ** 2n, 0n);
+      const probs = kept.map(({ level }) => (level * level * (1 - left)) / Number(squares));
+      return { ids: kept.map(({ id }) => id), probs, rest: left };
+    });
+    const ends = new Uint32Array(count + 1);
+    all.forEach((position, t) => {
+      ends[t + 1] = ends[t] + position.ids.length;
+    });
+    return {
+      offsets: ends,
+      ids: Uint32Array.from(all.flatMap((position) => position.ids)),
+      probs: Float32Array.from(all.flatMap((position) => position.probs)),
+      rest: Float32Array.from(all, (position) => position.rest),
+    };
+  };
+}
+
+for (const compression of ['zstd', 'lz4'] as const) {
+  for (const step of [steps.fine, steps.standard, 2e-5]) {
+    describeCodec({
+      name: `planes (${compression}, step ${step})`,
+      open: ({ width }) => planes({ step, compression, width }),
+      expected: expectedAt(Math.fround(step)),
+    });
+  }
+}
+
+const open = (step: number, compression: Compression = 'zstd') =>
+  planes({ step, compression, width: 0xffffffff });
+
+const decoded = (targets: Targets, step: number) => {
+  const codec = open(step);
+  return codec.decode(cellsOf(codec, targets), targets.count);
+};
+
+describe('planes', () => {
+  it('stays within half a step of √p where nothing is dropped', () => {
+    const targets = randomTargets({
+      positions: 40,
+      entriesMax: 20,
+      width: 400,
+      seed: 2,
+      mass: 0.95,
+    });
+    const [{ header, levels }] = cellsOf(open(0.003), targets).map((frame) =>
+      decodePlanes(frame, { width: 400 }),
+    );
+    const wanted = new Map<number, number>();
+    for (let t = 0; t < targets.count; t++) {
+      for (let i = targets.offsets[t]; i < targets.offsets[t + 1]; i++) {
+        wanted.set(t * 400 + targets.ids[i], Math.exp(targets.logprobs[i] / 2));
+      }
+    }
+    let at = 0;
+    levels.counts.forEach((count, t) => {
+      for (const end = at + count; at < end; at++) {
+        const root = wanted.get(t * 400 + levels.ids[at]) ?? Number.NaN;
+        expect(Math.abs(levels.levels[at] * header.step - root)).toBeLessThan(0.0015 + 1e-6);
+      }
+    });
+  });
+
+  it('moves entries that round to nothing into the rest, all of them if need be', () => {
+    const small = 1e-7;
+    const one = decoded(
+      targetsOf(
+        [
+          [
+            { id: 1, p: 0.9 },
+            { id: 2, p: small },
+          ],
+        ],
+        { rest: [0.05] },
+      ),
+      0.003,
+    );
+    expect(Array.from(one.ids)).toEqual([1]);
+    expect(one.rest[0]).toBeCloseTo(0.05, 4);
+    const none = decoded(targetsOf([[{ id: 2, p: small }]]), 0.003);
+    expect(Array.from(none.offsets)).toEqual([0, 0]);
+    expect(none.rest[0]).toBe(1);
+  });
+
+  it('never stores an entry whose probability would come back as 0', () => {
+    const flat = decoded(targetsOf([[{ id: 5, p: 1 / 300_000 }]]), 2e-5);
+    expect(Array.from(flat.ids)).toEqual([5]);
+    expect(flat.probs[0]).toBeGreaterThan(0);
+  });
+
+  it('keeps rest within 2^-12 of its logarithm, down to e^-32', () => {
+    for (let r = 0; r <= 65_535; r++) {
+      if (quantiseRest(Math.exp(-r / 2048)) !== r) expect(quantiseRest(restMass[r])).toBe(r);
+      if (restMass[r] !== Math.fround(Math.exp(-r / 2048))) expect(restMass[r]).toBe(r);
+    }
+    expect(quantiseRest(0)).toBe(65_535);
+    expect(quantiseRest(1.000_001)).toBe(0);
+  });
+
+  it.each([
+    [1, 255],
+    [2, 256],
+    [2, 65_535],
+    [4, 65_536],
+  ])('takes counts of %d byte(s) for %d entries', (countWidth, count) => {
+    const levels = {
+      kind: 'scaled' as const,
+      counts: Uint32Array.of(count, 0),
+      ids: Uint32Array.from({ length: count }, (_, id) => id),
+      levels: new Uint16Array(count).fill(1),
+      rest: Uint16Array.of(2048, 0),
+    };
+    const frame = encodePlanes(levels, { step: 0.003, tau: 0, compression: 'lz4' });
+    const { header, levels: back } = decodePlanes(frame, { width: count });
+    expect(header.countWidth).toBe(countWidth);
+    expect(back).toEqual(levels);
+  });
+
+  it.each([
+    [2, 65_535],
+    [3, 65_536],
+    [3, 2 ** 24 - 1],
+    [4, 2 ** 24],
+    [4, 2 ** 32 - 1],
+  ])('takes %d planes for id %d', (idPlanes, id) => {
+    const levels = {
+      kind: 'scaled' as const,
+      counts: Uint32Array.of(1),
+      ids: Uint32Array.of(id),
+      levels: Uint16Array.of(65_535),
+      rest: Uint16Array.of(1),
+    };
+    const frame = encodePlanes(levels, { step: 0.003, tau: 0, compression: 'zstd' });
+    const { header, levels: back } = decodePlanes(frame, { width: 2 ** 32 });
+    expect(header.idPlanes).toBe(idPlanes);
+    expect(back).toEqual(levels);
+  });
+
+  it('is smaller than uint32 ids and float32 log-probs', () => {
+    const targets = randomTargets({
+      positions: 200,
+      entriesMax: 64,
+      width: 32_000,
+      seed: 9,
+      mass: 0.98,
+    });
+    for (const compression of ['zstd', 'lz4'] as const) {
+      const [frame] = cellsOf(open(steps.fine, compression), targets);
+      expect(frame.length).toBeLessThan(targets.ids.length * 8 * 0.65);
+    }
+  });
+});

@@ -1,0 +1,50 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { planRequest } from '../../schemas/plan.ts';
+import { makePlan, planId } from '../../src/plan/plan.ts';
+import { readPlan, writePlan } from '../../src/plan/stored.ts';
+import type { Store } from '../../src/store/store.ts';
+import { openStore } from '../../src/store/table.ts';
+
+const request = planRequest.parse({ streams: [{ dataset: 'default' }] });
+const stream = { snapshot: 'a'.repeat(64), contentId: 'b'.repeat(64), samples: 9 };
+const plan = makePlan(request, [{ dataset: 'default', ...stream }]);
+const id = planId(plan.identity);
+
+let folder = '';
+let store: Store;
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'logitcask-plan-'));
+  store = await openStore(folder);
+});
+afterEach(async () => {
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+describe('a stored plan', () => {
+  it('is read back whole, and written once', async () => {
+    expect(await writePlan(store, plan)).toBe(true);
+    expect(await writePlan(store, plan)).toBe(false);
+    expect(await readPlan(store, id)).toEqual(plan);
+  });
+
+  it('keeps the snapshot that it was first made for', async () => {
+    await writePlan(store, plan);
+    const later = makePlan(request, [{ dataset: 'other', ...stream, snapshot: 'c'.repeat(64) }]);
+    expect(await writePlan(store, later)).toBe(false);
+    expect((await readPlan(store, id)).streams[0].dataset).toBe('default');
+  });
+
+  it.each(['f'.repeat(64), 'latest', '../plans/x', ''])('is not found as %j', async (name) => {
+    await expect(readPlan(store, name)).rejects.toMatchObject({ code: 'plan-not-found' });
+  });
+
+  it('is refused where it does not have the digest of its name', async () => {
+    const altered = { ...plan, identity: { ...plan.identity, seed: '1' } };
+    await store.write(`plans/${id}.json`, Buffer.from(JSON.stringify(altered)));
+    await expect(readPlan(store, id)).rejects.toMatchObject({ code: 'conflict' });
+  });
+});

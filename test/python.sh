@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs the Python client into its own environment and runs its checks against the real server.
+# Usage: test/python.sh [arguments of pytest]. Needs Python >= 3.10 and a build (npm run build).
+set -euo pipefail
+cd "$(dirname "$0")/../python"
+
+python=${PYTHON:-python3}
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+  found=$("$python" -V 2>&1) || found="nothing that runs"
+  echo "test/python.sh: needs Python >= 3.10, but $python is $found; set PYTHON" >&2
+  exit 1
+fi
+
+stamp=.venv/requirements
+wanted=$("$python" -V; cat requirements-dev.txt pyproject.toml)
+if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
+  rm -rf .venv
+  "$python" -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+  # editable: the tests see the code as it is
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --no-deps --no-build-isolation --editable .
+  printf '%s\n' "$wanted" > "$stamp"
+fi
+
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/python -m pytest "$@"
