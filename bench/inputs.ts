@@ -14,7 +14,9 @@ import { finished } from 'node:stream/promises';
 export const folder = join(tmpdir(), 'logitcask-bench');
 const golden = new URL('../../test/golden/logits/', import.meta.url).pathname;
 
-/** Raw logits of the small LM (512 rows, V=8,192), and the synthetic teacher's lists (V=128,256). */
+/**
+ * Raw logits of the small LM (512 rows, V=8,192), and the synthetic teacher's lists (V=128,256).
+ */
 export const smallLm = {
   logits: join(golden, 'small-lm-rows0-511.f16.npy'),
   tokens: join(golden, 'small-lm-rows0-511.tokens.npy'),

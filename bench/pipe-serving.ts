@@ -44,7 +44,8 @@ export async function* serving(log: (text: string) => void): AsyncGenerator<Figu
       const script = [join(scripts, 'peer_server.py'), ours.url, 'raw', compression];
       const server = await start(python, script);
       const args = ['peer', server.url, String(repeats / 2 / 8), String(epochs)];
-      const name = `FastAPI + Arrow encoded once${compression === 'none' ? '' : `, ${compression}`}`;
+      const suffix = compression === 'none' ? '' : `, ${compression}`;
+      const name = `FastAPI + Arrow encoded once${suffix}`;
       return { name, server, args, found: [] };
     };
     const own = (dataset: string, layout: string): Contender => {

@@ -1,4 +1,7 @@
-/** One step: the query that asks for it and the metadata in the schema of the Arrow stream it returns. */
+/**
+ * One step: the query that asks for it and the metadata in the schema of the Arrow stream it
+ * returns.
+ */
 import { z } from 'zod';
 import { sha256, targetSetName } from './common.ts';
 

@@ -44,14 +44,18 @@ export const buildConfig = z.strictObject({
     .default({ type: 'top-k', k: 64 }),
   codec: z
     .discriminatedUnion('type', [
-      z.strictObject({
-        type: z.literal('planes'),
-        /** Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. */
-        step: z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional(),
-        /** Mean KL in nats that the step is solved for; excludes `step`. */
-        max_kl: z.number().positive().max(1).optional(),
-        compression: z.enum(['zstd', 'lz4']).default('zstd'),
-      }),
+      z
+        .strictObject({
+          type: z.literal('planes'),
+          /** Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. */
+          step: z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional(),
+          /** Mean KL in nats that the step is solved for; excludes `step`. */
+          max_kl: z.number().positive().max(1).optional(),
+          compression: z.enum(['zstd', 'lz4']).default('zstd'),
+        })
+        .refine(({ step, max_kl }) => step === undefined || max_kl === undefined, {
+          error: 'expected `step` or `max_kl`, not both',
+        }),
       z.strictObject({ type: z.literal('raw') }),
     ])
     .default({ type: 'planes', compression: 'zstd' }),
@@ -78,6 +82,9 @@ export const buildConfig = z.strictObject({
       positions: z.int().min(0).max(65_536).default(4096),
       entries: z.int().min(1).max(4096).default(1024),
       seed: z.int().min(0).max(0xffffffff).default(0),
+    })
+    .refine(({ positions, entries }) => positions * entries <= 2 ** 24, {
+      error: 'expected positions × entries of at most 16,777,216',
     })
     .default({ positions: 4096, entries: 1024, seed: 0 }),
 });

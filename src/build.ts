@@ -1,6 +1,7 @@
-/** The flow of a build: capture → sparsify → encode → shard → store. Deterministic and resumable. */
+/**
+ * The flow of a build: capture → sparsify → encode → shard → store. Deterministic and resumable.
+ */
 import type { BuildConfig } from '../schemas/build-config.ts';
-import type { AlignmentCheck } from '../schemas/manifest.ts';
 import { measureSize } from './audit/size.ts';
 import { createAssembler, type StageSeconds } from './build/assemble.ts';
 import { openCodecFor } from './build/codec.ts';
@@ -29,7 +30,7 @@ import type { Store } from './store/store.ts';
 import { openStore } from './store/table.ts';
 
 export interface BuildProgress {
-  readonly stage: 'prepare' | 'capture' | 'finish';
+  readonly stage: 'capture' | 'finish';
   readonly positions: number;
   readonly positionsTotal: number | undefined;
   readonly samples: number;
@@ -145,25 +146,36 @@ async function runBuild(run: Run): Promise<Outcome> {
   try {
     const started = performance.now();
     const alignment = await checkAlignment(run.source);
+    const stages = await openStages(run);
     run.seconds.prepare += (performance.now() - started) / 1000;
-    return await captureAll(run, alignment);
+    const positions = await captureAll(run, stages);
+    const finishing = performance.now();
+    const { id, manifest } = await completeManifest({ ...stages, alignment });
+    const { samples } = manifest.totals;
+    const state = { state: 'complete' as const, snapshot: id };
+    await run.status({ ...state, samples, positions: manifest.totals.positions });
+    run.seconds.finish = (performance.now() - finishing) / 1000;
+    const resumedSamples = stages.resumed.samples;
+    return { snapshot: id, manifest, reused: false, resumedSamples, positions };
   } catch (error) {
     await run.status({ state: 'failed', error: asLogitcaskError(error).code }).catch(() => {});
     throw error;
   }
 }
 
-async function captureAll(run: Run, alignment: AlignmentCheck): Promise<Outcome> {
-  const { config, store, source, build, seconds } = run;
+/** The stages that a chunk passes, set up behind what an interrupted run left. */
+async function openStages({ config, store, source, build, seconds }: Run) {
+  const place = { store, dataset: config.dataset, build };
   const labelSpace = labelSpaceOf(source);
   const sparsifier = createSparsifier(config.sparsifier);
   const exact = createSparsifier({ type: 'top-k', k: config.reference.entries });
   const picker = createReferencePicker(config.reference);
-  const place = { store, dataset: config.dataset, build };
   const complete = await completedShards(place, picker);
   const codec = await openCodecFor(config, { source, sparsifier });
   const set = draftTargetSet({ config, codec, sparsifier, identity: source.identity });
-  const resumedSamples = complete.reduce((sum, { samples }) => sum + samples, 0);
+  const sum = (field: 'samples' | 'positions') =>
+    complete.reduce((total, header) => total + header[field], 0);
+  const resumed = { samples: sum('samples'), positions: sum('positions') };
   const assembler = createAssembler({
     set: config.target_set,
     sparsifier,
@@ -172,59 +184,54 @@ async function captureAll(run: Run, alignment: AlignmentCheck): Promise<Outcome>
     labelSpace: labelSpaceDigest(labelSpace),
     reference: { picker, sparsifier: exact },
     seconds,
-    ordinal: resumedSamples,
+    ordinal: resumed.samples,
   });
   const shards = createShards({ ...place, config, set, picker, complete, labelSpace });
+  return { ...place, tag: config.tag, set, source, labelSpace, picker, resumed, assembler, shards };
+}
+
+/** Takes every chunk through the stages; returns the positions that were scored. */
+async function captureAll(
+  run: Run,
+  { shards, assembler, resumed }: Awaited<ReturnType<typeof openStages>>,
+): Promise<number> {
+  const { source, seconds } = run;
   let positions = 0;
-  let samples = resumedSamples;
-  const before = complete.reduce((sum, header) => sum + header.positions, 0);
+  let { samples } = resumed;
   const report = (stage: BuildProgress['stage']) =>
     run.onProgress?.({
       stage,
-      positions: before + positions,
+      positions: resumed.positions + positions,
       positionsTotal: source.positions,
       samples,
       shards: shards.complete.length,
       bytes: shards.bytes,
     });
   try {
-    await run.status({ samples, positions: before, shards: complete.length });
-    const from = complete.at(-1)?.nextInput ?? 0;
+    await run.status({ ...resumed, shards: shards.complete.length });
+    const from = shards.complete.at(-1)?.nextInput ?? 0;
     for await (const chunk of timed(source.chunks(from), seconds)) {
       if (run.signal?.aborted) throw stopped();
       const row = assembler.add(chunk);
+      positions += chunk.rows.count;
       if (row !== undefined) {
         const writing = performance.now();
         const closed = await shards.add(row, chunk.sample.ordinal + 1);
         samples++;
-        if (closed) await run.status({ samples, shards: shards.complete.length });
+        const reached = { samples, positions: resumed.positions + positions };
+        if (closed) await run.status({ ...reached, shards: shards.complete.length });
         seconds.write += (performance.now() - writing) / 1000;
       }
-      positions += chunk.rows.count;
       report('capture');
     }
     await shards.finish();
+    await run.status({ shards: shards.complete.length });
   } catch (error) {
     await shards.abort();
     throw error;
   }
   report('finish');
-  const finishing = performance.now();
-  const resolved = await completeManifest({
-    ...place,
-    tag: config.tag,
-    set,
-    source,
-    labelSpace,
-    alignment,
-    picker,
-    shards: shards.complete,
-  });
-  const totals = { samples, positions: before + positions, shards: shards.complete.length };
-  await run.status({ state: 'complete', snapshot: resolved.id, ...totals });
-  seconds.finish = (performance.now() - finishing) / 1000;
-  const { id: snapshot, manifest } = resolved;
-  return { snapshot, manifest, reused: false, resumedSamples, positions };
+  return positions;
 }
 
 function stopped(): LogitcaskError {

@@ -1,4 +1,6 @@
-/** Every error that logitcask reports: stable code, HTTP status, exit code, whether a retry helps. */
+/**
+ * Every error that logitcask reports: stable code, HTTP status, exit code, whether a retry helps.
+ */
 
 /** Exit codes: 1 the work failed, 2 the request was wrong, 3 stored data is damaged. */
 export const errors = {

@@ -1,4 +1,7 @@
-/** Proves a snapshot: every digest, every index, every frame, every sample id. Reports, never repairs. */
+/**
+ * Proves a snapshot: every digest, every index, every frame, every sample id. Reports, never
+ * repairs.
+ */
 import type { ManifestFile } from '../../schemas/manifest.ts';
 import { openCodec } from '../encode/table.ts';
 import { asLogitcaskError, type ErrorCode, LogitcaskError } from '../errors.ts';
@@ -48,21 +51,30 @@ export async function verifySnapshot(store: Store, options: VerifyOptions): Prom
   const attempt = async (file: string, check: () => Promise<void>) => {
     try {
       await check();
+      return true;
     } catch (thrown) {
       const { code, message } = asLogitcaskError(thrown);
       if (problems.length < problemsMax) problems.push({ code, file, message });
+      return false;
     }
+  };
+  const byName = new Map(files.map((file) => [file.name, file]));
+  const proved = new Map<string, Promise<boolean>>();
+  const isWhole = (name: string) => {
+    const proving =
+      proved.get(name) ?? attempt(name, () => checkDigest(store, resolved, byName.get(name)));
+    proved.set(name, proving);
+    return proving;
   };
   const reader = createReader(store, resolved);
   let bytes = 0;
   let ordinal = 0;
   for (const file of files) {
-    const before = problems.length;
-    await attempt(file.name, () => checkDigest(store, options.dataset, file));
     const first = ordinal;
     if (file.role === 'shard') ordinal += file.samples;
-    // a damaged file is already named: what is inside it is not looked at
-    if (problems.length === before) {
+    // a damaged file is named, and nothing that can only be read through it
+    const whole = (await isWhole(file.name)) && (await isWhole(indexNameOf(file)));
+    if (whole) {
       await attempt(file.name, () => checkContent(store, { resolved, file, reader, first }));
     }
     bytes += file.bytes;
@@ -83,8 +95,18 @@ export async function verifySnapshot(store: Store, options: VerifyOptions): Prom
   };
 }
 
-async function checkDigest(store: Store, dataset: string, file: ManifestFile): Promise<void> {
-  const path = filePath(dataset, file.name);
+/** The index through which a file is read: a shard's own, otherwise none but itself. */
+function indexNameOf({ role, name }: ManifestFile): string {
+  return role === 'shard' ? name.replace(/\.arrow$/, '.index') : name;
+}
+
+async function checkDigest(
+  store: Store,
+  { manifest }: ResolvedSnapshot,
+  file: ManifestFile | undefined,
+): Promise<void> {
+  if (file === undefined) throw wrongManifest('an index of every shard', 'none');
+  const path = filePath(manifest.dataset, file.name);
   const size = await store.size(path);
   if (size !== file.bytes) throw shardDamaged(file.name, `${file.bytes} bytes`, size ?? 'no file');
   const digest = (await digestFile(store, path))?.toString('hex');
@@ -168,13 +190,19 @@ function wrongRow(ordinal: number, what: string): LogitcaskError {
   return new LogitcaskError('shard-damaged', message, { got: ordinal });
 }
 
+function wrongManifest(expected: unknown, got: unknown): LogitcaskError {
+  const message = 'verify: the manifest contradicts its files; build the data set again';
+  return new LogitcaskError('manifest-invalid', message, { expected, got });
+}
+
 async function checkTotals(reader: SnapshotReader): Promise<void> {
-  const { manifest } = reader;
+  const { files, totals, content_id } = reader.manifest;
+  const total = (field: 'samples' | 'positions' | 'bytes', own: readonly ManifestFile[]) =>
+    own.reduce((sum, file) => sum + file[field], 0);
+  const shards = files.filter(({ role }) => role === 'shard');
+  const sums = [total('samples', shards), total('positions', shards), total('bytes', files)];
+  const stated = [totals.samples, totals.positions, totals.bytes];
+  if (sums.join() !== stated.join()) throw wrongManifest(sums, stated);
   const contentId = await hashSampleIds(reader);
-  if (contentId !== manifest.content_id) {
-    throw new LogitcaskError('manifest-invalid', 'verify: the sample ids have another digest', {
-      expected: manifest.content_id,
-      got: contentId,
-    });
-  }
+  if (contentId !== content_id) throw wrongManifest(content_id, contentId);
 }

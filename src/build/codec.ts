@@ -4,7 +4,6 @@ import type { Source } from '../capture/source.ts';
 import type { Codec } from '../encode/codec.ts';
 import { steps } from '../encode/levels.ts';
 import { createCodec } from '../encode/table.ts';
-import { LogitcaskError } from '../errors.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
 import { solveStep } from './step.ts';
 
@@ -15,12 +14,6 @@ export async function openCodecFor(
   const options = { kind: sparsifier.kind, width: source.identity.vocabulary };
   if (codec.type === 'raw') return createCodec('raw', options);
   const { step, max_kl: klMax, compression } = codec;
-  if (step !== undefined && klMax !== undefined) {
-    throw new LogitcaskError('config-invalid', 'config: give `step` or `max_kl`, not both', {
-      expected: 'one of codec.step and codec.max_kl',
-      got: { step, max_kl: klMax },
-    });
-  }
   const solved =
     klMax !== undefined
       ? await solveStep(source, { sparsifier, klMax })

@@ -33,11 +33,12 @@ export interface FinishOptions extends BuildPlace {
   readonly labelSpace: LabelSpace;
   readonly alignment: AlignmentCheck;
   readonly picker: ReferencePicker;
-  readonly shards: readonly IndexHeader[];
+  readonly shards: { readonly complete: readonly IndexHeader[] };
 }
 
 export async function completeManifest(options: FinishOptions): Promise<ResolvedSnapshot> {
-  const { store, dataset, build, shards, set, source } = options;
+  const { store, dataset, build, set, source } = options;
+  const shards = options.shards.complete;
   const total = (field: 'samples' | 'positions' | 'learned' | 'entries' | 'shardBytes') =>
     shards.reduce((sum, header) => sum + header[field], 0);
   if (shards.length === 0) {
@@ -85,7 +86,8 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
 
 /** Joins the parts, keeping the candidates that the whole data set leaves in the sketch. */
 async function mergeReference(options: FinishOptions): Promise<number> {
-  const { store, dataset, build, shards, picker } = options;
+  const { store, dataset, build, picker } = options;
+  const shards = options.shards.complete;
   const belongs = picker.sample();
   async function* parts() {
     for (let i = 0; i < shards.length; i++) {
@@ -125,7 +127,7 @@ async function listFiles(
     }
     files.push({ ...file, bytes, sha256: Buffer.from(hash).toString('hex') });
   };
-  for (const [i, { samples, positions, shardDigest }] of shards.entries()) {
+  for (const [i, { samples, positions, shardDigest }] of shards.complete.entries()) {
     await add({ role: 'shard', name: shardName(build, i), samples, positions }, shardDigest);
     await add({ role: 'index', name: indexName(build, i), samples, positions });
   }

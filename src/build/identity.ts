@@ -8,13 +8,15 @@ export function labelSpaceOf({ identity }: Source): LabelSpace {
   return { kind: 'vocabulary', size: identity.vocabulary, tokenizer: identity.tokenizer };
 }
 
-/** First 16 hex digits of the SHA-256 over format, settings, teacher and inputs; not over places. */
+/**
+ * First 16 hex digits of the SHA-256 over format, settings, teacher and inputs; not over places.
+ */
 export function buildName(config: BuildConfig, source: Source): string {
   const { target_set, sparsifier, codec, temperatures, shard, reference } = config;
   const { sample_length } = config.source;
   const samples = config.source.type === 'ngram' ? config.source.samples : undefined;
   const settings = { target_set, sparsifier, codec, temperatures, shard, reference };
-  const input = { sample_length, samples, digest: source.inputs.digest };
+  const input = { sample_length, samples, ...source.inputs };
   const what = { format: formatVersion, settings, input, teacher: source.identity };
   return digestOf(what).slice(0, 16);
 }

@@ -1,4 +1,6 @@
-/** The part of a manifest that is known before the first row, and the columns that follow from it. */
+/**
+ * The part of a manifest that is known before the first row, and the columns that follow from it.
+ */
 import type { BuildConfig } from '../../schemas/build-config.ts';
 import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
 import type { TeacherIdentity } from '../capture/source.ts';

@@ -1,4 +1,6 @@
-/** What a crashed run left: its whole shards are proved and kept, everything behind them is removed. */
+/**
+ * What a crashed run left: its whole shards are proved and kept, everything behind them is removed.
+ */
 import { digestFile } from '../audit/digests.ts';
 import { LogitcaskError } from '../errors.ts';
 import { decodeIndex, type IndexHeader } from '../shard/index-file.ts';
@@ -12,7 +14,10 @@ export interface BuildPlace {
   readonly build: string;
 }
 
-/** Headers of the whole shards 0, 1, …; files of the first that is not whole, and later, are removed. */
+/**
+ * Headers of the whole shards 0, 1, …; files of the first that is not whole, and later, are
+ * removed.
+ */
 export async function completedShards(
   place: BuildPlace,
   picker: ReferencePicker,

@@ -27,7 +27,8 @@ export async function openDense(file: string): Promise<DumpRows> {
     rowBytes,
     async rows(from) {
       let row = from;
-      let bytes = Buffer.alloc(0); // used again: a fresh one each time piles up until it is collected
+      // used again: a fresh one each time piles up until it is collected
+      let bytes = Buffer.alloc(0);
       return {
         async take(n) {
           if (bytes.length !== n * rowBytes) bytes = Buffer.allocUnsafeSlow(n * rowBytes);

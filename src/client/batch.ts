@@ -27,7 +27,8 @@ export interface Batch {
 /**
  * Parses and checks one batch. Throws `reply-truncated` where rows or batches are missing (a cut
  * Arrow stream parses as a whole one), `conflict` where it is not the batch asked for,
- * `frame-damaged` where a frame fails its checksum, `reply-invalid` where tokens and mask do not have
+ * `frame-damaged` where a frame fails its checksum, `reply-invalid` where tokens and mask do not
+ * have
  * the sample id that came with them.
  */
 export function readBatch(
@@ -101,7 +102,7 @@ function checkSampleIds(
     const sample = { tokens: ids.subarray(from, to), mask: learned.subarray(from, to) };
     const stated = sample_id.buffers[0].subarray(row * sampleIdBytes, (row + 1) * sampleIdBytes);
     if (textSampleId(digest, sample).equals(stated)) continue;
-    const text = `client: tokens or mask of row ${row} do not have the sample id that came with them`;
+    const text = `client: tokens or mask of row ${row} have another sample id than came with them`;
     throw new LogitcaskError('reply-invalid', text, {
       expected: Buffer.from(stated).toString('hex'),
     });
@@ -119,6 +120,6 @@ function expectEqual(
   [expected, got]: readonly [unknown, unknown],
 ): void {
   if (String(expected) === String(got)) return;
-  const message = `client: the reply has ${what} ${got} where ${expected} was announced or asked for`;
+  const message = `client: the reply has ${what} ${got}, not ${expected} as announced or asked for`;
   throw new LogitcaskError(code, message, { expected, got });
 }

@@ -1,4 +1,6 @@
-/** Requests that end whole or fail: kept-alive connections, lengths checked, retries with jitter. */
+/**
+ * Requests that end whole or fail: kept-alive connections, lengths checked, retries with jitter.
+ */
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';

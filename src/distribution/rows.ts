@@ -1,9 +1,15 @@
 /** What a teacher gives: whole rows of logits, or lists of its top log-probs. Typed arrays only. */
 
-/** Float formats in which logits arrive; f16 and bf16 stay as their 16 bits until a kernel reads them. */
+/**
+ * Float formats in which logits arrive; f16 and bf16 stay as their 16 bits until a kernel reads
+ * them.
+ */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
-/** Whole rows: `count` × `width` logits, row-major, unnormalised (any constant may be added to a row). */
+/**
+ * Whole rows: `count` × `width` logits, row-major, unnormalised (any constant may be added to a
+ * row).
+ */
 export interface DenseRows {
   readonly form: 'dense';
   readonly count: number;
@@ -22,7 +28,10 @@ export interface ListRows {
   readonly form: 'lists';
   readonly count: number;
   readonly width: number;
-  /** Length count + 1: position t holds entries [offsets[t], offsets[t+1]). An empty list: no target. */
+  /**
+   * Length count + 1: position t holds entries [offsets[t], offsets[t+1]). An empty list: no
+   * target.
+   */
   readonly offsets: Uint32Array;
   readonly ids: Uint32Array;
   readonly logprobs: Float32Array;

@@ -6,7 +6,8 @@ export type TargetKind = 'scaled' | 'unbiased';
  * Targets of n positions (one sample), entries flattened position-major in rank order: value
  * descending, id ascending on ties.
  *
- * - scaled: exp(logprobs) are probabilities under the whole label space; `rest` is the mass not kept.
+ * - scaled: exp(logprobs) are probabilities under the whole label space; `rest` is the mass not
+ *   kept.
  * - unbiased: exp(logprobs) are weights that sum to 1 in expectation; `rest` is absent.
  */
 export interface Targets {

@@ -1,4 +1,6 @@
-/** A codec turns the targets of one sample into the cells of its columns and back. One codec a file. */
+/**
+ * A codec turns the targets of one sample into the cells of its columns and back. One codec a file.
+ */
 import type { DecodedTargets, TargetKind, Targets } from '../distribution/targets.ts';
 import type { ColumnType } from '../formats/layout.ts';
 

@@ -57,7 +57,9 @@ export function quantise(targets: Targets, step: number): Levels {
   return { kind: 'scaled', counts, rest, ...out };
 }
 
-/** The probabilities that stored integers stand for: float64 in the documented order, one rounding. */
+/**
+ * The probabilities that stored integers stand for: float64 in the documented order, one rounding.
+ */
 export function dequantise(
   { kind, counts, ids, levels, rest }: Levels,
   { step, tau }: { step: number; tau: number },

@@ -1,4 +1,6 @@
-/** Codec `planes`: one compressed frame a sample, split into byte planes. Small, and decodes alone. */
+/**
+ * Codec `planes`: one compressed frame a sample, split into byte planes. Small, and decodes alone.
+ */
 import type { DecodedTargets, Targets } from '../distribution/targets.ts';
 import type { Codec } from './codec.ts';
 import { type Compression, compressions } from './compression.ts';

@@ -1,6 +1,7 @@
 /**
  * Where the buffers of a record batch lie in its file, so that rows are read without the batch. The
- * FlatBuffer is walked here: apache-arrow believes any length, and one flipped bit fills the memory.
+ * FlatBuffer is walked here: apache-arrow believes any length, and one flipped bit fills the
+ * memory.
  */
 import { LogitcaskError } from '../errors.ts';
 import type { ColumnTypes } from './arrow.ts';
@@ -66,10 +67,13 @@ function readMessage(bytes: Uint8Array, count: number) {
   try {
     const message = readTable(view, 8);
     const header = message(1);
-    if (header === undefined || view.getUint8(header) !== recordBatchHeader) throw damaged('none');
+    if (header === undefined || view.getUint8(header) !== recordBatchHeader) {
+      throw damaged('another message');
+    }
     const batch = readTable(view, message(2));
     const length = batch(0);
-    const field = batch(2) ?? Number.NaN;
+    const field = batch(2);
+    if (field === undefined) throw damaged('no buffers');
     const vector = field + view.getUint32(field, true);
     const found = view.getUint32(vector, true);
     if (found !== count) throw damaged(`${found} buffers, not ${count}`);

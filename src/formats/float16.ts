@@ -1,4 +1,6 @@
-/** float16 to float32 and back, rounding to nearest even (apache-arrow's builder drops the carry). */
+/**
+ * float16 to float32 and back, rounding to nearest even (apache-arrow's builder drops the carry).
+ */
 
 /** Bits of the nearest float16: ties to even, overflow to infinity, NaN stays NaN. */
 export function toFloat16(values: Float32Array): Uint16Array {

@@ -59,7 +59,8 @@ export async function openNpy(file: string): Promise<NpyFile> {
       header,
       readInto,
       async read(offset, length) {
-        const bytes = Buffer.allocUnsafeSlow(length); // of its own, so that typed arrays are aligned
+        // of its own, so that typed arrays are aligned
+        const bytes = Buffer.allocUnsafeSlow(length);
         await readInto(bytes, offset);
         return bytes;
       },

@@ -1,11 +1,16 @@
-/** Top-k with an exact log-sum-exp, plain TypeScript: the reference that any faster kernel must equal. */
+/**
+ * Top-k with an exact log-sum-exp, plain TypeScript: the reference that any faster kernel must
+ * equal.
+ */
 
 import type { FloatType } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
 import { floatOfHalf } from '../formats/float16.ts';
 
 export interface TopKKernel {
-  /** Entries of the last row, value descending, id ascending on ties; the first `count` are valid. */
+  /**
+   * Entries of the last row, value descending, id ascending on ties; the first `count` are valid.
+   */
   readonly ids: Uint32Array;
   /** Their log-probs: value − lse. */
   readonly logprobs: Float64Array;
@@ -19,6 +24,8 @@ export interface TopKKernel {
    * a finite value.
    */
   run(values: Float32Array | Uint16Array, start: number): number;
+  /** Mass outside the entries of the last row; 0 only where nothing lies outside. */
+  rest(): number;
   /** Log-prob of one id in the last row. */
   logprob(id: number): number;
 }
@@ -33,6 +40,8 @@ export interface TopKOptions {
 /** Values sampled for the threshold: 1,024, fewer where sorting them would outweigh the row. */
 const sampleMax = 1024;
 const strideMin = 32;
+/** Below this, 1 − Σ p has lost too many digits: the mass outside is summed by itself. */
+const restCancelled = 1e-6;
 
 export function createTopK(options: TopKOptions): TopKKernel {
   const { width, type, temperatures } = options;
@@ -42,6 +51,7 @@ export function createTopK(options: TopKOptions): TopKKernel {
   const logprobs = new Float64Array(k);
   const logZ = new Float64Array(temperatures.length);
   const select = createSelect(k, width);
+  let kept = 0;
   let max = 0;
   let logSum = 0; // lse − max: differences stay exact where the row carries a large constant
   return {
@@ -58,9 +68,21 @@ export function createTopK(options: TopKOptions): TopKKernel {
         const t = temperatures[i];
         logZ[i] = Math.log(sumExp(row, max, 1 / t)) - logSum / t;
       }
-      const count = select(row, ids);
-      for (let i = 0; i < count; i++) logprobs[i] = row[ids[i]] - max - logSum;
-      return count;
+      kept = select(row, ids);
+      for (let i = 0; i < kept; i++) logprobs[i] = row[ids[i]] - max - logSum;
+      return kept;
+    },
+    rest() {
+      let mass = 0;
+      for (let i = 0; i < kept; i++) mass += Math.exp(logprobs[i]);
+      if (1 - mass > restCancelled) return 1 - mass;
+      const last = ids[kept - 1];
+      let outside = 0;
+      for (let id = 0; id < width; id++) {
+        const behind = row[id] < row[last] || (row[id] === row[last] && id > last);
+        if (behind) outside += Math.exp(row[id] - max - logSum);
+      }
+      return outside;
     },
     logprob: (id) => row[id] - max - logSum,
   };
@@ -107,7 +129,9 @@ const coefficients = Array.from({ length: 9 }, (_, n) => {
   return (Math.SQRT1_2 * Math.LN2 ** n) / factorial;
 });
 
-/** Σ exp((x − max)·scale), four times as fast as Math.exp: 2^t as a polynomial and a power of two. */
+/**
+ * Σ exp((x − max)·scale), four times as fast as Math.exp: 2^t as a polynomial and a power of two.
+ */
 function sumExp(row: Float32Array, max: number, scale: number): number {
   const [c0, c1, c2, c3, c4, c5, c6, c7, c8] = coefficients;
   const factor = scale * Math.LOG2E;

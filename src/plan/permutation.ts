@@ -1,6 +1,8 @@
 /**
- * A keyed permutation of 0 … n−1 with random access and no stored order: a Feistel network with cycle
- * walking. Below 2^16 items an explicit seeded Fisher–Yates shuffle, since small domains are biased.
+ * A keyed permutation of 0 … n−1 with random access and no stored order: a Feistel network with
+ * cycle
+ * walking. Below 2^16 items an explicit seeded Fisher–Yates shuffle, since small domains are
+ * biased.
  * docs/plan.md gives the algorithm exactly; Python repeats it.
  */
 
@@ -34,7 +36,9 @@ function keyed(key: Uint32Array, counter: number, value: number): number {
   return mix((a + key[(counter + 3) & 7] + Math.imul(counter, 0x9e3779b9)) | 0);
 }
 
-/** Fisher–Yates from the end; each draw is a multiply-and-shift of 32 bits (bias below n / 2^32). */
+/**
+ * Fisher–Yates from the end; each draw is a multiply-and-shift of 32 bits (bias below n / 2^32).
+ */
 function shuffled(key: Uint8Array, n: number): Permutation {
   const k = words(key);
   const order = Uint32Array.from({ length: n }, (_, i) => i);

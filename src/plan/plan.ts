@@ -1,11 +1,15 @@
-/** A plan: which samples each rank receives at each step of each epoch. Pure functions; no session. */
+/**
+ * A plan: which samples each rank receives at each step of each epoch. Pure functions; no session.
+ */
 import { createHash } from 'node:crypto';
 import type { PlanIdentity, PlanReply, PlanRequest, StoredPlan } from '../../schemas/plan.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { type Permutation, permutation } from './permutation.ts';
 
-/** Names the permutation, its rounds, its keyed function and byte order; part of every plan's id. */
+/**
+ * Names the permutation, its rounds, its keyed function and byte order; part of every plan's id.
+ */
 export const algorithm = 'feistel10-murmur3-le/fisher-yates-65536';
 
 const epochMax = 2 ** 32 - 1;

@@ -29,7 +29,8 @@ export async function buildBatch(context: ServeContext, options: BatchOptions): 
   const sets = chooseSets(options, layout.setsMax);
   const refused = sets.find((set) => !layout.accepts(set));
   if (refused !== undefined) {
-    const message = `request: target set ${refused.name} is stored as ${refused.codec.name}, not ${layout.name}`;
+    const { name, codec } = refused;
+    const message = `request: target set ${name} is stored as ${codec.name}, not ${layout.name}`;
     throw new LogitcaskError('not-acceptable', message, {
       expected: 'plain or dense',
       got: layout.name,

@@ -1,4 +1,6 @@
-/** Whole-file digests: proved before a file is sent, and in the background; damage is remembered. */
+/**
+ * Whole-file digests: proved before a file is sent, and in the background; damage is remembered.
+ */
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { digestFile } from '../audit/digests.ts';
 import { filePath } from '../shard/names.ts';
@@ -6,7 +8,9 @@ import { shardDamaged } from '../shard/open-snapshot.ts';
 import type { Store } from '../store/store.ts';
 
 export interface Integrity {
-  /** Resolves once the file's digest is proved; throws `shard-damaged`, now and in every later run. */
+  /**
+   * Resolves once the file's digest is proved; throws `shard-damaged`, now and in every later run.
+   */
   check(dataset: string, file: ManifestFile): Promise<void>;
   /** Throws `shard-damaged` where a file that holds one of the ordinals is known to be damaged. */
   refuseQuarantined(manifest: Manifest, ordinals: readonly number[]): void;

@@ -1,4 +1,7 @@
-/** Accept and Accept-Encoding, with q-values: the best of what the server has; 406 where nothing fits. */
+/**
+ * Accept and Accept-Encoding, with q-values: the best of what the server has; 406 where nothing
+ * fits.
+ */
 import { LogitcaskError } from '../errors.ts';
 
 export const arrowType = 'application/vnd.apache.arrow.stream';
@@ -32,7 +35,9 @@ function qualityOf(type: string, ranges: readonly Range[]): number {
   return 0;
 }
 
-/** Throws `not-acceptable`. Of equals, the first of `offered` wins; no header accepts everything. */
+/**
+ * Throws `not-acceptable`. Of equals, the first of `offered` wins; no header accepts everything.
+ */
 export function negotiate<T extends string>(accept: string | undefined, offered: readonly T[]): T {
   if (accept === undefined || accept.trim() === '') return offered[0];
   const ranges = parseRanges(accept, /^[^\s/]+\/[^\s/]+$/);
@@ -45,7 +50,10 @@ export function negotiate<T extends string>(accept: string | undefined, offered:
   });
 }
 
-/** Bodies are never compressed on the way; throws `not-acceptable` where they may not come as they are. */
+/**
+ * Bodies are never compressed on the way; throws `not-acceptable` where they may not come as they
+ * are.
+ */
 export function refuseEncoding(acceptEncoding: string | undefined): void {
   const ranges = parseRanges(acceptEncoding ?? '', /^[^\s/]+$/);
   const identity = ranges.find(({ type }) => type === 'identity');

@@ -12,7 +12,7 @@ const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
 
 export function problemOf(error: LogitcaskError, instance: string) {
   return {
-    type: `https://logitcask.dev/errors#${error.code}`,
+    type: `urn:logitcask:error:${error.code}`,
     title: errors[error.code][3],
     status: error.status,
     detail: error.message,

@@ -53,8 +53,9 @@ export async function startServer({ store, config }: ServeOptions): Promise<Runn
   } catch (error) {
     await server.close();
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    const message = `serve: port ${config.port} of ${config.host} is taken; choose another with --port`;
-    throw new LogitcaskError('port-in-use', message, { got: config.port });
+    const { port, host } = config;
+    const message = `serve: port ${port} of ${host} is taken; choose another with --port`;
+    throw new LogitcaskError('port-in-use', message, { got: port });
   }
   const address = server.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.port;

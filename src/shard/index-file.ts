@@ -1,4 +1,6 @@
-/** A shard's index: where each record batch lies, and each sample's id and length, docs/format.md. */
+/**
+ * A shard's index: where each record batch lies, and each sample's id and length, docs/format.md.
+ */
 import { crc32 } from 'node:zlib';
 import { LogitcaskError } from '../errors.ts';
 
@@ -98,7 +100,7 @@ export function decodeIndexHeader(bytes: Buffer, fileBytes: number, file: string
 }
 
 /** Reads B batch records from their bytes. */
-export function decodeBatches(bytes: Buffer): BatchRecord[] {
+function decodeBatches(bytes: Buffer): BatchRecord[] {
   return Array.from({ length: bytes.length / batchRecordBytes }, (_, i) => {
     const at = i * batchRecordBytes;
     return {
@@ -110,22 +112,17 @@ export function decodeBatches(bytes: Buffer): BatchRecord[] {
   });
 }
 
-export function decodeRow(bytes: Buffer): RowRecord {
-  return {
-    sampleId: bytes.subarray(0, 16),
-    positions: bytes.readUInt32LE(16),
-    learned: bytes.readUInt32LE(20),
-  };
-}
-
-/** Reads a whole index and proves its checksum. */
-export function decodeIndex(bytes: Buffer, file: string) {
+/**
+ * Reads a whole index and proves its checksum; `rows` are the records of its samples as they are.
+ */
+export function decodeIndex(
+  bytes: Buffer,
+  file: string,
+): { header: IndexHeader; batches: BatchRecord[]; rows: Buffer } {
   const header = decodeIndexHeader(bytes, bytes.length, file);
   const stored = bytes.readUInt32LE(92);
   if (stored !== checksum(bytes)) throw indexDamaged(file, stored, checksum(bytes));
   const rowsAt = indexHeaderBytes + header.batches * batchRecordBytes;
-  const rows = Array.from({ length: header.samples }, (_, i) =>
-    decodeRow(bytes.subarray(rowsAt + i * rowRecordBytes, rowsAt + (i + 1) * rowRecordBytes)),
-  );
-  return { header, batches: decodeBatches(bytes.subarray(indexHeaderBytes, rowsAt)), rows };
+  const batches = decodeBatches(bytes.subarray(indexHeaderBytes, rowsAt));
+  return { header, batches, rows: bytes.subarray(rowsAt) };
 }

@@ -1,16 +1,24 @@
-/** The reader of a snapshot: rows by ordinal with positional reads, directories of batches cached. */
+/**
+ * The reader of a snapshot: rows by ordinal with positional reads, directories of batches cached.
+ */
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type BatchPositions, batchPositions } from '../formats/arrow-positions.ts';
-import { type Column, type ColumnType, concatColumns, readRows } from '../formats/layout.ts';
+import {
+  type Column,
+  type ColumnType,
+  concatColumns,
+  int32Of,
+  readRows,
+} from '../formats/layout.ts';
 import { createLru, type Lru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import { shardColumns } from './columns.ts';
 import {
   type BatchRecord,
   batchRecordBytes,
-  decodeBatches,
-  decodeIndexHeader,
+  decodeIndex,
+  indexDamaged,
   indexHeaderBytes,
   rowRecordBytes,
 } from './index-file.ts';
@@ -128,18 +136,17 @@ function shardOf(shards: readonly Shard[], ordinal: number): Shard {
   return shards[low];
 }
 
+/**
+ * Reads the index whole, once, so that its checksum covers every position that is taken from it.
+ */
 async function batchesOf(context: Context, shard: Shard): Promise<BatchRecord[]> {
-  return cached(context, { key: shard.indexPath, bytes: 4096 }, async () => {
-    const { store } = context;
-    const size = await store.size(shard.indexPath);
-    if (size === undefined) throw shardDamaged(shard.file.name, 'an index', 'none');
-    const head = await store.read(shard.indexPath, 0, Math.min(size, indexHeaderBytes));
-    const header = decodeIndexHeader(head, size, shard.indexPath);
-    if (header.samples !== shard.file.samples) {
-      throw shardDamaged(shard.file.name, `${shard.file.samples} samples`, header.samples);
-    }
-    const bytes = header.batches * batchRecordBytes;
-    return decodeBatches(await store.read(shard.indexPath, indexHeaderBytes, bytes));
+  const { file, indexPath } = shard;
+  return cached(context, { key: indexPath, bytes: 4096 }, async () => {
+    const size = await context.store.size(indexPath);
+    if (size === undefined) throw indexDamaged(indexPath, 'an index', 'none');
+    const { header, batches } = decodeIndex(await context.store.readAll(indexPath), indexPath);
+    if (header.samples === file.samples) return batches;
+    throw indexDamaged(indexPath, `${file.samples} samples`, header.samples);
   });
 }
 
@@ -151,12 +158,7 @@ async function runsOf(
 ): Promise<Run[]> {
   const runs: Run[] = [];
   for (const ordinal of ordinals) {
-    if (!(ordinal >= 0 && ordinal < samples)) {
-      throw new LogitcaskError('sample-not-found', `snapshot: there is no sample ${ordinal}`, {
-        expected: `0 … ${samples - 1}`,
-        got: ordinal,
-      });
-    }
+    if (!(ordinal >= 0 && ordinal < samples)) throw noSample(ordinal, samples);
     const shard = shardOf(context.shards, ordinal);
     const row = ordinal - shard.first;
     const batches = await batchesOf(context, shard);
@@ -173,11 +175,23 @@ async function runsOf(
   return runs;
 }
 
+function noSample(got: number, samples: number): LogitcaskError {
+  const message = `snapshot: there is no sample ${got}`;
+  return new LogitcaskError('sample-not-found', message, { expected: `0 … ${samples - 1}`, got });
+}
+
 function positionsOf(context: Context, { shard, batch }: Run): Promise<BatchPositions> {
   const key = `${shard.path}@${batch.offset}`;
   return cached(context, { key, bytes: 2 * batch.metadataBytes }, async () => {
     const bytes = await readShard(context, shard, batch.offset, batch.metadataBytes);
-    return batchPositions(bytes, batch.offset, context.columns);
+    try {
+      const positions = batchPositions(bytes, batch.offset, context.columns);
+      if (positions.rows === batch.rows) return positions;
+      throw new Error(`${positions.rows} rows`);
+    } catch (error) {
+      const got = (error as Error).message;
+      throw shardDamaged(shard.file.name, `${batch.rows} rows of our columns`, got);
+    }
   });
 }
 
@@ -193,11 +207,18 @@ async function readRun(context: Context, run: Run, name: string): Promise<Column
     }
     if (!hasOffsets || buffer !== 0) return readShard(context, shard, at + offset, length);
     const key = `${shard.path}@${at}`;
-    const whole = await cached(context, { key, bytes }, () => readShard(context, shard, at, bytes));
+    const whole = await cached(context, { key, bytes }, async () => {
+      const offsets = await readShard(context, shard, at, bytes);
+      if (ascends(int32Of(offsets).subarray(0, batch.rows + 1))) return offsets;
+      throw shardDamaged(shard.file.name, `ascending offsets in \`${name}\``, 'others');
+    });
     return whole.subarray(offset, offset + length);
   };
-  if (run.row + run.rows > batch.rows) throw shardDamaged(shard.file.name, batch.rows, run.row);
   return readRows(type, { from: run.row, to: run.row + run.rows }, fetch);
+}
+
+function ascends(offsets: Int32Array): boolean {
+  return offsets[0] === 0 && offsets.every((offset, i) => i === 0 || offset >= offsets[i - 1]);
 }
 
 async function readShard(
@@ -220,6 +241,10 @@ export function shardDamaged(file: string, expected: unknown, got: unknown): Log
 }
 
 async function readSampleIds(context: Context, from: number, to: number): Promise<Uint8Array> {
+  const last = context.shards.at(-1);
+  const samples = last === undefined ? 0 : last.first + last.file.samples;
+  if (!(from >= 0 && from <= to)) throw noSample(from, samples);
+  if (to > samples) throw noSample(to - 1, samples);
   const ids = new Uint8Array((to - from) * sampleIdBytes);
   for (const shard of context.shards) {
     const first = Math.max(from, shard.first);

@@ -1,5 +1,6 @@
 /**
- * The reference: a seeded sample of positions with their exact lists, so that fidelity can be audited
+ * The reference: a seeded sample of positions with their exact lists, so that fidelity can be
+ * audited
  * later. A bottom-k sketch over hashed positions: streaming, resumable, independent of shard sizes.
  */
 import { LogitcaskError } from '../errors.ts';

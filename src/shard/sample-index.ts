@@ -1,14 +1,16 @@
-/** All sample ids of a snapshot, sorted, with their ordinals: written in bounded passes, read by bisection. */
-import { createHash } from 'node:crypto';
+/**
+ * All sample ids of a snapshot, sorted, with their ordinals: written in bounded passes, read by
+ * bisection.
+ */
+import { createHash, type Hash } from 'node:crypto';
 import type { Manifest } from '../../schemas/manifest.ts';
 import type { Store } from '../store/store.ts';
-import { decodeIndex } from './index-file.ts';
+import { decodeIndex, rowRecordBytes } from './index-file.ts';
 import { filePath, sampleIndexName } from './names.ts';
 import { sampleIdBytes } from './sample-id.ts';
 
 const recordBytes = 24;
-/** Ids that are sorted in memory at a time. */
-const passRecordsMax = 1_000_000;
+const passRecordsDefault = 1_000_000;
 
 export interface SampleIndexTarget {
   readonly dataset: string;
@@ -16,30 +18,29 @@ export interface SampleIndexTarget {
   /** Names of the shards' indexes, in order. */
   readonly indexes: readonly string[];
   readonly samples: number;
+  /** Records that are sorted in memory at a time. */
+  readonly passRecordsMax?: number;
 }
 
 /**
- * Writes `{build}-samples.index` and returns `content_id`, the SHA-256 of the ids in order. Memory is
+ * Writes `{build}-samples.index` and returns `content_id`, the SHA-256 of the ids in order. Memory
+ * is
  * bounded by passes over ranges of ids, each of which reads all row tables.
  */
 export async function writeSampleIndex(store: Store, target: SampleIndexTarget): Promise<string> {
-  const passes = Math.max(1, Math.ceil(target.samples / passRecordsMax));
+  const { samples, passRecordsMax = passRecordsDefault } = target;
+  const passes = Math.max(1, Math.ceil(samples / passRecordsMax));
   const writer = await store.create(filePath(target.dataset, sampleIndexName(target.build)));
   const hash = createHash('sha256');
   try {
     for (let pass = 0; pass < passes; pass++) {
-      const records: Buffer[] = [];
-      for await (const { sampleId, ordinal } of sampleIds(store, target)) {
-        if (pass === 0) hash.update(sampleId);
-        if (Math.floor((sampleId.readUInt32BE(0) / 2 ** 32) * passes) !== pass) continue;
-        const record = Buffer.alloc(recordBytes);
-        record.set(sampleId);
-        record.writeBigUInt64LE(BigInt(ordinal), sampleIdBytes);
-        records.push(record);
+      const pieces: Buffer[] = [];
+      let ordinal = 0;
+      for await (const rows of rowTables(store, target)) {
+        pieces.push(recordsOf(rows, { ordinal, pass, passes, hash }));
+        ordinal += rows.length / rowRecordBytes;
       }
-      // stable: equal ids keep the order of their ordinals
-      const byId = (a: Buffer, b: Buffer) => a.compare(b, 0, sampleIdBytes, 0, sampleIdBytes);
-      await writer.append(Buffer.concat(records.sort(byId)));
+      await writer.append(sorted(Buffer.concat(pieces)));
     }
     await writer.commit();
   } catch (error) {
@@ -49,14 +50,49 @@ export async function writeSampleIndex(store: Store, target: SampleIndexTarget):
   return hash.digest('hex');
 }
 
-async function* sampleIds(store: Store, { dataset, indexes }: SampleIndexTarget) {
-  let ordinal = 0;
+async function* rowTables(store: Store, { dataset, indexes }: SampleIndexTarget) {
   for (const name of indexes) {
     const path = filePath(dataset, name);
-    for (const row of decodeIndex(await store.readAll(path), path).rows) {
-      yield { sampleId: Buffer.from(row.sampleId), ordinal: ordinal++ };
-    }
+    yield decodeIndex(await store.readAll(path), path).rows;
   }
+}
+
+/** Records of a shard's samples whose ids fall into the pass; the first pass hashes all ids. */
+function recordsOf(
+  rows: Buffer,
+  options: { ordinal: number; pass: number; passes: number; hash: Hash },
+): Buffer {
+  const { ordinal, pass, passes, hash } = options;
+  const count = rows.length / rowRecordBytes;
+  const records = Buffer.alloc(count * recordBytes);
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    const from = i * rowRecordBytes;
+    if (pass === 0) hash.update(rows.subarray(from, from + sampleIdBytes));
+    if (Math.floor((rows.readUInt32BE(from) / 2 ** 32) * passes) !== pass) continue;
+    rows.copy(records, at, from, from + sampleIdBytes);
+    records.writeBigUInt64LE(BigInt(ordinal + i), at + sampleIdBytes);
+    at += recordBytes;
+  }
+  return records.subarray(0, at);
+}
+
+/** Records by id; equal ids keep the order of their ordinals. */
+function sorted(records: Buffer): Buffer {
+  const id = (a: number, b: number) =>
+    records.compare(
+      records,
+      b * recordBytes,
+      b * recordBytes + sampleIdBytes,
+      a * recordBytes,
+      a * recordBytes + sampleIdBytes,
+    );
+  const order = Uint32Array.from({ length: records.length / recordBytes }, (_, i) => i).sort(id);
+  const out = Buffer.alloc(records.length);
+  order.forEach((record, i) => {
+    records.copy(out, i * recordBytes, record * recordBytes, (record + 1) * recordBytes);
+  });
+  return out;
 }
 
 /** First ordinal of a sample id, or undefined. */

@@ -1,4 +1,6 @@
-/** Finding snapshots: data sets, tags, digests, manifests that are proved before they are believed. */
+/**
+ * Finding snapshots: data sets, tags, digests, manifests that are proved before they are believed.
+ */
 import { formatVersion, knownFeatures, type Manifest, manifest } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson, sha256Hex } from '../formats/canonical.ts';
@@ -88,7 +90,10 @@ export async function resolveSnapshot(
 async function tagged(store: Store, dataset: string, tag: string): Promise<string> {
   const path = tagPath(dataset, tag);
   if ((await store.size(path)) === undefined) throw await missing(store, dataset, tag);
-  return (await store.readAll(path, 1024)).toString().trim();
+  const id = (await store.readAll(path, 1024)).toString().trim();
+  if (digestPattern.test(id)) return id;
+  const message = `snapshot: tag \`${tag}\` holds no digest; point it at a snapshot again`;
+  throw new LogitcaskError('manifest-invalid', message, { expected: '64 hex digits', got: id });
 }
 
 async function missing(store: Store, dataset: string, ref: string): Promise<LogitcaskError> {
@@ -112,7 +117,7 @@ export function parseManifest(bytes: Buffer, id: string): Manifest {
   } catch (cause) {
     throw invalid('it is not JSON', 'JSON', (cause as Error).message);
   }
-  refuseUnknown(document as Partial<Manifest>);
+  refuseUnknown(Object(document));
   const parsed = manifest.safeParse(document);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0];

@@ -1,4 +1,7 @@
-/** Writes one shard and its index; memory holds one record batch, and neither file is seen half-written. */
+/**
+ * Writes one shard and its index; memory holds one record batch, and neither file is seen
+ * half-written.
+ */
 import { createHash } from 'node:crypto';
 import { arrowFileWriter, type Columns, type ColumnTypes } from '../formats/arrow.ts';
 import { columnBytes, concatColumns } from '../formats/layout.ts';
@@ -64,7 +67,12 @@ export async function openShardWriter(target: ShardTarget): Promise<ShardWriter>
     pendingBytes = 0;
     await append(chunks);
   };
-  await append(arrow.start());
+  try {
+    await append(arrow.start());
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
   return {
     get samples() {
       return rows.length;

@@ -68,14 +68,12 @@ function fromDense(
   let at = 0;
   for (let t = 0; t < rows.count; t++) {
     const kept = kernel.run(rows.values, t * rows.width);
-    let mass = 0;
     for (let i = 0; i < kept; i++, at++) {
       out.ids[at] = kernel.ids[i];
       out.logprobs[at] = kernel.logprobs[i];
-      mass += Math.exp(kernel.logprobs[i]);
     }
     out.offsets[t + 1] = at;
-    out.rest[t] = Math.max(0, 1 - mass);
+    out.rest[t] = kernel.rest();
     if (labels[t] >= 0) out.labelLogprob[t] = kernel.logprob(labels[t]);
     out.logZ.set(kernel.logZ, t * temperatures.length);
   }
@@ -86,7 +84,7 @@ function fromLists(rows: ListRows, { labels, temperatures }: SparsifyContext, k:
   if (temperatures.length > 0) {
     throw new LogitcaskError(
       'config-invalid',
-      'sparsify: log Z at other temperatures cannot be had from top lists; leave out `temperatures`',
+      'sparsify: top lists give no log Z at other temperatures; leave out `temperatures`',
       { expected: 'whole distributions', got: 'top lists' },
     );
   }

@@ -13,13 +13,12 @@ import { sweepFolder, temporaryName } from './temporary.ts';
 
 const openFilesMax = 64;
 const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW;
+const pieceBytesMax = 1024 * 1024 * 1024; // a longer read ends the process
 const wholeFileBytesMax = 256 * 1024 * 1024;
 
-/** Opens a folder as a store, made if it is missing. Errors: `store-failed`, `store-full`. */
+/** Opens a folder as a store; it is made with the first write, and empty until then. */
 export async function openFileStore(folder: string): Promise<Store> {
-  const root = resolve(folder);
-  await guard(`open ${root}`, () => mkdir(root, { recursive: true }));
-  return new FileStore(root);
+  return new FileStore(resolve(folder));
 }
 
 async function guard<T>(what: string, action: () => Promise<T>): Promise<T> {
@@ -37,6 +36,15 @@ async function syncFolder(folder: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** Makes a folder and those above it, each durable in the one that holds it. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) {
+    await syncFolder(dirname(made));
   }
 }
 
@@ -63,10 +71,13 @@ class FileStore implements Store {
       const shared = this.#shared(name, path);
       shared.users++;
       try {
-        const handle = await shared.handle;
+        const { handle, size } = await shared.opened;
+        // before anything is allocated: the range may come from damaged bytes
+        if (!(offset >= 0 && offset + length <= size)) throw truncated(name, offset + length, size);
         const buffer = Buffer.allocUnsafe(length);
         for (let at = 0; at < length; ) {
-          const { bytesRead } = await handle.read(buffer, at, length - at, offset + at);
+          const piece = Math.min(length - at, pieceBytesMax);
+          const { bytesRead } = await handle.read(buffer, at, piece, offset + at);
           if (bytesRead === 0) throw truncated(name, offset + length, offset + at);
           at += bytesRead;
         }
@@ -81,9 +92,9 @@ class FileStore implements Store {
   #shared(name: string, path: string): SharedHandle {
     const known = this.#handles.get(name);
     if (known !== undefined) return known;
-    const shared = { handle: open(path, readOnly), users: 0, evicted: false };
+    const shared = { opened: openToRead(path), users: 0, evicted: false };
     this.#handles.set(name, shared, 1);
-    shared.handle.catch(() => this.#handles.delete(name));
+    shared.opened.catch(() => this.#handles.delete(name));
     return shared;
   }
 
@@ -149,8 +160,7 @@ class FileStore implements Store {
   async #create(name: string, replace: boolean): Promise<StoreWriter> {
     const path = this.#path(name);
     return guard(`write ${name}`, async () => {
-      const made = await mkdir(dirname(path), { recursive: true });
-      if (made !== undefined) await syncFolder(dirname(made));
+      await makeFolder(dirname(path));
       const temporary = join(dirname(path), temporaryName(randomBytes(6).toString('hex')));
       const handle = await open(temporary, 'wx');
       const onCommit = () => this.#handles.delete(name); // it reads the bytes before
@@ -175,15 +185,31 @@ class FileStore implements Store {
   }
 }
 
+async function openToRead(path: string): Promise<OpenFile> {
+  const handle = await open(path, readOnly);
+  try {
+    const { size } = await handle.stat();
+    return { handle, size };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+interface OpenFile {
+  readonly handle: FileHandle;
+  readonly size: number;
+}
+
 /** An open file; closed when it is evicted and nobody reads from it any more. */
 interface SharedHandle {
-  readonly handle: Promise<FileHandle>;
+  readonly opened: Promise<OpenFile>;
   users: number;
   evicted: boolean;
 }
 
-function closeUnused({ handle, users, evicted }: SharedHandle): void {
-  if (evicted && users === 0) handle.then((opened) => opened.close()).catch(() => {});
+function closeUnused({ opened, users, evicted }: SharedHandle): void {
+  if (evicted && users === 0) opened.then(({ handle }) => handle.close()).catch(() => {});
 }
 
 function truncated(name: string, expected: number, got: number): LogitcaskError {
@@ -223,7 +249,9 @@ class FileWriter implements StoreWriter {
     });
   }
 
-  /** A failed sync is final: the pages may be dropped, so the file is never tried again as clean. */
+  /**
+   * A failed sync is final: the pages may be dropped, so the file is never tried again as clean.
+   */
   async commit(): Promise<void> {
     const { handle, temporary, path, name, replace, onCommit } = this.#target;
     await guard(`write ${name}`, async () => {

@@ -17,7 +17,9 @@ export interface StoreWriter {
  */
 export interface Store {
   readonly url: string;
-  /** Bytes [offset, offset + length) of a file; a range beyond its end fails, it is never cut short. */
+  /**
+   * Bytes [offset, offset + length) of a file; a range beyond its end fails, it is never cut short.
+   */
   read(name: string, offset: number, length: number): Promise<Buffer>;
   /** A whole file; fails above `bytesMax`. */
   readAll(name: string, bytesMax?: number): Promise<Buffer>;

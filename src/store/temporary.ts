@@ -1,4 +1,6 @@
-/** Temporary files: hidden names that say which process writes them, so that orphans can be told. */
+/**
+ * Temporary files: hidden names that say which process writes them, so that orphans can be told.
+ */
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -28,9 +30,14 @@ async function isOrphan(path: string, owner: { host: string; pid: number }): Pro
   return Date.now() - (await stat(path)).mtimeMs > foreignAgeMaxMs;
 }
 
+/** Removes orphans below a folder, which may be missing; returns how many. */
 export async function sweepFolder(folder: string): Promise<number> {
   let removed = 0;
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) removed += await sweepFolder(path);
     const match = pattern.exec(entry.name);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { verifySnapshot } from '../../src/audit/verify.ts';
 import { type BuildReport, build } from '../../src/build.ts';
 import { openSnapshot } from '../../src/shard/open-snapshot.ts';
 import { openStore } from '../../src/store/table.ts';
-import { configOf, writeDump } from '../support/dump.ts';
+import { configOf, npy, writeDump } from '../support/dump.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -155,10 +155,25 @@ describe('a build', () => {
     const { source } = writeDump(folder, shape);
     const bytes = readFileSync(join(folder, 'logits.npy'));
     bytes.writeFloatLE(Number.NaN, bytes.length - 4 * 300 * 100);
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(join(folder, 'logits.npy'), bytes);
     await expect(run(settings('bad', source))).rejects.toMatchObject({ code: 'row-invalid' });
     const names = readdirSync(join(folder, 'bad'), { recursive: true, encoding: 'utf8' });
     expect(names.filter((name) => name.includes('.tmp') || name.includes('snapshots'))).toEqual([]);
   });
+});
+
+it('stores rows so peaked that the mass outside rounds away, and measures them', async () => {
+  const { logits, source, vocabulary } = writeDump(folder, { ...shape, positions: 64 });
+  for (let t = 0; t < 64; t++) {
+    const row = logits.subarray(t * vocabulary, (t + 1) * vocabulary);
+    row[row.indexOf(Math.max(...row))] = 60 + t; // the others share e^-60 and less
+  }
+  const bytes = new Uint8Array(logits.buffer);
+  writeFileSync(join(folder, 'logits.npy'), npy('<f4', [64, vocabulary], bytes));
+  for (const codec of [{ type: 'planes' }, { type: 'raw' }]) {
+    const { manifest } = await run(settings(codec.type, source, { codec }));
+    const { kl, mass } = manifest.target_sets[0].fidelity ?? {};
+    expect(kl?.max).toBeLessThan(1e-6);
+    expect(mass).toBeCloseTo(1, 9);
+  }
 });

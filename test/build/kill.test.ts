@@ -75,7 +75,7 @@ it(`leaves whole shards only when killed ${kills} times, and ends with the same 
     });
     expect(names.filter((name) => name.includes('.tmp-'))).toEqual([]);
   }
-}, 240_000);
+}, 600_000);
 
 function safely(list: () => Record<string, string>): Record<string, string> {
   try {

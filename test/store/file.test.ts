@@ -39,7 +39,8 @@ let folder = '';
 let store: Store;
 beforeEach(async () => {
   folder = folderFor();
-  store = await openFileStore(join(folder, 'store'));
+  mkdirSync(place(''));
+  store = await openFileStore(place(''));
 });
 afterEach(async () => {
   await store.close();
@@ -49,9 +50,11 @@ afterEach(async () => {
 const place = (name: string) => join(folder, 'store', name);
 
 describe('a folder as a store', () => {
-  it('opens by path and by URL, and makes what is missing', async () => {
+  it('opens by path and by URL, and is made with the first write', async () => {
     const deep = join(folder, 'some', 'where');
     const byUrl = await openStore(pathToFileURL(deep).href);
+    expect([await byUrl.list(''), await byUrl.sweep()]).toEqual([[], 0]);
+    expect(existsSync(deep)).toBe(false);
     await byUrl.write('a', Buffer.from('x'));
     const byPath = await openStore(deep);
     expect((await byPath.readAll('a')).toString()).toBe('x');

@@ -71,7 +71,8 @@ function shapeOf(
   const longest = Math.max(1, ...lengths);
   const positions = request.pad_to ?? longest;
   if (longest > positions) {
-    const message = `${describe(lengths.indexOf(longest))} has ${longest} positions, more than pad_to`;
+    const sample = describe(lengths.indexOf(longest));
+    const message = `${sample} has ${longest} positions, more than pad_to`;
     throw new LogitcaskError('request-invalid', message, { expected: longest, got: positions });
   }
   const k = request.k ?? set.sparsifier.parameters.k;

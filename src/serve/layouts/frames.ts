@@ -1,4 +1,6 @@
-/** Layout `frames`: stored frames are checked and copied through, neither decoded nor compressed. */
+/**
+ * Layout `frames`: stored frames are checked and copied through, neither decoded nor compressed.
+ */
 import { checkFrame } from '../../encode/frame.ts';
 import type { Column, ColumnType } from '../../formats/layout.ts';
 import { targetColumns } from '../../shard/columns.ts';

@@ -1,5 +1,6 @@
 /**
- * A sample's entries in rank order with their log-probs, as `dense` sends them. One way a codec: both
+ * A sample's entries in rank order with their log-probs, as `dense` sends them. One way a codec:
+ * both
  * skip the probabilities that the codec itself would give, and the logarithms taken of them.
  */
 import type { LabelSpace, TargetSet } from '../../../schemas/manifest.ts';
@@ -87,7 +88,9 @@ function descending(levels: Uint16Array, zeroKey: number): Uint32Array {
   return order;
 }
 
-/** Where τ stands among the levels' values, doubled: odd between two of them, even beside its equal. */
+/**
+ * Where τ stands among the levels' values, doubled: odd between two of them, even beside its equal.
+ */
 function keyOfTau(step: number, tau: number): number {
   const value = (level: number) => Math.fround((level * step) ** 2);
   const level = Math.round(Math.sqrt(tau) / step);

@@ -1,4 +1,6 @@
-/** POST /v1/plans, GET /v1/plans/{plan}: the order of an epoch, made once and named by its digest. */
+/**
+ * POST /v1/plans, GET /v1/plans/{plan}: the order of an epoch, made once and named by its digest.
+ */
 
 import { planParams } from '../../../schemas/http.ts';
 import { planReply, planRequest } from '../../../schemas/plan.ts';

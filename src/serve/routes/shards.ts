@@ -59,7 +59,9 @@ function partOf(
   }
 }
 
-/** Positional reads of bounded size, made as the client takes them; a failure destroys the socket. */
+/**
+ * Positional reads of bounded size, made as the client takes them; a failure destroys the socket.
+ */
 async function* pieces(store: Store, path: string, { from, to }: ByteRange) {
   for (let at = from; at < to; at += pieceBytes) {
     yield await store.read(path, at, Math.min(pieceBytes, to - at)).catch((error) => {

@@ -1,4 +1,6 @@
-/** GET /v1/plans/{plan}/epochs/{e}/steps/{s}: one batch, whole, with a length: the unit of retry. */
+/**
+ * GET /v1/plans/{plan}/epochs/{e}/steps/{s}: one batch, whole, with a length: the unit of retry.
+ */
 import { type BatchRequest, batchRequest } from '../../../schemas/batch.ts';
 import { stepParams } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
