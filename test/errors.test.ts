@@ -14,7 +14,8 @@ describe('error codes', () => {
     const documented = page
       .split('\n')
       .filter((line) => line.startsWith('| `'))
-      .map((line) => line.slice(2, -2).split(' | '));
+      .map((line) => line.slice(1, -1).split('|'))
+      .map((cells) => cells.map((cell) => cell.trim()));
     const expected = Object.entries(errors).map(([code, [status, exit, retryable, meaning]]) => [
       `\`${code}\``,
       String(status),
@@ -23,6 +24,16 @@ describe('error codes', () => {
       meaning,
     ]);
     expect(documented).toEqual(expected);
+  });
+
+  it('are the only ones that the Python client raises', () => {
+    const raised = readdirSync('python/logitcask')
+      .filter((name) => name.endsWith('.py'))
+      .map((name) => readFileSync(join('python/logitcask', name), 'utf8'))
+      .flatMap((text) => [...text.matchAll(/LogitcaskError\(\s*"([^"]+)"/g)])
+      .map(([, code]) => code);
+    expect(raised.length).toBeGreaterThan(0);
+    expect(raised.filter((code) => !(code in errors))).toEqual([]);
   });
 
   it('are all used somewhere', () => {

@@ -3,7 +3,15 @@ import { describe, expect, it } from 'vitest';
 import type { FloatType } from '../../src/distribution/rows.ts';
 import { createTopK } from '../../src/kernel/top-k.ts';
 import { random } from '../support/dump.ts';
-import { brainValue, halfValue, logSoftmax, logSumExp, logZ, ranked } from '../support/naive.ts';
+import {
+  brainValue,
+  halfValue,
+  logSoftmax,
+  logSumExp,
+  logZ,
+  ranked,
+  sum,
+} from '../support/naive.ts';
 
 const temperatures = [0.5, 2, 7.5];
 
@@ -22,6 +30,10 @@ function check(values: Float32Array | Uint16Array, row: number[], k: number, typ
   near(kernel.lse, logSumExp(row));
   for (const [i, id] of ids.entries()) near(kernel.logprobs[i], logps[id]);
   for (const [i, t] of temperatures.entries()) near(kernel.logZ[i], logZ(row, t));
+  const kept = new Set(ids);
+  const outside = sum(row.map((_, id) => (kept.has(id) ? 0 : Math.exp(logps[id]))));
+  const rest = kernel.rest();
+  if (!(Math.abs(rest - outside) <= 1e-3 * outside)) expect(rest).toBe(outside);
   for (const id of [0, width >> 1, width - 1]) {
     if (row[id] === Number.NEGATIVE_INFINITY) expect(kernel.logprob(id)).toBe(row[id]);
     else near(kernel.logprob(id), logps[id]);
@@ -78,7 +90,7 @@ describe('the top-k kernel', () => {
     );
   }, 60_000);
 
-  it.each(['sorted', 'reversed', 'peak at the end', 'peaks between samples'])(
+  it.each(['sorted', 'reversed', 'peak at the end', 'peaks between samples', 'peaks on samples'])(
     'keeps the right entries where the threshold is guessed badly: %s',
     (order) => {
       const width = 9000;
@@ -86,7 +98,8 @@ describe('the top-k kernel', () => {
         if (order === 'sorted') return id / 100;
         if (order === 'reversed') return -id / 100;
         if (order === 'peak at the end') return id < width - 1 ? 0 : 5;
-        return id % 8 === 3 ? 10 : -(id % 5); // ids that a stride of 8 never meets
+        if (order === 'peaks on samples') return id % 32 === 0 ? 10 + id : -(id % 5);
+        return id % 8 === 3 ? 10 : -(id % 5); // ids that no stride of 8 or more meets
       });
       for (const k of [1, 64, 1200, 2249, 2250, 8999]) checkFloats(row, k);
     },
@@ -109,6 +122,16 @@ describe('the top-k kernel', () => {
     expect(kernel.run(values, 4)).toBe(3);
     expect(Array.from(kernel.ids.subarray(0, 3))).toEqual([1, 3, 0]);
     expect(kernel.logprob(2)).toBe(Number.NEGATIVE_INFINITY);
+  });
+});
+
+describe('the mass outside the entries', () => {
+  it.each([5, 30, 200, 600])('is exact under a peak of %d nats', (height) => {
+    const row = Float32Array.from({ length: 3000 }, (_, id) => (id === 17 ? height : -(id % 11)));
+    for (const k of [1, 5, 2999, 3000]) checkFloats(row, k);
+    const kernel = createTopK({ k: 1, width: 3000, type: 'f32', temperatures: [] });
+    kernel.run(row, 0);
+    expect(kernel.rest()).toBeGreaterThan(0);
   });
 });
 

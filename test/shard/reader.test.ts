@@ -2,6 +2,7 @@ import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeStream } from '../../src/formats/arrow.ts';
+import { batchPositions } from '../../src/formats/arrow-positions.ts';
 import { concatColumns } from '../../src/formats/layout.ts';
 import { decodeIndex } from '../../src/shard/index-file.ts';
 import { filePath, indexName, shardName } from '../../src/shard/names.ts';
@@ -174,6 +175,33 @@ describe('a damaged shard or index is named', () => {
       await other.close();
     }
     await reader.close();
+  });
+
+  it('where offsets of a column go back', async () => {
+    await writeSamples(place.store, [shards[0]], { batchBytesMax: 1_000_000 });
+    const bytes = readFileSync(shard(0));
+    const [{ offset, metadataBytes }] = decodeIndex(readFileSync(index(0)), 'index').batches;
+    const open = () => openSnapshot(place.store, { dataset: 'default', snapshot: 'latest' });
+    const { columns } = await open();
+    const head = bytes.subarray(offset, offset + metadataBytes);
+    const at = batchPositions(head, offset, columns).columns.tokens[0].offset;
+    for (const [row, value] of [
+      [0, 1],
+      [7, 2],
+      [40, 5],
+      [7, 1_000_000],
+      [7, -1],
+    ]) {
+      const before = bytes.readInt32LE(at + 4 * row);
+      bytes.writeInt32LE(value, at + 4 * row);
+      writeFileSync(shard(0), bytes);
+      await place.store.close();
+      const reader = await open();
+      await expect(reader.read([0, 6, 7, 8], ['tokens'])).rejects.toThrowError(
+        named('shard-damaged', shardName(build, 0)),
+      );
+      bytes.writeInt32LE(before, at + 4 * row);
+    }
   });
 
   it('whatever bit is flipped: the rows, or an error that names it, never a crash', async () => {

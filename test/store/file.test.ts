@@ -10,10 +10,11 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openFileStore } from '../../src/store/file.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStore } from '../../src/store/table.ts';
@@ -87,6 +88,19 @@ describe('a folder as a store', () => {
     await store.remove('a');
     await reading.catch(() => {});
     await expect(store.read('a', 0, 3)).rejects.toThrowError(coded('store-not-found'));
+  });
+
+  it('shows nothing of a file that could not be made durable', async () => {
+    const probe = await open(place('probe'), 'w');
+    const sync = vi.spyOn(Object.getPrototypeOf(probe), 'sync');
+    await probe.close();
+    sync.mockRejectedValueOnce(Object.assign(new Error('i/o error'), { code: 'EIO' }));
+    await expect(store.write('a', Buffer.from('x'))).rejects.toThrowError(coded('store-failed'));
+    expect(readdirSync(place(''))).toEqual(['probe']);
+    sync.mockClear();
+    await store.write('b/c', Buffer.from('x'));
+    expect(sync.mock.calls.length).toBe(3); // the new folder in its parent, the file, its name
+    sync.mockRestore();
   });
 
   it('keeps open files few', async () => {
