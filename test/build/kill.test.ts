@@ -24,13 +24,17 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function start(store: string): ChildProcess {
-  return spawn(process.execPath, [cli, ...args, '--store', join(folder, store)], {
-    stdio: 'ignore',
-  });
+interface Build {
+  readonly child: ChildProcess;
+  /** Exit code, or null where it was killed; listened for from the start, so that it is not missed. */
+  readonly ended: Promise<number | null>;
 }
 
-const ended = (child: ChildProcess) => new Promise((resolve) => child.on('close', resolve));
+function start(store: string): Build {
+  const command = [cli, ...args, '--store', join(folder, store)];
+  const child = spawn(process.execPath, command, { stdio: 'ignore' });
+  return { child, ended: new Promise((resolve) => child.on('close', resolve)) };
+}
 
 /** Digests of what readers can see: shards, indexes, snapshots, tags. */
 function visible(store: string): Record<string, string> {
@@ -49,17 +53,17 @@ function visible(store: string): Record<string, string> {
 it(`leaves whole shards only when killed ${kills} times, and ends with the same bytes`, async () => {
   const whole = start('whole');
   const began = performance.now();
-  expect(await ended(whole)).toBe(0);
+  expect(await whole.ended).toBe(0);
   const wholeMs = performance.now() - began;
   const expected = visible('whole');
   const next = random(7);
   let seen = 0;
   for (let kill = 0; kill < kills; kill++) {
     const store = `killed${kill % 10}`; // each store is killed several times in a row
-    const child = start(store);
+    const { child, ended } = start(store);
     await wait(wholeMs * (0.15 + 0.8 * next()));
     child.kill('SIGKILL');
-    await ended(child);
+    await ended;
     for (const [name, digest] of Object.entries(safely(() => visible(store)))) {
       expect(expected[name], `${name} after kill ${kill}`).toBe(digest);
       seen++;
@@ -67,7 +71,7 @@ it(`leaves whole shards only when killed ${kills} times, and ends with the same 
   }
   expect(seen).toBeGreaterThan(kills); // otherwise the kills all came too early to mean anything
   for (let store = 0; store < 10; store++) {
-    expect(await ended(start(`killed${store}`))).toBe(0);
+    expect(await start(`killed${store}`).ended).toBe(0);
     expect(visible(`killed${store}`)).toEqual(expected);
     const names = readdirSync(join(folder, `killed${store}`), {
       recursive: true,
