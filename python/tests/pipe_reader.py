@@ -5,7 +5,6 @@ import zlib
 
 import numpy as np
 import pyarrow as pa
-from conftest import BUILDS
 
 
 def read_frame(frame):

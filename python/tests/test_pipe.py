@@ -19,7 +19,7 @@ STEP = {"planes": 0.003, "lz4": 0.01}
 def test_shards_http_frames_and_json_rows_are_equal(pipe, fetch, name):
     shards = shard_rows(pipe, name)
     plan = whole_plan(pipe, name)
-    path = f"/v1/plans/{plan.id}/epochs/0/steps/0?layout=frames"
+    path = f"/v1/plans/{plan.id}/epochs/0/steps/0?layout=frames&snapshot={plan.snapshots[0]}"
     sent = pa.ipc.open_stream(fetch(path, ARROW)).read_all()
     for column in shards.schema.names:
         # as text: NaN equals NaN
@@ -140,7 +140,9 @@ def test_label_logprobs_and_log_z_are_the_teachers(pipe, name):
 
 def test_temperature_2_is_exact_where_its_log_z_is_stored(pipe):
     plan = whole_plan(pipe, "planes")
-    batch = pipe.client.step(plan.id, 0, 0, layout="dense", dtype="float32", temperature=2)
+    batch = pipe.client.step(
+        plan.id, 0, 0, layout="dense", dtype="float32", temperature=2, snapshot=plan.snapshots[0]
+    )
     assert batch.target_sets["teacher"].temperature_exact
     exact = pipe.dump.logprobs / 2
     exact -= np.log(np.exp(exact).sum(1, keepdims=True))
