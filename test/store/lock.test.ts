@@ -42,6 +42,11 @@ it('is taken over from a dead process of this machine', async () => {
   await (await acquireLock(store, 'lock')).release();
 });
 
+it('is taken over from a process that had the same pid before a restart', async () => {
+  await owned({ pid: process.pid });
+  await (await acquireLock(store, 'lock')).release();
+});
+
 it('is left with a living process, and with any on another machine; the error names it', async () => {
   for (const owner of [{ pid: process.ppid }, { host: 'elsewhere', pid: spawnSync('true').pid }]) {
     await owned(owner);
