@@ -25,6 +25,8 @@ export const smallLm = {
 export const v128k = join(golden, 'v128k-syn-top1024.npz');
 
 const rows = 512;
+const width = 8192;
+const idStep = 1297;
 const headerBytes = 128;
 
 function header(descr: string, shape: readonly number[]): Buffer {
@@ -38,32 +40,46 @@ function header(descr: string, shape: readonly number[]): Buffer {
   return head;
 }
 
-/** The small LM's rows repeated `times` times as one dump; made once and kept. */
+/**
+ * The small LM's rows repeated `times` times as one dump, made once and kept. Each repeat moves all
+ * ids by a step of its own, so that no compressor finds one repeat in another.
+ */
 export async function repeatedDump(times: number): Promise<{ logits: string; tokens: string }> {
   mkdirSync(folder, { recursive: true });
   const logits = join(folder, `logits-${times}.npy`);
   const tokens = join(folder, `tokens-${times}.npy`);
-  const dataOf = (file: string) => {
-    const bytes = readFileSync(file);
-    return bytes.subarray(10 + bytes.readUInt16LE(8));
-  };
   const one = dataOf(smallLm.logits);
   const bytes = headerBytes + times * one.length;
   if (existsSync(logits) && statSync(logits).size === bytes) return { logits, tokens };
-  const ids = dataOf(smallLm.tokens);
-  const descr = readFileSync(smallLm.tokens).toString('latin1', 0, 128).includes('<i8')
-    ? '<i8'
-    : '<i4';
-  writeFileSync(
-    tokens,
-    Buffer.concat([header(descr, [times * rows]), ...Array.from({ length: times }, () => ids)]),
-  );
+  const ids = new Int32Array(new Uint8Array(dataOf(smallLm.tokens)).buffer);
+  const moved = (repeat: number) => (repeat * idStep) % width;
+  const all = Int32Array.from({ length: times * rows }, (_, i) => {
+    return (ids[i % rows] + moved(Math.floor(i / rows))) % width;
+  });
+  writeFileSync(tokens, Buffer.concat([header('<i4', [all.length]), Buffer.from(all.buffer)]));
   const out = createWriteStream(logits);
-  out.write(header('<f2', [times * rows, one.length / rows / 2]));
-  for (let i = 0; i < times; i++) {
-    if (!out.write(one)) await new Promise<void>((resolve) => out.once('drain', resolve));
+  out.write(header('<f2', [all.length, width]));
+  for (let repeat = 0; repeat < times; repeat++) {
+    const piece = moveIds(one, 2 * moved(repeat));
+    if (!out.write(piece)) await new Promise<void>((resolve) => out.once('drain', resolve));
   }
   out.end();
   await finished(out);
   return { logits, tokens };
+}
+
+function dataOf(file: string): Buffer {
+  const bytes = readFileSync(file);
+  return bytes.subarray(10 + bytes.readUInt16LE(8));
+}
+
+/** Every row rotated to the right. */
+function moveIds(all: Buffer, byBytes: number): Buffer {
+  const rowBytes = 2 * width;
+  const out = Buffer.allocUnsafe(all.length);
+  for (let at = 0; at < all.length; at += rowBytes) {
+    all.copy(out, at + byBytes, at, at + rowBytes - byBytes);
+    all.copy(out, at, at + rowBytes - byBytes, at + rowBytes);
+  }
+  return out;
 }

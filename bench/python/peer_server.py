@@ -9,11 +9,11 @@ import sys
 import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI, Response
-from logitcask import Client
+from logitcask import Dataset
 
 
 def encode(batch, compression):
-    rows, length, k = batch["teacher_ids"].shape
+    _, length, k = batch["teacher_ids"].shape
     columns = {
         "tokens": (batch["tokens"], length),
         "ids": (batch["teacher_ids"], length * k),
@@ -34,10 +34,7 @@ def encode(batch, compression):
 
 def main():
     url, dataset, compression = sys.argv[1:]
-    client = Client(url)
-    plan = client.create_plan(dataset, batch_size=8)
-    steps = range(plan.steps_per_epoch)
-    batches = (client.step(plan.id, 0, step, layout="dense") for step in steps)
+    batches = Dataset(url, dataset=dataset, batch_size=8, layout="dense")
     bodies = [encode(batch, compression) for batch in batches]
     app = FastAPI()
 

@@ -7,24 +7,23 @@ import http.client
 import json
 import sys
 import time
+import warnings
 from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
 import torch
-from logitcask import Client
+from logitcask import Dataset
 
 torch.set_num_threads(1)
 
 
 def ours(url, dataset, layout, epochs):
-    client = Client(url)
-    plan = client.create_plan(dataset, batch_size=8)
+    batches = Dataset(url, dataset=dataset, batch_size=8, layout=layout, as_torch=True)
 
     def epoch():
-        positions = size = 0
-        for step in range(plan.steps_per_epoch):
-            batch = client.step(plan.id, 0, step, layout=layout).torch()
+        positions = 0
+        for batch in batches:
             assert isinstance(batch["teacher_ids"], torch.Tensor)
             positions += batch["tokens"].numel()
         return positions
@@ -68,8 +67,6 @@ def run(epoch, epochs):
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     return {"positions": positions, "cpu": cpu, "seconds": wall}
 
-
-import warnings
 
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 print(json.dumps({"ours": ours, "peer": peer}[sys.argv[1]](*sys.argv[2:])), flush=True)
