@@ -54,6 +54,11 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** Least and greatest, for the reader to judge the median by. */
+export function spread(values: readonly number[]): string {
+  return `${Math.min(...values).toPrecision(3)}–${Math.max(...values).toPrecision(3)}`;
+}
+
 const number = (value: number | null) =>
   value === null
     ? '–'

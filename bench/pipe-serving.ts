@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type Figure, median, smaller } from './figure.ts';
+import { type Figure, median, plain, smaller, spread } from './figure.ts';
 import { repeatedDump } from './inputs.ts';
 import { cli, cpuSeconds, type Listening, listen, measure } from './process.ts';
 import { benchPython, packageFolder, scripts } from './venv.ts';
@@ -22,7 +22,15 @@ interface Contender {
 }
 
 export async function* serving(log: (text: string) => void): AsyncGenerator<Figure> {
-  const python = benchPython(log);
+  let python: string;
+  try {
+    python = benchPython(log);
+  } catch (error) {
+    const reason = (error as Error).message.split('\n')[0];
+    const figure = `batches beside FastAPI + pyarrow: the peer cannot be installed (${reason})`;
+    yield { ...plain(figure, 'CPU-s/M positions', 0), value: null, peer: 'FastAPI + pyarrow' };
+    return;
+  }
   process.env.PYTHONPATH = packageFolder;
   const store = mkdtempSync(join(tmpdir(), 'logitcask-serving-'));
   const servers: Listening[] = [];
@@ -52,13 +60,13 @@ export async function* serving(log: (text: string) => void): AsyncGenerator<Figu
       const args = ['ours', ours.url, dataset, layout, String(epochs)];
       return { name: `${layout} from ${dataset}`, server: ours, args, found: [] };
     };
-    const plain = await peer('none');
+    const uncompressed = await peer('none');
     const zstd = await peer('zstd');
     const pairs = [
-      [own('raw', 'dense'), plain],
+      [own('raw', 'dense'), uncompressed],
       [own('zstd', 'frames'), zstd],
       [own('lz4', 'frames'), zstd],
-      [own('zstd', 'dense'), plain],
+      [own('zstd', 'dense'), uncompressed],
     ] as const;
     for (const [mine, theirs] of pairs) {
       theirs.found.length = 0;
@@ -66,9 +74,10 @@ export async function* serving(log: (text: string) => void): AsyncGenerator<Figu
         log(`serving: ${mine.name}, round ${round + 1} of ${rounds}`);
         for (const one of [mine, theirs]) one.found.push(await cost(python, one));
       }
+      const figure = `${mine.name}, to torch (${spread(mine.found)})`;
       yield smaller(
-        { figure: `${mine.name}, to torch`, unit: 'CPU-s/M positions', value: median(mine.found) },
-        { name: theirs.name, value: median(theirs.found) },
+        { figure, unit: 'CPU-s/M positions', value: median(mine.found) },
+        { name: `${theirs.name} (${spread(theirs.found)})`, value: median(theirs.found) },
         null,
       );
     }
