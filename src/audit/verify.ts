@@ -5,6 +5,7 @@
 import type { ManifestFile } from '../../schemas/manifest.ts';
 import { openCodec } from '../encode/table.ts';
 import { asLogitcaskError, type ErrorCode, LogitcaskError } from '../errors.ts';
+import { cellsOf, itemBytes } from '../formats/cells.ts';
 import { type Column, int32Of, unpackBits } from '../formats/layout.ts';
 import { decodeIndex } from '../shard/index-file.ts';
 import { filePath } from '../shard/names.ts';
@@ -149,8 +150,9 @@ async function checkRows(reader: SnapshotReader, first: number, rows: number): P
   const ordinals = Array.from({ length: rows }, (_, i) => first + i);
   const columns = await reader.read(ordinals, Object.keys(reader.columns));
   const labelSpace = labelSpaceDigest(manifest.label_space);
+  const tokenCells = cellsOf(columns.tokens, itemBytes(reader.columns.tokens));
   for (let row = 0; row < rows; row++) {
-    const tokens = int32Of(cellBytes(columns.tokens, row, 4));
+    const tokens = int32Of(tokenCells[row]);
     const mask = maskOf(columns.mask, row);
     const id = columns.sample_id.buffers[0].subarray(
       row * sampleIdBytes,
@@ -167,17 +169,11 @@ async function checkRows(reader: SnapshotReader, first: number, rows: number): P
     for (const set of manifest.target_sets) {
       const codec = openCodec(set, manifest.label_space);
       const cells = Object.entries(codec.columns).map(([suffix, type]) => {
-        const width = type.type === 'binary' ? 1 : 4;
-        return cellBytes(columns[`${set.name}_${suffix}`], row, width);
+        return cellsOf(columns[`${set.name}_${suffix}`], itemBytes(type))[row];
       });
       codec.decode(cells, tokens.length);
     }
   }
-}
-
-function cellBytes(column: Column, row: number, width: number): Uint8Array {
-  const offsets = int32Of(column.buffers[0]);
-  return column.buffers[1].subarray(offsets[row] * width, offsets[row + 1] * width);
 }
 
 function maskOf(column: Column, row: number): Uint8Array {

@@ -3,8 +3,9 @@ import type { RowColumn } from '../../schemas/http.ts';
 import type { TargetSet } from '../../schemas/manifest.ts';
 import { openCodec } from '../encode/table.ts';
 import type { Columns } from '../formats/arrow.ts';
+import { cellsOf, itemBytes } from '../formats/cells.ts';
 import { fromFloat16 } from '../formats/float16.ts';
-import { fixedWidth, int32Of, unpackBits } from '../formats/layout.ts';
+import { int32Of, unpackBits } from '../formats/layout.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 
 type JsonRow = Record<string, unknown>;
@@ -54,9 +55,8 @@ function jsonTargets(
 ): JsonRow {
   const codec = openCodec(set, labelSpace);
   const cells = Object.entries(codec.columns).map(([suffix, type]) => {
-    const { buffers } = stored[`${set.name}_${suffix}`];
-    const width = type.type === 'list' ? (fixedWidth(type.item) ?? 1) : 1;
-    return buffers[1].subarray(0, int32Of(buffers[0])[1] * width);
+    const [cell] = cellsOf(stored[`${set.name}_${suffix}`], itemBytes(type));
+    return cell;
   });
   const { offsets, ids, probs, rest } = codec.decode(cells, count);
   const label = stored[`${set.name}_label_logprob`]?.buffers[1];

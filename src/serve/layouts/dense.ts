@@ -2,17 +2,16 @@
 import type { TargetSet } from '../../../schemas/manifest.ts';
 import { openCodec } from '../../encode/table.ts';
 import { LogitcaskError } from '../../errors.ts';
+import { cellsOf, itemBytes, lengthsOf } from '../../formats/cells.ts';
 import { fromFloat16, toFloat16 } from '../../formats/float16.ts';
 import {
   bytesOf,
   type Column,
   type ColumnType,
-  fixedWidth,
   packBits,
   primitive,
   unpackBits,
 } from '../../formats/layout.ts';
-import { cellsOf, lengthsOf } from './cells.ts';
 import { fillRow, type Temperature } from './dense-row.ts';
 import type { Layout, LayoutInput } from './layout.ts';
 import { locate } from './locate.ts';
@@ -38,8 +37,7 @@ export const dense: Layout = {
     };
     const { label_space: labelSpace } = input.manifest;
     const cells = Object.entries(openCodec(set, labelSpace).columns).map(([suffix, type]) => {
-      const width = type.type === 'list' ? (fixedWidth(type.item) ?? 1) : 1;
-      return cellsOf(input.stored[`${set.name}_${suffix}`], width);
+      return cellsOf(input.stored[`${set.name}_${suffix}`], itemBytes(type));
     });
     const rank = ranked[set.codec.name];
     const { column } = temperature;

@@ -2,9 +2,9 @@
  * Layout `frames`: stored frames are checked and copied through, neither decoded nor compressed.
  */
 import { checkFrame } from '../../encode/frame.ts';
+import { cellsOf } from '../../formats/cells.ts';
 import type { Column, ColumnType } from '../../formats/layout.ts';
 import { targetColumns } from '../../shard/columns.ts';
-import { cellsOf } from './cells.ts';
 import type { Layout, LayoutInput } from './layout.ts';
 import { locate } from './locate.ts';
 

@@ -2,6 +2,7 @@
 import type { TargetSet } from '../../../schemas/manifest.ts';
 import { decodePlanes } from '../../encode/planes.ts';
 import type { Columns } from '../../formats/arrow.ts';
+import { cellsOf } from '../../formats/cells.ts';
 import {
   bytesOf,
   type Column,
@@ -12,7 +13,6 @@ import {
   primitive,
 } from '../../formats/layout.ts';
 import { targetColumns } from '../../shard/columns.ts';
-import { cellsOf } from './cells.ts';
 import type { Layout, LayoutInput } from './layout.ts';
 import { locate } from './locate.ts';
 

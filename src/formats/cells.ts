@@ -1,5 +1,10 @@
 /** Cells of stored list columns, as views. */
-import { type Column, int32Of } from '../../formats/layout.ts';
+import { type Column, type ColumnType, fixedWidth, int32Of } from './layout.ts';
+
+/** Bytes of an item in a cell: of a list's items, 1 for text and binary. */
+export function itemBytes(type: ColumnType): number {
+  return type.type === 'list' ? (fixedWidth(type.item) ?? 1) : 1;
+}
 
 /** Bytes of each row's cell; `width` is the bytes of an item. */
 export function cellsOf(column: Column, width: number): Uint8Array[] {
