@@ -7,6 +7,7 @@ import { dequantise } from '../encode/levels.ts';
 import { decodePlanes } from '../encode/planes.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type Columns, type ColumnTypes, decodeStream } from '../formats/arrow.ts';
+import { cellsOf } from '../formats/cells.ts';
 import { int32Of, unpackBits } from '../formats/layout.ts';
 import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
 
@@ -57,12 +58,8 @@ export function readBatch(
   for (const { name } of targetSets) {
     const column = columns[`${name}_frame`];
     if (column === undefined) continue;
-    const offsets = int32Of(column.buffers[0]);
-    const decoded = Array.from({ length: rows }, (_, row) => {
-      const { header, levels } = decodePlanes(
-        column.buffers[1].subarray(offsets[row], offsets[row + 1]),
-        { width },
-      );
+    const decoded = cellsOf(column, 1).map((frame) => {
+      const { header, levels } = decodePlanes(frame, { width });
       return dequantise(levels, header);
     });
     frames.set(name, decoded);
