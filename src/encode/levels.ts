@@ -28,11 +28,23 @@ export function quantiseRest(mass: number): number {
   return Math.min(65_535, Math.max(0, Math.round(-Math.log(mass) * restScale)));
 }
 
-/** Scaled targets only: level = round(√p / step); entries at level 0 join the rest. */
-export function quantise(targets: Targets, step: number): Levels {
-  const { count, offsets, ids, logprobs } = targets;
+/** What levels stand for: the step on √p and, for unbiased targets, τ; both float32 values. */
+export interface Grid {
+  readonly step: number;
+  /** The weight of level 0; 0 for scaled targets. */
+  readonly tau: number;
+}
+
+/**
+ * Scaled targets: level = round(√p / step); entries at level 0 join the rest. Unbiased targets: an
+ * entry of weight τ has level 0, every other √w / step, on which its sparsifier has put it.
+ */
+export function quantise(targets: Targets, { step, tau }: Grid): Levels {
+  const { kind, count, offsets, ids, logprobs } = targets;
+  const scaled = kind === 'scaled';
+  const atTau = Math.fround(Math.log(tau));
   const counts = new Uint32Array(count);
-  const rest = new Uint16Array(count);
+  const rest = new Uint16Array(scaled ? count : 0);
   // id and level in one float64 (48 bits): the native numeric sort then orders both at once
   const keys = new Float64Array(ids.length);
   let at = 0;
@@ -41,20 +53,21 @@ export function quantise(targets: Targets, step: number): Levels {
     let mass = targets.rest[t];
     for (let i = offsets[t]; i < offsets[t + 1]; i++) {
       const level = Math.round(Math.exp(logprobs[i] / 2) / step);
-      if (level === 0) mass += Math.exp(logprobs[i]);
+      if (!scaled) keys[at++] = ids[i] * 65_536 + (logprobs[i] === atTau ? 0 : Math.max(1, level));
+      else if (level === 0) mass += Math.exp(logprobs[i]);
       else keys[at++] = ids[i] * 65_536 + level;
     }
     keys.subarray(start, at).sort();
     counts[t] = at - start;
     // never 0 beside entries: a rest of 1 would make them 0, and the divergence infinite
-    rest[t] = at === start ? 0 : Math.max(1, quantiseRest(mass));
+    if (scaled) rest[t] = at === start ? 0 : Math.max(1, quantiseRest(mass));
   }
   const out = { ids: new Uint32Array(at), levels: new Uint16Array(at) };
   for (let i = 0; i < at; i++) {
     out.ids[i] = keys[i] / 65_536;
     out.levels[i] = keys[i] % 65_536;
   }
-  return { kind: 'scaled', counts, rest, ...out };
+  return { kind, counts, rest, ...out };
 }
 
 /**
@@ -62,7 +75,7 @@ export function quantise(targets: Targets, step: number): Levels {
  */
 export function dequantise(
   { kind, counts, ids, levels, rest }: Levels,
-  { step, tau }: { step: number; tau: number },
+  { step, tau }: Grid,
 ): DecodedTargets {
   const count = counts.length;
   const offsets = new Uint32Array(count + 1);

@@ -1,28 +1,30 @@
 /**
  * Codec `planes`: one compressed frame a sample, split into byte planes. Small, and decodes alone.
  */
-import type { DecodedTargets, Targets } from '../distribution/targets.ts';
+import type { DecodedTargets, TargetKind, Targets } from '../distribution/targets.ts';
 import type { Codec } from './codec.ts';
 import { type Compression, compressions } from './compression.ts';
 import { checkFrame, damaged, type FrameHeader, rawBytes, writeFrame } from './frame.ts';
 import { dequantise, type Levels, quantise } from './levels.ts';
 
 export interface PlanesOptions {
+  readonly kind: TargetKind;
   /** Step on √p. */
   readonly step: number;
+  /** Unbiased targets: the weight of sampled entries. */
+  readonly tau?: number;
   readonly compression: Compression;
   /** V, the size of the label space. */
   readonly width: number;
 }
 
-export function planes({ step, compression, width }: PlanesOptions): Codec {
+export function planes({ kind, step, tau = 0, compression, width }: PlanesOptions): Codec {
+  const grid = { step: Math.fround(step), tau: Math.fround(tau) };
   return {
     name: 'planes',
-    parameters: { step, compression },
+    parameters: kind === 'unbiased' ? { step, tau, compression } : { step, compression },
     columns: { frame: { type: 'binary' } },
-    encode: (targets: Targets) => [
-      encodePlanes(quantise(targets, Math.fround(step)), { step, tau: 0, compression }),
-    ],
+    encode: (targets: Targets) => [encodePlanes(quantise(targets, grid), { ...grid, compression })],
     decode([frame], count): DecodedTargets {
       const { header, levels } = decodePlanes(frame, { width, count });
       return dequantise(levels, header);

@@ -9,8 +9,13 @@ import { raw } from './raw.ts';
 type Parameters = Readonly<Record<string, number | string>>;
 
 const codecs: Readonly<Record<string, (options: CodecOptions, parameters: Parameters) => Codec>> = {
-  planes: ({ width }, { step, compression }) =>
-    planes({ step: step as number, compression: compression as Compression, width }),
+  planes: (options, { step, tau, compression }) =>
+    planes({
+      ...options,
+      step: step as number,
+      tau: tau as number | undefined,
+      compression: compression as Compression,
+    }),
   raw: ({ kind, width }) => raw({ kind, width }),
 };
 

@@ -43,14 +43,14 @@ for (const compression of ['zstd', 'lz4'] as const) {
   for (const step of [steps.fine, steps.standard, 2e-5]) {
     describeCodec({
       name: `planes (${compression}, step ${step})`,
-      open: ({ width }) => planes({ step, compression, width }),
+      open: (options) => planes({ ...options, step, compression }),
       expected: expectedAt(Math.fround(step)),
     });
   }
 }
 
 const open = (step: number, compression: Compression = 'zstd') =>
-  planes({ step, compression, width: 0xffffffff });
+  planes({ kind: 'scaled', step, compression, width: 0xffffffff });
 
 const decoded = (targets: Targets, step: number) => {
   const codec = open(step);
@@ -171,5 +171,38 @@ describe('planes', () => {
       const [frame] = cellsOf(open(steps.fine, compression), targets);
       expect(frame.length).toBeLessThan(targets.ids.length * 8 * 0.65);
     }
+  });
+});
+
+describe('planes of unbiased targets', () => {
+  const [step, tau] = [Math.fround(0.01), Math.fround(0.02)];
+  const codec = planes({ kind: 'unbiased', step, tau, compression: 'zstd', width: 1000 });
+  const weight = (level: number) => (level * step) ** 2;
+
+  it('gives back weights on the grid, and τ, bit for bit', () => {
+    const targets = targetsOf(
+      [
+        [
+          { id: 5, p: weight(91) },
+          { id: 999, p: tau },
+          { id: 3, p: tau },
+          { id: 4, p: weight(101) }, // above 1: weights are no probabilities
+        ],
+        [],
+        [{ id: 0, p: weight(15) }],
+      ],
+      { kind: 'unbiased' },
+    );
+    const back = codec.decode(cellsOf(codec, targets), 3);
+    expect(back.kind).toBe('unbiased');
+    expect(Array.from(back.offsets)).toEqual([0, 4, 4, 5]);
+    expect(Array.from(back.ids)).toEqual([3, 4, 5, 999, 0]);
+    const expected = [tau, weight(101), weight(91), tau, weight(15)];
+    expect(Array.from(back.probs)).toEqual(expected.map(Math.fround));
+    expect(back.rest).toHaveLength(0);
+  });
+
+  it('names its τ for the manifest', () => {
+    expect(codec.parameters).toEqual({ step, tau, compression: 'zstd' });
   });
 });
