@@ -30,6 +30,25 @@ export const dumpSource = z.strictObject({
   sample_length: z.int().min(2).max(1_048_576).default(512),
 });
 
+export const sparsifier = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('top-k'), k: z.int().min(1).max(65_535).default(64) }),
+  z
+    .strictObject({
+      type: z.literal('top-p'),
+      /** Mass to keep. */
+      p: z.number().positive().max(1).default(0.98),
+      /** Fewest and most entries of a position. */
+      floor: z.int().min(1).max(65_535).default(1),
+      cap: z.int().min(1).max(65_535).default(64),
+    })
+    .refine(({ floor, cap }) => floor <= cap, { error: 'expected `floor` of at most `cap`' }),
+  z.strictObject({
+    type: z.literal('threshold'),
+    /** The least probability kept for sure, and the weight of what is drawn below it; or 0.02. */
+    tau: z.number().min(1e-4).max(1).optional(),
+  }),
+]);
+
 export const source = z.discriminatedUnion('type', [ngramSource, dumpSource]);
 
 export const buildConfig = z.strictObject({
@@ -39,26 +58,31 @@ export const buildConfig = z.strictObject({
   tag: name.default('latest').describe('tag that will point at the snapshot'),
   target_set: targetSetName.default('teacher'),
   source: source.default({ type: 'ngram', held_out: 10, sample_length: 512 }),
-  sparsifier: z
-    .strictObject({ type: z.literal('top-k'), k: z.int().min(1).max(65_535).default(64) })
-    .default({ type: 'top-k', k: 64 }),
+  sparsifier: sparsifier.default({ type: 'top-k', k: 64 }),
   codec: z
     .discriminatedUnion('type', [
-      z
-        .strictObject({
-          type: z.literal('planes'),
-          /** Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. */
-          step: z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional(),
-          /** Mean KL in nats that the step is solved for; excludes `step`. */
-          max_kl: z.number().positive().max(1).optional(),
-          compression: z.enum(['zstd', 'lz4']).default('zstd'),
-        })
-        .refine(({ step, max_kl }) => step === undefined || max_kl === undefined, {
-          error: 'expected `step` or `max_kl`, not both',
-        }),
+      z.strictObject({
+        type: z.literal('planes'),
+        /**
+         * Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. Default: `fine`
+         * for scaled targets, `standard` for unbiased ones, whose variance hides the difference.
+         */
+        step: z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional(),
+        compression: z.enum(['zstd', 'lz4']).default('zstd'),
+      }),
       z.strictObject({ type: z.literal('raw') }),
     ])
     .default({ type: 'planes', compression: 'zstd' }),
+  /** What the step, or for `threshold` τ, is solved for on the first samples; one of the two. */
+  budget: z
+    .strictObject({
+      max_kl: z.number().positive().max(1).optional().describe('mean KL in nats'),
+      bytes_per_position: z.number().positive().optional().describe('bytes of targets a position'),
+    })
+    .refine((budget) => budget.max_kl === undefined || budget.bytes_per_position === undefined, {
+      error: 'expected `max_kl` or `bytes_per_position`, not both',
+    })
+    .default({}),
   /** Extra temperatures for which log Z_T is stored. */
   temperatures: z.array(temperature).max(16).default([]),
   shard: z
@@ -90,5 +114,6 @@ export const buildConfig = z.strictObject({
 });
 
 export type BuildConfig = z.infer<typeof buildConfig>;
+export type SparsifierConfig = z.infer<typeof sparsifier>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;
 export type DumpSourceConfig = z.infer<typeof dumpSource>;

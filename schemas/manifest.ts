@@ -29,19 +29,24 @@ export const teacher = z.strictObject({
   reports: z.enum(['whole', 'top-list']),
 });
 
-/** KL(teacher ‖ stored) in nats over the reference positions. */
-export const divergence = z.strictObject({ mean: z.number(), p99: z.number(), max: z.number() });
+/** Over the reference positions. */
+export const summary = z.strictObject({ mean: z.number(), p99: z.number(), max: z.number() });
 
 export const fidelity = z.strictObject({
   /** Reference positions measured. */
   positions: count,
-  /** Cells: the reference entries and the rest; dropped entries merged into the rest. */
-  kl: divergence.nullable(),
+  /**
+   * Scaled targets: KL(teacher ‖ stored) in nats. Cells: the reference entries and the rest;
+   * dropped entries merged into the rest.
+   */
+  kl: summary.nullable(),
   /** The same with the rest spread uniformly over the ids that are not stored. */
-  kl_spread: divergence.nullable(),
-  /** Closed form n·step²/6, n the mean number of entries; null for lossless codecs. */
+  kl_spread: summary.nullable(),
+  /** Scaled targets: closed form n·step²/6, n the mean number of entries; null if lossless. */
   kl_predicted: z.number().nullable(),
-  /** Mean probability mass kept. */
+  /** Unbiased targets: Σ (weight − p)² over the label space. Its mean is the variance. */
+  squared_error: summary.nullable(),
+  /** Mean probability mass kept; for unbiased targets the mean sum of the weights. */
   mass: z.number(),
 });
 
@@ -58,7 +63,12 @@ export const targetSet = z.strictObject({
   teacher,
   kind: z.enum(['scaled', 'unbiased']),
   normalisation: z.enum(['softmax', 'sigmoid']),
-  sparsifier: z.strictObject({ name: z.string(), parameters: z.record(z.string(), z.number()) }),
+  sparsifier: z.strictObject({
+    name: z.string(),
+    parameters: z.record(z.string(), z.number()),
+    /** Most entries that a position can hold. */
+    entries_max: z.int().positive(),
+  }),
   codec: z.strictObject({
     name: z.enum(['planes', 'plain', 'raw']),
     parameters: z.record(z.string(), z.union([z.number(), z.string()])),

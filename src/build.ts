@@ -4,7 +4,7 @@
 import type { BuildConfig } from '../schemas/build-config.ts';
 import { measureSize } from './audit/size.ts';
 import { createAssembler, type StageSeconds } from './build/assemble.ts';
-import { openCodecFor } from './build/codec.ts';
+import { chooseRules } from './build/choose.ts';
 import { completeManifest } from './build/finish.ts';
 import { buildName, labelSpaceOf } from './build/identity.ts';
 import { draftTargetSet } from './build/manifest-draft.ts';
@@ -167,11 +167,10 @@ async function runBuild(run: Run): Promise<Outcome> {
 async function openStages({ config, store, source, build, seconds }: Run) {
   const place = { store, dataset: config.dataset, build };
   const labelSpace = labelSpaceOf(source);
-  const sparsifier = createSparsifier(config.sparsifier);
+  const { sparsifier, codec } = await chooseRules(config, source);
   const exact = createSparsifier({ type: 'top-k', k: config.reference.entries });
   const picker = createReferencePicker(config.reference);
   const complete = await completedShards(place, picker);
-  const codec = await openCodecFor(config, { source, sparsifier });
   const set = draftTargetSet({ config, codec, sparsifier, identity: source.identity });
   const sum = (field: 'samples' | 'positions') =>
     complete.reduce((total, header) => total + header[field], 0);

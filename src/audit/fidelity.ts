@@ -1,6 +1,11 @@
 /** How far what is stored lies from what the teacher said, measured on the reference positions. */
 import type { Fidelity, TargetSet } from '../../schemas/manifest.ts';
-import { divergence, type PositionDivergence } from '../distribution/divergence.ts';
+import {
+  divergence,
+  type PositionDivergence,
+  type PositionError,
+  squaredError,
+} from '../distribution/divergence.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { openCodec } from '../encode/table.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
@@ -23,15 +28,18 @@ export async function readTargets(
   return codec.decode(cells, count);
 }
 
-/** Compares the stored targets of each reference position with its exact list, cut to K entries. */
+/**
+ * Compares the stored targets of each reference position with its exact list: scaled targets by
+ * their divergence from the list cut to K entries, unbiased ones by their squared error.
+ */
 export async function measureFidelity(
   reader: SnapshotReader,
   set: TargetSet,
   reference: AsyncIterable<readonly ReferencePosition[]>,
 ): Promise<Fidelity> {
   const width = reader.manifest.label_space.size;
-  const { k = width } = set.sparsifier.parameters;
-  const found: PositionDivergence[] = [];
+  const scaled: PositionDivergence[] = [];
+  const unbiased: PositionError[] = [];
   let stored: { ordinal: number; targets: DecodedTargets } | undefined;
   for await (const rows of reference) {
     for (const row of rows) {
@@ -39,22 +47,31 @@ export async function measureFidelity(
         const targets = await readTargets(reader, set, row.ordinal);
         stored = { ordinal: row.ordinal, targets };
       }
-      const options = { position: row.position, width };
-      found.push(divergence(cutTo(k, row), stored.targets, options));
+      const { position } = row;
+      const { targets } = stored;
+      if (set.kind === 'unbiased') unbiased.push(squaredError(row, targets, position));
+      else {
+        const exact = cutTo(set.sparsifier.entries_max, row);
+        scaled.push(divergence(exact, targets, { position, width }));
+      }
     }
   }
-  const { step } = set.codec.parameters;
-  const learned = reader.manifest.totals.positions;
-  const entries = set.entries / Math.max(1, learned);
-  const predicted = typeof step === 'number' ? rounded((entries * step * step) / 6) : null;
-  const mass = found.reduce((sum, { mass }) => sum + mass, 0) / Math.max(1, found.length);
+  const found = [...scaled, ...unbiased];
+  const { positions } = reader.manifest.totals;
   return {
     positions: found.length,
-    kl: summary(found.map(({ merged }) => merged)),
-    kl_spread: summary(found.map(({ spread }) => spread)),
-    kl_predicted: predicted,
-    mass: rounded(mass),
+    kl: summary(scaled.map(({ merged }) => merged)),
+    kl_spread: summary(scaled.map(({ spread }) => spread)),
+    kl_predicted: predicted(set, positions),
+    squared_error: summary(unbiased.map(({ error }) => error)),
+    mass: rounded(found.reduce((sum, { mass }) => sum + mass, 0) / Math.max(1, found.length)),
   };
+}
+
+function predicted({ kind, codec, entries }: TargetSet, positions: number): number | null {
+  const { step } = codec.parameters;
+  if (kind === 'unbiased' || typeof step !== 'number') return null;
+  return rounded((entries * step * step) / (6 * Math.max(1, positions)));
 }
 
 function cutTo(k: number, row: ReferencePosition) {

@@ -50,7 +50,6 @@ export async function measureSize(
       .filter((name) => !extra.test(name)),
   );
   const sum = (rows: readonly { bytes: number }[]) => rows.reduce((n, { bytes }) => n + bytes, 0);
-  const entries = manifest.target_sets[0].sparsifier.parameters.k ?? manifest.label_space.size;
   return {
     positions,
     columns,
@@ -58,7 +57,7 @@ export async function measureSize(
     targets: each(sum(columns.filter(({ name }) => own.has(name)))),
     whole: each((byRole.get('shard') ?? 0) + (byRole.get('index') ?? 0)),
     full: 4 * manifest.label_space.size,
-    topK: 8 * entries,
+    topK: 8 * manifest.target_sets[0].sparsifier.entries_max,
   };
 }
 

@@ -1,7 +1,7 @@
 /** Chunks in, rows of a shard out: sparsifies each run of rows and encodes each whole sample. */
 import { type Chunk, chunkLabels, type SampleInput } from '../capture/source.ts';
 import type { DenseRows, Rows } from '../distribution/rows.ts';
-import type { Targets } from '../distribution/targets.ts';
+import { joinTargets, type Targets } from '../distribution/targets.ts';
 import type { Cell, Codec } from '../encode/codec.ts';
 import type { Columns } from '../formats/arrow.ts';
 import { canonicalJson } from '../formats/canonical.ts';
@@ -106,45 +106,6 @@ function oneRow(rows: Rows, i: number): Rows {
     tail: rows.tail?.subarray(i, i + 1),
     labelLogprob: rows.labelLogprob?.subarray(i, i + 1),
   };
-}
-
-function joinTargets(parts: readonly Targets[]): Targets {
-  if (parts.length === 1) return parts[0];
-  const count = parts.reduce((sum, part) => sum + part.count, 0);
-  const offsets = new Uint32Array(count + 1);
-  let at = 0;
-  for (const part of parts) {
-    const base = offsets[at];
-    for (let t = 1; t <= part.count; t++) offsets[at + t] = base + part.offsets[t];
-    at += part.count;
-  }
-  const floats = (pick: (part: Targets) => Float32Array) => joinFloats(parts.map(pick));
-  const ids = new Uint32Array(offsets[count]);
-  at = 0;
-  for (const part of parts) {
-    ids.set(part.ids, at);
-    at += part.ids.length;
-  }
-  return {
-    kind: parts[0].kind,
-    count,
-    offsets,
-    ids,
-    logprobs: floats((part) => part.logprobs),
-    rest: floats((part) => part.rest),
-    labelLogprob: floats((part) => part.labelLogprob),
-    logZ: floats((part) => part.logZ),
-  };
-}
-
-function joinFloats(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }
 
 function encodeRow(

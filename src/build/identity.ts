@@ -12,10 +12,10 @@ export function labelSpaceOf({ identity }: Source): LabelSpace {
  * First 16 hex digits of the SHA-256 over format, settings, teacher and inputs; not over places.
  */
 export function buildName(config: BuildConfig, source: Source): string {
-  const { target_set, sparsifier, codec, temperatures, shard, reference } = config;
+  const { target_set, sparsifier, codec, budget, temperatures, shard, reference } = config;
   const { sample_length } = config.source;
   const samples = config.source.type === 'ngram' ? config.source.samples : undefined;
-  const settings = { target_set, sparsifier, codec, temperatures, shard, reference };
+  const settings = { target_set, sparsifier, codec, budget, temperatures, shard, reference };
   const input = { sample_length, samples, ...source.inputs };
   const what = { format: formatVersion, settings, input, teacher: source.identity };
   return digestOf(what).slice(0, 16);

@@ -26,7 +26,11 @@ export function draftTargetSet(options: DraftOptions): TargetSet {
     teacher: { name, revision, source, reports },
     kind: sparsifier.kind,
     normalisation: 'softmax',
-    sparsifier: { name: sparsifier.name, parameters: { ...sparsifier.parameters } },
+    sparsifier: {
+      name: sparsifier.name,
+      parameters: { ...sparsifier.parameters },
+      entries_max: sparsifier.entriesMax,
+    },
     codec: {
       name: codec.name as TargetSet['codec']['name'],
       parameters: { ...codec.parameters },

@@ -2,7 +2,7 @@
 import type { AlignmentCheck } from '../../schemas/manifest.ts';
 import type { Rows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
-import { createTopK } from '../kernel/top-k.ts';
+import { createRowKernel } from '../kernel/row.ts';
 import type { Source } from './source.ts';
 
 const shifts = [-1, 0, 1] as const;
@@ -53,7 +53,7 @@ function isEmpty(rows: Rows, t: number): boolean {
 function scorer(rows: Rows): Score {
   if (rows.form === 'dense') {
     const { width, type, values } = rows;
-    const kernel = createTopK({ k: 1, width, type, temperatures: [] });
+    const kernel = createRowKernel({ k: 1, width, type, temperatures: [] });
     let loaded = -1;
     return (t, token) => {
       if (loaded !== t) kernel.run(values, t * width);

@@ -27,14 +27,32 @@ const settings: readonly Setting[] = [
   { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
   { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
   { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
-  { flag: '--k <n>', path: 'sparsifier.k', about: 'entries kept at a position' },
+  {
+    flag: '--sparsifier <name>',
+    path: 'sparsifier.type',
+    about: 'what is kept: top-k, top-p or threshold (unbiased sampling)',
+  },
+  { flag: '--k <n>', path: 'sparsifier.k', about: 'top-k: entries kept at a position' },
+  { flag: '--p <mass>', path: 'sparsifier.p', about: 'top-p: mass to keep' },
+  { flag: '--floor <n>', path: 'sparsifier.floor', about: 'top-p: fewest entries of a position' },
+  { flag: '--cap <n>', path: 'sparsifier.cap', about: 'top-p: most entries of a position' },
+  {
+    flag: '--tau <p>',
+    path: 'sparsifier.tau',
+    about: 'threshold: the least probability kept for sure',
+  },
   { flag: '--codec <name>', path: 'codec.type', about: 'how targets are stored: planes or raw' },
   {
     flag: '--step <step>',
     path: 'codec.step',
     about: 'planes: fine (KL ≤ 1e-4 at K=64), standard (≤ 1e-3) or a number',
   },
-  { flag: '--max-kl <nats>', path: 'codec.max_kl', about: 'planes: solve the step for this KL' },
+  { flag: '--max-kl <nats>', path: 'budget.max_kl', about: 'solve the step for this mean KL' },
+  {
+    flag: '--bytes-per-position <n>',
+    path: 'budget.bytes_per_position',
+    about: 'solve the step, or tau, for this size of the targets',
+  },
   { flag: '--compression <name>', path: 'codec.compression', about: 'planes: zstd or lz4' },
   {
     flag: '--temperatures <list>',
@@ -62,9 +80,7 @@ export function buildCommand(context: CommandContext): Command {
 
 async function run(context: CommandContext, flags: BuildFlags): Promise<void> {
   const given = givenSettings(settings, flags);
-  if (flags.logits !== undefined && flags.source === undefined) {
-    given.push({ origin: '--logits', path: 'source.type', text: 'dump' });
-  }
+  given.push(...implied(flags));
   const config = resolveConfig('build', await context.configInput(given, flags.config));
   const progress = createProgress(context, { unit: 'positions', format: formatCount });
   try {
@@ -78,6 +94,18 @@ async function run(context: CommandContext, flags: BuildFlags): Promise<void> {
   } finally {
     progress.stop();
   }
+}
+
+/** Settings that only one variant has name it. */
+function implied(flags: BuildFlags) {
+  const variants = [
+    ['logits', 'source', 'dump'],
+    ['p', 'sparsifier', 'top-p'],
+    ['tau', 'sparsifier', 'threshold'],
+  ] as const;
+  return variants
+    .filter(([flag, variant]) => flags[flag] !== undefined && flags[variant] === undefined)
+    .map(([flag, variant, text]) => ({ origin: `--${flag}`, path: `${variant}.type`, text }));
 }
 
 export function shownProgress(event: BuildProgress): Progress {
@@ -100,8 +128,10 @@ export function describeBuild(report: BuildReport): string {
   const { samples, positions, bytes } = manifest.totals;
   const [{ fidelity }] = manifest.target_sets;
   const kl = fidelity?.kl == null ? '' : `, mean KL ${fidelity.kl.mean.toExponential(1)}`;
+  const error = fidelity?.squared_error;
+  const variance = error == null ? '' : `, variance ${error.mean.toExponential(1)}`;
   return (
     `${dataset}: snapshot ${snapshot}\n  ${how}\n  ${formatCount(samples)} samples, ` +
-    `${formatCount(positions)} positions, ${formatBytes(bytes)}${kl}`
+    `${formatCount(positions)} positions, ${formatBytes(bytes)}${kl}${variance}`
   );
 }

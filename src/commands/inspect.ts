@@ -119,6 +119,13 @@ function describeSet(set: TargetSet): string {
         `${kl.max.toExponential(2)} nats; mass kept ${mass.toFixed(4)} (${positions} positions)`,
     );
   }
+  if (fidelity?.squared_error != null) {
+    const { squared_error: error, mass, positions } = fidelity;
+    lines.push(
+      `    variance ${error.mean.toExponential(2)}, p99 ${error.p99.toExponential(2)}; ` +
+        `weights sum to ${mass.toFixed(4)} on average (${positions} positions)`,
+    );
+  }
   if (alignment !== null) {
     const { before, at, after } = alignment;
     const values = [before, at, after].map((value) => value.toFixed(2)).join(' / ');

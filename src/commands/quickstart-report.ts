@@ -19,8 +19,7 @@ export function describeQuickstart(result: QuickstartResult): string {
 const times = (ratio: number) => `${ratio >= 100 ? ratio.toFixed(0) : ratio.toFixed(1)} ×`;
 
 function describeStored({ report, size }: QuickstartResult): string {
-  const { k } = report.manifest.target_sets[0].sparsifier.parameters;
-  const topK = `top-${k}`;
+  const topK = `top-${report.manifest.target_sets[0].sparsifier.entries_max}`;
   const smaller = (bytes: number) =>
     `${times(size.topK / bytes)} smaller than ${topK}, ${times(size.full / bytes)} than whole`;
   const rows: [name: string, bytes: number, note?: string][] = [

@@ -1,4 +1,4 @@
-/** KL divergence of stored targets from the teacher's own list, in nats. */
+/** How far stored targets lie from the teacher's own list: KL in nats, or the squared error. */
 import type { DecodedTargets } from './targets.ts';
 
 /** One position of the teacher: its first K entries in rank order and the mass outside them. */
@@ -61,4 +61,33 @@ export function divergence(
 
 function term(p: number, logp: number, q: number): number {
   return p > 0 ? p * (logp - Math.log(Math.max(q, massMin))) : 0;
+}
+
+export interface PositionError {
+  /** Σ (weight − p)² over the label space, p taken as 0 where the list ends before it. */
+  readonly error: number;
+  /** Sum of the weights. */
+  readonly mass: number;
+}
+
+/** Compares position t of unbiased targets with the teacher's list. */
+export function squaredError(
+  exact: ExactPosition,
+  stored: DecodedTargets,
+  position: number,
+): PositionError {
+  const weights = new Map<number, number>();
+  let error = 0;
+  let mass = 0;
+  for (let i = stored.offsets[position]; i < stored.offsets[position + 1]; i++) {
+    const weight = stored.probs[i];
+    weights.set(stored.ids[i], weight);
+    error += weight * weight;
+    mass += weight;
+  }
+  for (let i = 0; i < exact.ids.length; i++) {
+    const p = Math.exp(exact.logprobs[i]);
+    error += p * (p - 2 * (weights.get(exact.ids[i]) ?? 0));
+  }
+  return { error, mass };
 }

@@ -37,3 +37,43 @@ export interface DecodedTargets {
   /** Residual mass, length count; empty for unbiased targets. */
   readonly rest: Float32Array;
 }
+
+/** Joins the targets of consecutive positions. */
+export function joinTargets(parts: readonly Targets[]): Targets {
+  if (parts.length === 1) return parts[0];
+  const count = parts.reduce((sum, part) => sum + part.count, 0);
+  const offsets = new Uint32Array(count + 1);
+  let at = 0;
+  for (const part of parts) {
+    const base = offsets[at];
+    for (let t = 1; t <= part.count; t++) offsets[at + t] = base + part.offsets[t];
+    at += part.count;
+  }
+  const floats = (pick: (part: Targets) => Float32Array) => joinFloats(parts.map(pick));
+  const ids = new Uint32Array(offsets[count]);
+  at = 0;
+  for (const part of parts) {
+    ids.set(part.ids, at);
+    at += part.ids.length;
+  }
+  return {
+    kind: parts[0].kind,
+    count,
+    offsets,
+    ids,
+    logprobs: floats((part) => part.logprobs),
+    rest: floats((part) => part.rest),
+    labelLogprob: floats((part) => part.labelLogprob),
+    logZ: floats((part) => part.logZ),
+  };
+}
+
+function joinFloats(parts: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}

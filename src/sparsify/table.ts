@@ -1,11 +1,20 @@
 /** The sparsifiers by name. */
 import type { Sparsifier } from './sparsifier.ts';
+import { type ThresholdOptions, threshold } from './threshold.ts';
 import { topK } from './top-k.ts';
+import { type TopPOptions, topP } from './top-p.ts';
+
+export type SparsifierOptions =
+  | { readonly type: 'top-k'; readonly k: number }
+  | ({ readonly type: 'top-p' } & TopPOptions)
+  | ({ readonly type: 'threshold' } & ThresholdOptions);
 
 export const sparsifiers = {
-  'top-k': (options: { k: number }) => topK(options),
-} as const satisfies Record<string, (options: never) => Sparsifier>;
+  'top-k': topK,
+  'top-p': topP,
+  threshold,
+} as const satisfies Record<SparsifierOptions['type'], (options: never) => Sparsifier>;
 
-export function createSparsifier(options: { type: 'top-k'; k: number }): Sparsifier {
-  return sparsifiers[options.type](options);
+export function createSparsifier({ type, ...options }: SparsifierOptions): Sparsifier {
+  return sparsifiers[type](options as never);
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { measureSize } from '../../src/audit/size.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
 import { type BuildReport, build } from '../../src/build.ts';
 import { openSnapshot } from '../../src/shard/open-snapshot.ts';
@@ -73,12 +74,82 @@ describe('a build', () => {
   it('keeps a KL budget by solving for the step', async () => {
     const { source } = writeDump(folder, shape);
     for (const klMax of [1e-3, 1e-5]) {
-      const codec = { type: 'planes', max_kl: klMax };
-      const { manifest } = await run(settings(`kl${klMax}`, source, { codec }));
+      const budget = { max_kl: klMax };
+      const { manifest } = await run(settings(`kl${klMax}`, source, { budget }));
       const mean = manifest.target_sets[0].fidelity?.kl?.mean ?? 1;
       expect(mean).toBeLessThan(klMax * 1.3);
       expect(mean).toBeGreaterThan(klMax * 0.5);
     }
+  });
+
+  const sizeOf = async (store: string) => {
+    const opened = await openStore(join(folder, store));
+    const { targets } = await measureSize(opened, { dataset: 'default', snapshot: 'latest' });
+    await opened.close();
+    return targets;
+  };
+
+  it.each([
+    ['top-k', { type: 'top-k', k: 64 }, 25],
+    ['threshold', { type: 'threshold' }, 18],
+  ])('keeps a budget of bytes a position: %s', async (_, sparsifier, bytes) => {
+    const { source } = writeDump(folder, shape);
+    const budget = { bytes_per_position: bytes };
+    await run(settings('a', source, { budget, sparsifier }));
+    const size = (await sizeOf('a')) - 4 / shape.sampleLength; // the column's offsets
+    expect(size).toBeLessThan(bytes * 1.02); // solved on the first samples
+    expect(size).toBeGreaterThan(bytes * 0.9);
+  });
+
+  it.each([
+    ['a KL of unbiased targets', { max_kl: 1e-4 }, { type: 'threshold' }, {}],
+    ['τ beside it', { bytes_per_position: 9 }, { type: 'threshold', tau: 0.1 }, {}],
+    ['a step beside it', { max_kl: 1e-4 }, {}, { step: 'fine' }],
+    ['a lossless codec', { max_kl: 1e-4 }, {}, { type: 'raw' }],
+    ['too few bytes', { bytes_per_position: 0.5 }, {}, {}],
+  ])('refuses a budget with %s', async (_, budget, sparsifier, codec) => {
+    const { source } = writeDump(folder, shape);
+    const more = {
+      budget,
+      sparsifier: { type: 'top-k', ...sparsifier },
+      codec: { type: 'planes', ...codec },
+    };
+    await expect(run(settings('a', source, more))).rejects.toMatchObject({
+      code: 'config-invalid',
+    });
+  });
+
+  it('draws unbiased targets: again the same bytes, the variance beside its closed form', async () => {
+    const { source } = writeDump(folder, shape);
+    const more = { sparsifier: { type: 'threshold', tau: 0.05 }, temperatures: [2] };
+    const { manifest, snapshot } = await run(settings('a', source, more));
+    const [set] = manifest.target_sets;
+    expect(set).toMatchObject({
+      kind: 'unbiased',
+      sparsifier: { name: 'threshold', parameters: { tau: 0.05 }, entries_max: 20 },
+      codec: { parameters: { step: 0.0095, tau: 0.05, compression: 'zstd' } },
+    });
+    expect(set.fidelity).toMatchObject({ kl: null, kl_spread: null, kl_predicted: null });
+    expect(set.fidelity?.mass).toBeCloseTo(1, 1);
+    expect(set.fidelity?.squared_error?.mean).toBeGreaterThan(0.001);
+    expect(set.fidelity?.squared_error?.mean).toBeLessThan(0.05);
+    expect((await run(settings('b', source, more))).snapshot).toBe(snapshot);
+    expect(contents('b')).toEqual(contents('a'));
+    const store = await openStore(join(folder, 'a'));
+    const verified = await verifySnapshot(store, { dataset: 'default', snapshot: 'latest' });
+    expect(verified.problems).toEqual([]);
+    await store.close();
+  });
+
+  it('refuses a step that is wider than √τ', async () => {
+    const { source } = writeDump(folder, shape);
+    const more = {
+      sparsifier: { type: 'threshold', tau: 0.001 },
+      codec: { type: 'planes', step: 0.05 },
+    };
+    await expect(run(settings('a', source, more))).rejects.toMatchObject({
+      code: 'config-invalid',
+    });
   });
 
   it('gives the same bytes and the same id in another store', async () => {

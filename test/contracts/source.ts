@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkAlignment } from '../../src/capture/alignment.ts';
 import { type Chunk, chunkBytesMax, type Source } from '../../src/capture/source.ts';
 import type { DenseRows, ListRows, Rows } from '../../src/distribution/rows.ts';
-import { createTopK } from '../../src/kernel/top-k.ts';
+import { createRowKernel } from '../../src/kernel/row.ts';
 
 /** `open` gives a small source (a handful of samples), the same one each time. */
 export function describeSource(name: string, open: () => Promise<Source>): void {
@@ -129,7 +129,7 @@ function digestOfChunk({ sample, position, rows }: Chunk): string {
 
 function checkDense(rows: DenseRows): void {
   expect(rows.values.length).toBe(rows.count * rows.width);
-  const kernel = createTopK({ k: 1, width: rows.width, type: rows.type, temperatures: [] });
+  const kernel = createRowKernel({ k: 1, width: rows.width, type: rows.type, temperatures: [] });
   for (let t = 0; t < rows.count; t++) {
     expect(kernel.run(rows.values, t * rows.width)).toBe(1); // throws on NaN and +inf
     expect(Number.isFinite(kernel.lse)).toBe(true);

@@ -31,7 +31,7 @@ export const targetSet: TargetSet = {
   teacher: { name: 'test', revision: '1', source: 'test', reports: 'whole' },
   kind: 'scaled',
   normalisation: 'softmax',
-  sparsifier: { name: 'top-k', parameters: { k: 16 } },
+  sparsifier: { name: 'top-k', parameters: { k: 16 }, entries_max: 16 },
   codec: { name: 'planes', parameters: { step: 0.003, compression: 'zstd' } },
   temperature: 1,
   log_z: [],

@@ -1,5 +1,5 @@
 /** Top lists cut from the logits of a small dump, as a server would report them. */
-import { createTopK } from '../../src/kernel/top-k.ts';
+import { createRowKernel } from '../../src/kernel/row.ts';
 import type { Dump } from './dump.ts';
 import { float32Npy, int32Npy } from './npz.ts';
 
@@ -14,7 +14,7 @@ export interface TopLists {
 
 export function listsOf({ logits, tokens, vocabulary }: Dump, k: number): TopLists {
   const count = tokens.length;
-  const kernel = createTopK({ k, width: vocabulary, type: 'f32', temperatures: [] });
+  const kernel = createRowKernel({ k, width: vocabulary, type: 'f32', temperatures: [] });
   const ids = new Int32Array(count * k);
   const logprobs = new Float32Array(count * k);
   const tail = new Float32Array(count);

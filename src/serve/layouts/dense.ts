@@ -73,11 +73,7 @@ function shapeOf(
     const message = `${sample} has ${longest} positions, more than pad_to`;
     throw new LogitcaskError('request-invalid', message, { expected: longest, got: positions });
   }
-  const k = request.k ?? set.sparsifier.parameters.k;
-  if (k === undefined) {
-    const message = 'request: this target set has no K of its own; give `k`';
-    throw new LogitcaskError('request-invalid', message, { expected: 'k', got: 'none' });
-  }
+  const k = request.k ?? set.sparsifier.entries_max;
   if (rows * positions * k * 8 > denseBytesMax) {
     const message = `request: the batch would hold over ${denseBytesMax} bytes; lower k or pad_to`;
     throw new LogitcaskError('request-invalid', message, { got: { rows, positions, k } });

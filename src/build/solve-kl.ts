@@ -14,7 +14,8 @@ export function meanDivergence(targets: readonly Targets[], step: number, width:
   let sum = 0;
   let count = 0;
   for (const part of targets) {
-    const stored = dequantise(quantise(part, { step, tau: 0 }), { step, tau: 0 });
+    const grid = { step, tau: 0 };
+    const stored = dequantise(quantise(part, grid), grid);
     for (let t = 0; t < part.count; t++) {
       const [from, to] = [part.offsets[t], part.offsets[t + 1]];
       if (from === to) continue;

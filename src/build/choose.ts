@@ -1,0 +1,61 @@
+/** The rules that a configuration asks for, solved for its budget if it has one. */
+import type { BuildConfig } from '../../schemas/build-config.ts';
+import type { Source } from '../capture/source.ts';
+import { steps } from '../encode/levels.ts';
+import { LogitcaskError } from '../errors.ts';
+import { kindOf, type Rules, rulesAt } from './rules.ts';
+import { solveBytes } from './solve-bytes.ts';
+import { solveStep } from './solve-kl.ts';
+
+export const tauDefault = 0.02;
+/** Bounds within which a budget is solved for. */
+const stepRange = { low: 2e-5, high: 0.5 } as const;
+const tauRange = { low: 1e-4, high: 0.5 } as const;
+
+/** Errors: `config-invalid` where a budget cannot be met, or what it chooses is given as well. */
+export async function chooseRules(config: BuildConfig, source: Source): Promise<Rules> {
+  const { sparsifier, codec, budget } = config;
+  const tau = (sparsifier.type === 'threshold' ? sparsifier.tau : undefined) ?? tauDefault;
+  const fixed = { step: stepOf(config), tau, width: source.identity.vocabulary };
+  const { max_kl: klMax, bytes_per_position: bytesMax } = budget;
+  if (klMax === undefined && bytesMax === undefined) return rulesAt(config, fixed);
+  checkBudget(config);
+  if (klMax !== undefined) {
+    const step = await solveStep(source, { sparsifier: rulesAt(config, fixed).sparsifier, klMax });
+    return rulesAt(config, { ...fixed, step });
+  }
+  const solvesTau = sparsifier.type === 'threshold';
+  const at = (value: number) =>
+    rulesAt({ sparsifier, codec }, { ...fixed, [solvesTau ? 'tau' : 'step']: value });
+  const { high } = solvesTau ? tauRange : stepRange;
+  const low = solvesTau ? Math.max(tauRange.low, fixed.step ** 2 * 1.0001) : stepRange.low;
+  return at(await solveBytes(source, { at, low, high, bytesMax: bytesMax as number }));
+}
+
+function stepOf({ sparsifier, codec }: BuildConfig): number {
+  const step = codec.type === 'raw' ? undefined : codec.step;
+  if (typeof step === 'number') return step;
+  return steps[step ?? (kindOf(sparsifier) === 'scaled' ? 'fine' : 'standard')];
+}
+
+function checkBudget({ sparsifier, codec, budget }: BuildConfig): void {
+  const refuse = (what: string, expected: string, got: unknown) => {
+    throw new LogitcaskError('config-invalid', `config: ${what}`, { expected, got });
+  };
+  if (codec.type === 'raw') {
+    refuse('codec raw is lossless and takes no budget; take codec planes', 'planes', 'raw');
+  } else if (sparsifier.type === 'threshold') {
+    if (budget.max_kl !== undefined) {
+      refuse(
+        'unbiased targets have a variance, no KL; give budget.bytes_per_position, or tau',
+        'budget.bytes_per_position',
+        'budget.max_kl',
+      );
+    }
+    if (sparsifier.tau !== undefined) {
+      refuse('a budget chooses tau; leave one of them out', 'no tau', sparsifier.tau);
+    }
+  } else if (codec.step !== undefined) {
+    refuse('a budget chooses the step; leave one of them out', 'no step', codec.step);
+  }
+}

@@ -1,0 +1,4 @@
+/** Which engine runs. */
+import { referenceEngine } from './reference.ts';
+
+export const createEngine = referenceEngine;
