@@ -24,4 +24,4 @@ export const uint64 = z
   .regex(/^(0|[1-9][0-9]{0,19})$/, 'expected a decimal integer')
   .refine((text) => BigInt(text) < 1n << 64n, 'expected an integer below 2^64');
 
-export const temperature = z.number().positive().max(1000);
+export const temperature = z.number().min(0.01).max(1000);

@@ -14,6 +14,7 @@ import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
 import { openSource } from './capture/table.ts';
 import { asLogitcaskError, LogitcaskError } from './errors.ts';
+import { engineName } from './kernel/wasm.ts';
 import { lockPath } from './shard/names.ts';
 import { createReferencePicker } from './shard/reference.ts';
 import { labelSpaceDigest } from './shard/sample-id.ts';
@@ -58,6 +59,8 @@ export interface BuildReport {
   /** Temporary files of dead writers that were removed. */
   readonly swept: number;
   readonly seconds: StageSeconds;
+  /** What read whole rows: `typescript`, slower, where WebAssembly has no SIMD. */
+  readonly kernel: 'wasm' | 'typescript';
   /** Positions scored in this run. */
   readonly positions: number;
   /** Stored bytes by column over all shards. */
@@ -98,7 +101,15 @@ export async function build(config: BuildConfig, options: BuildOptions): Promise
           snapshot: done.snapshot,
         });
         const sizes = Object.fromEntries(columns.map((column) => [column.name, column.bytes]));
-        return { ...done, dataset: config.dataset, build: name, swept, seconds, columns: sizes };
+        return {
+          ...done,
+          dataset: config.dataset,
+          build: name,
+          swept,
+          seconds,
+          kernel: engineName,
+          columns: sizes,
+        };
       } finally {
         await lock.release();
       }

@@ -140,7 +140,7 @@ describe('a configuration is refused', () => {
     ['source: {type: dump}', '`source.logits` is missing', 'string'],
     ['codec: {step: coarse}', 'is "coarse"', 'one of `fine`|`standard`, or number'],
     ['dataset: ../x', '`dataset` from a.yaml is "../x"', 'letters, digits, `.`, `_` and `-`'],
-    ['temperatures: [1, -1]', '`temperatures.1` from a.yaml is -1', 'number >0'],
+    ['temperatures: [1, -1]', '`temperatures.1` from a.yaml is -1', 'number >=0.01'],
     ['source:', '`source` from a.yaml is null', 'object'],
   ])('with path, value and what was expected: %s', (text, words, expected) => {
     const error = refused({ file: fileOf(text) });

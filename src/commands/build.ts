@@ -130,8 +130,12 @@ export function describeBuild(report: BuildReport): string {
   const kl = fidelity?.kl == null ? '' : `, mean KL ${fidelity.kl.mean.toExponential(1)}`;
   const error = fidelity?.squared_error;
   const variance = error == null ? '' : `, variance ${error.mean.toExponential(1)}`;
+  const slow =
+    report.kernel === 'wasm'
+      ? ''
+      : '\n  no SIMD in this WebAssembly: the kernel ran in plain TypeScript, many times slower';
   return (
     `${dataset}: snapshot ${snapshot}\n  ${how}\n  ${formatCount(samples)} samples, ` +
-    `${formatCount(positions)} positions, ${formatBytes(bytes)}${kl}${variance}`
+    `${formatCount(positions)} positions, ${formatBytes(bytes)}${kl}${variance}${slow}`
   );
 }

@@ -35,6 +35,8 @@ export interface Engine {
   /** Σ of the wide values selected, and of those that reached the threshold but were not. */
   readonly inside: number;
   readonly outside: number;
+  /** Where a producer may write a row itself; `load(row, 0)` then copies nothing. */
+  readonly row: Float32Array | Uint16Array;
   /** Takes in `width` values from index `start` on. */
   load(values: Float32Array | Uint16Array, start: number): void;
   /** Value of an id. */

@@ -6,6 +6,8 @@ import { referenceEngine } from './reference.ts';
 import { createEngine } from './wasm.ts';
 
 export interface RowKernel {
+  /** Where a producer may write a row itself; `run(row, 0)` then copies nothing. */
+  readonly row: Float32Array | Uint16Array;
   /**
    * Entries of the last row, value descending, id ascending on ties; the first `count` are valid.
    */
@@ -63,6 +65,7 @@ export function createRowKernel(
   const logZ = new Float64Array(temperatures.length);
   const firstRank = k * 4 < width ? rankFor(k, width) : Number.POSITIVE_INFINITY;
   return {
+    row: fast.row,
     logprobs,
     logZ,
     get ids() {
