@@ -23,12 +23,20 @@ const MAGIC_WIDE: f64 = 6755399441055744.0;
 const EXPONENT_MIN: f32 = -127.0;
 const WIDE_EXPONENT_MIN: f64 = -1022.0;
 
-const C0: f32 = 1.0000001192092896;
-const C1: f32 = 0.6931469440460205;
-const C2: f32 = 0.24022120237350464;
-const C3: f32 = 0.05550713092088699;
-const C4: f32 = 0.009675541892647743;
-const C5: f32 = 0.0013276472454890609;
+const D0: f64 = 0.9999999999616818;
+const D1: f64 = 0.6931471807284486;
+const D2: f64 = 0.24022651198159115;
+const D3: f64 = 0.055504103534414345;
+const D4: f64 = 0.009618027253445863;
+const D5: f64 = 0.0013333922568902117;
+const D6: f64 = 0.00015469291214904082;
+const D7: f64 = 1.52019203451648e-5;
+
+const C0: f32 = 0.9999992847442627;
+const C1: f32 = 0.6931217908859253;
+const C2: f32 = 0.240247443318367;
+const C3: f32 = 0.05591786280274391;
+const C4: f32 = 0.009570102207362652;
 
 let width: i32 = 0;
 let type: i32 = 0;
@@ -83,7 +91,7 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   sampleAt = rowAt + align(<usize>padded * size);
   blocksAt = sampleAt + align(<usize>sampled * 4);
   foundAt = blocksAt + align((<usize>padded / BLOCK + 1) * 8);
-  keysAt = foundAt + align(<usize>width * 4);
+  keysAt = foundAt + align((<usize>width + 1) * 8);
   idsAt = keysAt + align(<usize>width * 8);
   drawnAt = idsAt + align(<usize>k * 4);
   const end = drawnAt + align(<usize>drawnMax * 4);
@@ -111,10 +119,23 @@ function valueOf(id: i32): f32 {
 /** Float bits in order-preserving form, then ~id: a greater key ranks before. */
 // @ts-ignore: decorator
 @inline
-function keyOf(id: i32): u64 {
-  const bits = reinterpret<u32>(valueOf(id) + 0.0); // −0 and 0 are equal values
+function keyOf(x: f32, id: i32): u64 {
+  const bits = reinterpret<u32>(x + 0.0); // −0 and 0 are equal values
   const order = bits & 0x80000000 ? ~bits : bits | 0x80000000;
   return ((<u64>order) << 32) | (<u64>(~id) & 0xffffffff);
+}
+
+// @ts-ignore: decorator
+@inline
+function valueOfKey(key: u64): f32 {
+  const order = <u32>(key >> 32);
+  return reinterpret<f32>(order & 0x80000000 ? order & 0x7fffffff : ~order);
+}
+
+// @ts-ignore: decorator
+@inline
+function idOfKey(key: u64): i32 {
+  return ~(<i32>key);
 }
 
 function narrowPower(x: f32): f32 {
@@ -122,24 +143,32 @@ function narrowPower(x: f32): f32 {
   if (t < EXPONENT_MIN) t = EXPONENT_MIN; // NaN stays
   const shifted = t + MAGIC;
   const g = t - (shifted - MAGIC);
-  const r = ((((C5 * g + C4) * g + C3) * g + C2) * g + C1) * g + C0;
+  const r = (((C4 * g + C3) * g + C2) * g + C1) * g + C0;
   return r * reinterpret<f32>(reinterpret<u32>(shifted) << 23);
 }
 
-function widePower(x: f32): f64 {
-  const t = (<f64>x - <f64>shift) * LOG2E_WIDE;
-  if (t < WIDE_EXPONENT_MIN) return 0;
-  const n = t + MAGIC_WIDE - MAGIC_WIDE;
-  const g = t - n;
-  const high =
-    ((1.52019203451648e-5 * g + 0.00015469291214904082) * g + 0.0013333922568902117) * g +
-    0.009618027253445863;
-  const r =
-    (((high * g + 0.055504103534414345) * g + 0.24022651198159115) * g + 0.6931471807284486) * g +
-    0.9999999999616818;
-  return r * reinterpret<f64>((<i64>n + 1023) << 52);
+/** Two wide powers; the lanes are what widePower gives. */
+function widePowers(x: f32, y: f32): v128 {
+  const values = f64x2.replace_lane(f64x2.splat(<f64>x), 1, <f64>y);
+  const t = f64x2.mul(f64x2.sub(values, f64x2.splat(<f64>shift)), f64x2.splat(LOG2E_WIDE));
+  const shifted = f64x2.add(t, f64x2.splat(MAGIC_WIDE));
+  const g = f64x2.sub(t, f64x2.sub(shifted, f64x2.splat(MAGIC_WIDE)));
+  let r = f64x2.add(f64x2.mul(f64x2.splat(D7), g), f64x2.splat(D6));
+  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D5));
+  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D4));
+  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D3));
+  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D2));
+  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D1));
+  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D0));
+  // n + 1023 in the exponent: the low bits of `shifted` are n
+  const scale = i64x2.shl(i64x2.add(shifted, i64x2.splat(1023)), 52);
+  const tiny = f64x2.lt(t, f64x2.splat(WIDE_EXPONENT_MIN));
+  return v128.andnot(f64x2.mul(r, scale), tiny);
 }
 
+function widePower(x: f32): f64 {
+  return f64x2.extract_lane(widePowers(x, x), 0);
+}
 export function sample(): f32 {
   let max: f32 = -Infinity;
   for (let i = 0, id = 0; i < sampled; i++, id += stride) {
@@ -228,8 +257,7 @@ function powers(x: v128, shift4: v128, factor4: v128): v128 {
   t = f32x4.pmax(t, f32x4.splat(EXPONENT_MIN));
   const shifted = f32x4.add(t, f32x4.splat(MAGIC));
   const g = f32x4.sub(t, f32x4.sub(shifted, f32x4.splat(MAGIC)));
-  let r = f32x4.add(f32x4.mul(f32x4.splat(C5), g), f32x4.splat(C4));
-  r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C3));
+  let r = f32x4.add(f32x4.mul(f32x4.splat(C4), g), f32x4.splat(C3));
   r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C2));
   r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C1));
   r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C0));
@@ -247,7 +275,7 @@ function lanesSum(a: v128, b: v128, c: v128, d: v128): f64 {
   );
 }
 
-/** Appends the ids of a group whose bits are set; −inf is no candidate. False on NaN. */
+/** Appends the keys of a group whose bits are set; −inf is no candidate. False on NaN. */
 function collect(first: i32, bits: i32): bool {
   while (bits != 0) {
     const id = first + ctz(bits);
@@ -256,7 +284,7 @@ function collect(first: i32, bits: i32): bool {
     if (x == -Infinity) continue;
     if (x != x) return false;
     if (x > top) top = x;
-    store<i32>(foundAt + (<usize>count << 2), id);
+    store<u64>(foundAt + (<usize>count << 3), keyOf(x, id));
     count++;
   }
   return true;
@@ -270,6 +298,7 @@ function passOf<T>(): void {
   const shift4 = f32x4.splat(shift * scale);
   const factor4 = f32x4.splat(isHalf ? LOG2E * HALF_UNSCALE : LOG2E);
   let greatest = i16x8.splat(0); // of float16's bits: above −inf's lie the NaNs of negative sign
+  const none = f32x4.splat(-Infinity);
   let valid = true;
   let sum: f64 = 0;
   for (let from = 0, block: usize = 0; from < width; from += BLOCK, block++) {
@@ -306,11 +335,16 @@ function passOf<T>(): void {
           (i32x4.bitmask(m2) << 8) |
           (i32x4.bitmask(m3) << 12);
         if (!collect(i, bits)) valid = false;
+        // what was collected is summed apart: −inf vanishes in these sums
+        x0 = v128.bitselect(none, x0, m0);
+        x1 = v128.bitselect(none, x1, m1);
+        x2 = v128.bitselect(none, x2, m2);
+        x3 = v128.bitselect(none, x3, m3);
       }
-      a = f32x4.add(a, v128.andnot(powers(x0, shift4, factor4), m0));
-      b = f32x4.add(b, v128.andnot(powers(x1, shift4, factor4), m1));
-      c = f32x4.add(c, v128.andnot(powers(x2, shift4, factor4), m2));
-      d = f32x4.add(d, v128.andnot(powers(x3, shift4, factor4), m3));
+      a = f32x4.add(a, powers(x0, shift4, factor4));
+      b = f32x4.add(b, powers(x1, shift4, factor4));
+      c = f32x4.add(c, powers(x2, shift4, factor4));
+      d = f32x4.add(d, powers(x3, shift4, factor4));
     }
     const own = lanesSum(a, b, c, d);
     store<f64>(blocksAt + (block << 3), own);
@@ -335,24 +369,28 @@ export function pass(newThreshold: f32, newShift: f32): i32 {
 }
 
 export function select(k: i32): i32 {
-  for (let i = 0; i < count; i++) {
-    const id = load<i32>(foundAt + (<usize>i << 2));
-    store<u64>(keysAt + (<usize>i << 3), keyOf(id));
-  }
+  memory.copy(keysAt, foundAt, <usize>count << 3);
   kept = min(k, count);
   if (kept < count) quickselect<u64>(keysAt, 0, count - 1, kept - 1);
   sortKeys(0, kept - 1);
   for (let i = 0; i < kept; i++) {
-    store<u32>(idsAt + (<usize>i << 2), ~(<u32>load<u64>(keysAt + (<usize>i << 3))));
+    store<i32>(idsAt + (<usize>i << 2), idOfKey(load<u64>(keysAt + (<usize>i << 3))));
   }
   inside = 0;
   outside = 0;
   const last = load<u64>(keysAt + (<usize>(kept - 1) << 3));
-  for (let i = 0; i < count; i++) {
-    const id = load<i32>(foundAt + (<usize>i << 2));
-    const e = widePower(valueOf(id));
-    if (keyOf(id) < last) outside += e;
+  store<u64>(foundAt + (<usize>count << 3), 0); // a pair for the last
+  for (let i = 0; i < count; i += 2) {
+    const key = load<u64>(foundAt + (<usize>i << 3));
+    const next = load<u64>(foundAt + (<usize>i << 3), 8);
+    const pair = widePowers(valueOfKey(key), valueOfKey(next));
+    const e = f64x2.extract_lane(pair, 0);
+    if (key < last) outside += e;
     else inside += e;
+    if (i + 1 == count) break;
+    const f = f64x2.extract_lane(pair, 1);
+    if (next < last) outside += f;
+    else inside += f;
   }
   return kept;
 }
@@ -401,12 +439,12 @@ export function draw(head: i32, unit: f64, start: f64): i32 {
   let next = start * unit;
   const last: u64 = head == 0 ? u64.MAX_VALUE : load<u64>(keysAt + (<usize>(head - 1) << 3));
   for (let i = 0; i < count; i++) {
-    const id = load<i32>(foundAt + (<usize>i << 2));
-    if (head > 0 && keyOf(id) >= last) continue;
-    const e = widePower(valueOf(id));
+    const key = load<u64>(foundAt + (<usize>i << 3));
+    if (key >= last) continue;
+    const e = widePower(valueOfKey(key));
     sum += e;
     if (!(next < sum) || e == 0 || drawn == drawnMax) continue;
-    store<i32>(drawnAt + (<usize>drawn << 2), id);
+    store<i32>(drawnAt + (<usize>drawn << 2), idOfKey(key));
     drawn++;
     next = (start + <f64>drawn) * unit;
   }

@@ -15,7 +15,7 @@ import {
 } from './engine.ts';
 
 const { fround } = Math;
-const [c0, c1, c2, c3, c4, c5] = narrow;
+const [c0, c1, c2, c3, c4] = narrow;
 const [d0, d1, d2, d3, d4, d5, d6, d7] = wide;
 const wideMagic = 1.5 * 2 ** 52;
 const float = new Float32Array(1);
@@ -33,8 +33,7 @@ function narrowPower(x: number, shift: number, factor: number): number {
   if (t < exponentMin) t = exponentMin; // NaN stays
   const n = fround(fround(t + magic) - magic);
   const g = fround(t - n);
-  let r = fround(fround(c5 * g) + c4);
-  r = fround(fround(r * g) + c3);
+  let r = fround(fround(c4 * g) + c3);
   r = fround(fround(r * g) + c2);
   r = fround(fround(r * g) + c1);
   r = fround(fround(r * g) + c0);
