@@ -27,7 +27,7 @@ export const kernels: Benchmark = {
   },
 };
 
-/** A bulk within ±6, and 1,024 entries a row on a power law above it: peaks as language has them. */
+/** A bulk within ±6, and 1,024 entries a row on a power law above it, as language has them. */
 function randomRows(): Float32Array {
   let state = 2463534242;
   const next = () => {
@@ -119,8 +119,9 @@ async function* besideTorch(
         const value = median(found[key]);
         const ratio = value / peer.peerValue;
         const goal = key === 'inPlace' ? reach[type] : null;
+        const where = key === 'copied' ? 'copied in' : 'in place';
         yield {
-          figure: `${type}, row ${key === 'copied' ? 'copied in' : 'in place'} (${spread(found[key])})`,
+          figure: `${type}, row ${where} (${spread(found[key])})`,
           unit: 'GB/s',
           value,
           ...peer,

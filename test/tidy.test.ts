@@ -34,6 +34,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   commander: ['commands', 'cli'],
   'cli-progress': ['commands'],
   yaml: ['config'],
+  piscina: ['build'],
 };
 
 const fileLinesMax = 300;

@@ -5,10 +5,12 @@ import type { Codec } from '../encode/codec.ts';
 import { createCodec } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
-import { createSparsifier } from '../sparsify/table.ts';
+import { createSparsifier, type SparsifierOptions } from '../sparsify/table.ts';
 
 /** What decides the targets' bytes. */
 export interface Rules {
+  /** What `sparsifier` was made of: another thread makes the same one. */
+  readonly options: SparsifierOptions;
   readonly sparsifier: Sparsifier;
   readonly codec: Codec;
 }
@@ -20,17 +22,10 @@ export function rulesAt(
 ): Rules {
   const kind = kindOf(sparsifier);
   if (sparsifier.type !== 'threshold') {
-    const rule = createSparsifier(sparsifier);
-    return {
-      sparsifier: rule,
-      codec: createCodec(codec.type, { kind, width }, { ...codec, step }),
-    };
+    return rulesOf(sparsifier, createCodec(codec.type, { kind, width }, { ...codec, step }));
   }
   if (codec.type === 'raw') {
-    return {
-      sparsifier: createSparsifier({ type: 'threshold', tau }),
-      codec: createCodec('raw', { kind, width }),
-    };
+    return rulesOf({ type: 'threshold', tau }, createCodec('raw', { kind, width }));
   }
   if (tau < step * step) {
     const message = 'config: the step on √p is wider than √τ; take a smaller step or a larger tau';
@@ -39,10 +34,12 @@ export function rulesAt(
       got: step,
     });
   }
-  return {
-    sparsifier: createSparsifier({ type: 'threshold', tau, step }),
-    codec: createCodec(codec.type, { kind, width }, { ...codec, step, tau }),
-  };
+  const levels = createCodec(codec.type, { kind, width }, { ...codec, step, tau });
+  return rulesOf({ type: 'threshold', tau, step }, levels);
+}
+
+function rulesOf(options: SparsifierOptions, codec: Codec): Rules {
+  return { options, sparsifier: createSparsifier(options), codec };
 }
 
 export function kindOf({ type }: SparsifierConfig): TargetKind {

@@ -9,7 +9,14 @@ import { openDense } from './dump-dense.ts';
 import { openLists } from './dump-lists.ts';
 import type { DumpRows } from './dump-rows.ts';
 import { readInput } from './input-file.ts';
-import { type Chunk, chunkBytesMax, type SampleInput, type Source } from './source.ts';
+import {
+  type Chunk,
+  chunkBytesMax,
+  type Lend,
+  ownMemory,
+  type SampleInput,
+  type Source,
+} from './source.ts';
 import { openTokenizer } from './tokenizer.ts';
 
 const idBytesMax = 1024 * 1024 * 1024;
@@ -50,7 +57,8 @@ export async function openDumpSource(config: DumpSourceConfig): Promise<Source> 
       inputs: { origin: `dump of ${config.teacher}`, licence: config.licence, digest },
       positions: dump.count,
       tokenizerJson,
-      chunks: (from) => chunks(dump, ids, { from, length: config.sample_length }),
+      chunks: (from, lend = ownMemory()) =>
+        chunks(dump, ids, { from, lend, length: config.sample_length }),
       close: () => dump.close(),
     };
   } catch (error) {
@@ -140,9 +148,9 @@ async function digestFiles(config: DumpSourceConfig): Promise<string> {
 async function* chunks(
   dump: DumpRows,
   { tokens, next }: Ids,
-  { from, length }: { from: number; length: number },
+  { from, length, lend }: { from: number; length: number; lend: Lend },
 ): AsyncGenerator<Chunk> {
-  const cursor = await dump.rows(Math.min(dump.count, from * length));
+  const cursor = await dump.rows(Math.min(dump.count, from * length), lend);
   const rowsMax = Math.max(1, Math.floor(chunkBytesMax / dump.rowBytes));
   try {
     for (let ordinal = from; ordinal * length < dump.count; ordinal++) {

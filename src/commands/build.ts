@@ -55,6 +55,11 @@ const settings: readonly Setting[] = [
   },
   { flag: '--compression <name>', path: 'codec.compression', about: 'planes: zstd or lz4' },
   {
+    flag: '--workers <n>',
+    path: 'workers',
+    about: 'threads that reduce rows; all cores by default',
+  },
+  {
     flag: '--temperatures <list>',
     path: 'temperatures',
     about: 'store exact normalisers for these too, e.g. 2,4',
@@ -118,13 +123,12 @@ export function shownProgress(event: BuildProgress): Progress {
 }
 
 export function describeBuild(report: BuildReport): string {
-  const { manifest, snapshot, reused, resumedSamples, dataset, seconds } = report;
-  const spent = Object.values(seconds).reduce((sum, value) => sum + value, 0);
+  const { manifest, snapshot, reused, resumedSamples, dataset, elapsed } = report;
   const how = reused
     ? 'reused: a complete build of the same inputs and settings was there'
     : resumedSamples > 0
-      ? `resumed behind ${formatCount(resumedSamples)} samples, in ${formatSeconds(spent)}`
-      : `built in ${formatSeconds(spent)}`;
+      ? `resumed behind ${formatCount(resumedSamples)} samples, in ${formatSeconds(elapsed)}`
+      : `built in ${formatSeconds(elapsed)}`;
   const { samples, positions, bytes } = manifest.totals;
   const [{ fidelity }] = manifest.target_sets;
   const kl = fidelity?.kl == null ? '' : `, mean KL ${fidelity.kl.mean.toExponential(1)}`;

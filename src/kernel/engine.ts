@@ -40,7 +40,7 @@ export interface Engine {
   /** Takes in `width` values from index `start` on. */
   load(values: Float32Array | Uint16Array, start: number): void;
   /** Value of an id. */
-  value(id: number): number;
+  readonly value: (id: number) => number;
   /** Samples every stride-th value; returns the largest, NaN where one of them is. */
   sample(): number;
   /** The rank-th largest of the sampled values, from 1. */

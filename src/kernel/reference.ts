@@ -112,9 +112,7 @@ class Reference implements Engine {
     }
   }
 
-  value(id: number): number {
-    return this.#row[id];
-  }
+  readonly value = (id: number): number => this.#row[id];
 
   sample(): number {
     let max = Number.NEGATIVE_INFINITY;

@@ -57,7 +57,6 @@ export function createRowKernel(
   const fast = create({ width, type, k });
   const strange = { width, type, k };
   let engine = fast;
-  let kept = 0;
   let shift = 0;
   let total = 0;
   let logTotal = 0; // lse − shift: differences stay exact where the row carries a large constant
@@ -89,10 +88,11 @@ export function createRowKernel(
         engine.load(values, start);
         shift = collect(engine, { k, width, firstRank });
       }
-      kept = engine.select(k);
+      const kept = engine.select(k);
       total = engine.below + engine.outside + engine.inside;
       logTotal = Math.log(total);
-      for (let i = 0; i < kept; i++) logprobs[i] = engine.value(engine.ids[i]) - shift - logTotal;
+      const { ids, value } = engine;
+      for (let i = 0; i < kept; i++) logprobs[i] = value(ids[i]) - shift - logTotal;
       for (let i = 0; i < temperatures.length; i++) {
         const t = temperatures[i];
         const sum = engine.scaledSum(engine.top, Math.fround(log2e / t));
