@@ -32,6 +32,20 @@ export const dumpSource = z.strictObject({
 
 export const source = z.discriminatedUnion('type', [ngramSource, dumpSource]);
 
+/** Codecs that store levels on √p. */
+const levelSettings = {
+  /** Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. */
+  step: z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional(),
+  /** Mean KL in nats that the step is solved for; excludes `step`. */
+  max_kl: z.number().positive().max(1).optional(),
+};
+
+const stepOrBudget = [
+  ({ step, max_kl }: { step?: unknown; max_kl?: unknown }) =>
+    step === undefined || max_kl === undefined,
+  { error: 'expected `step` or `max_kl`, not both' },
+] as const;
+
 export const buildConfig = z.strictObject({
   /** Folder of the store. */
   store: z.string().default('logitcask-data').describe('folder of the store'),
@@ -47,15 +61,11 @@ export const buildConfig = z.strictObject({
       z
         .strictObject({
           type: z.literal('planes'),
-          /** Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. */
-          step: z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional(),
-          /** Mean KL in nats that the step is solved for; excludes `step`. */
-          max_kl: z.number().positive().max(1).optional(),
+          ...levelSettings,
           compression: z.enum(['zstd', 'lz4']).default('zstd'),
         })
-        .refine(({ step, max_kl }) => step === undefined || max_kl === undefined, {
-          error: 'expected `step` or `max_kl`, not both',
-        }),
+        .refine(...stepOrBudget),
+      z.strictObject({ type: z.literal('plain'), ...levelSettings }).refine(...stepOrBudget),
       z.strictObject({ type: z.literal('raw') }),
     ])
     .default({ type: 'planes', compression: 'zstd' }),

@@ -1,4 +1,4 @@
-/** A small store with the same samples as planes and raw, servers over it, and HTTP spoken plainly. */
+/** A small store with the same samples in every codec, servers over it, and HTTP spoken plainly. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -21,6 +21,7 @@ export interface TestStore {
   readonly tokens: Int32Array;
   readonly planes: BuildReport;
   readonly raw: BuildReport;
+  readonly plain: BuildReport;
   remove(): Promise<void>;
 }
 
@@ -45,12 +46,12 @@ function writeLogits(folder: string): { logits: Float32Array; tokens: Int32Array
   return { logits, tokens };
 }
 
-/** Data sets `planes` and `raw` of the same samples, in several shards and batches. */
+/** Data sets `planes`, `raw` and `plain` of the same samples, in several shards and batches. */
 export async function makeStore(): Promise<TestStore> {
   const folder = mkdtempSync(join(tmpdir(), 'logitcask-serve-'));
   const inputs = writeLogits(folder);
   const path = join(folder, 'store');
-  const buildAs = (type: 'planes' | 'raw') =>
+  const buildAs = (type: 'planes' | 'raw' | 'plain') =>
     build(
       configOf({
         store: path,
@@ -71,6 +72,7 @@ export async function makeStore(): Promise<TestStore> {
     );
   const planes = await buildAs('planes');
   const raw = await buildAs('raw');
+  const plain = await buildAs('plain');
   const store = await openStore(path);
   return {
     folder,
@@ -78,6 +80,7 @@ export async function makeStore(): Promise<TestStore> {
     ...inputs,
     planes,
     raw,
+    plain,
     async remove() {
       await store.close();
       rmSync(folder, { recursive: true, force: true });

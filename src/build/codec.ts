@@ -13,12 +13,13 @@ export async function openCodecFor(
 ): Promise<Codec> {
   const options = { kind: sparsifier.kind, width: source.identity.vocabulary };
   if (codec.type === 'raw') return createCodec('raw', options);
-  const { step, max_kl: klMax, compression } = codec;
+  const { step, max_kl: klMax } = codec;
   const solved =
     klMax !== undefined
       ? await solveStep(source, { sparsifier, klMax })
       : typeof step === 'number'
         ? step
         : steps[step ?? 'fine'];
-  return createCodec('planes', options, { step: solved, compression });
+  if (codec.type === 'plain') return createCodec('plain', options, { step: solved });
+  return createCodec('planes', options, { step: solved, compression: codec.compression });
 }

@@ -28,13 +28,21 @@ const settings: readonly Setting[] = [
   { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
   { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
   { flag: '--k <n>', path: 'sparsifier.k', about: 'entries kept at a position' },
-  { flag: '--codec <name>', path: 'codec.type', about: 'how targets are stored: planes or raw' },
+  {
+    flag: '--codec <name>',
+    path: 'codec.type',
+    about: 'how targets are stored: planes, plain or raw',
+  },
   {
     flag: '--step <step>',
     path: 'codec.step',
-    about: 'planes: fine (KL ≤ 1e-4 at K=64), standard (≤ 1e-3) or a number',
+    about: 'planes, plain: fine (KL ≤ 1e-4 at K=64), standard (≤ 1e-3) or a number',
   },
-  { flag: '--max-kl <nats>', path: 'codec.max_kl', about: 'planes: solve the step for this KL' },
+  {
+    flag: '--max-kl <nats>',
+    path: 'codec.max_kl',
+    about: 'planes, plain: solve the step for this KL',
+  },
   { flag: '--compression <name>', path: 'codec.compression', about: 'planes: zstd or lz4' },
   {
     flag: '--temperatures <list>',

@@ -22,8 +22,8 @@ describe('data sets', () => {
     expect(first.status).toBe(200);
     expect(first.headers['cache-control']).toBe('no-cache');
     expect(first.json()).toEqual({
-      datasets: [{ name: 'planes', tags: { latest: made.planes.snapshot } }],
-      next: 'planes',
+      datasets: [{ name: 'plain', tags: { latest: made.plain.snapshot } }],
+      next: 'plain',
     });
     const second = await ask(url, '/v1/datasets?limit=1&cursor=planes');
     expect(second.json()).toMatchObject({ datasets: [{ name: 'raw' }], next: null });
