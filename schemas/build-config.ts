@@ -1,6 +1,6 @@
 /** What `logitcask build` reads: one YAML or JSON document; flags override it. */
 import { z } from 'zod';
-import { name, targetSetName, temperature } from './common.ts';
+import { containerName, name, targetSetName, temperature } from './common.ts';
 
 export const ngramSource = z.strictObject({
   type: z.literal('ngram'),
@@ -46,7 +46,7 @@ const stepOrBudget = [
   { error: 'expected `step` or `max_kl`, not both' },
 ] as const;
 
-export const buildConfig = z.strictObject({
+const settings = z.strictObject({
   /** Folder of the store. */
   store: z.string().default('logitcask-data').describe('folder of the store'),
   dataset: name.default('default').describe('name of the data set'),
@@ -69,6 +69,8 @@ export const buildConfig = z.strictObject({
       z.strictObject({ type: z.literal('raw') }),
     ])
     .default({ type: 'planes', compression: 'zstd' }),
+  /** Container of the shards; Parquet takes codec `plain` or `raw`. */
+  format: containerName.default('arrow'),
   /** Extra temperatures for which log Z_T is stored. */
   temperatures: z.array(temperature).max(16).default([]),
   shard: z
@@ -98,6 +100,14 @@ export const buildConfig = z.strictObject({
     })
     .default({ positions: 4096, entries: 1024, seed: 0 }),
 });
+
+export const buildConfig = settings.refine(
+  ({ format, codec }) => format === 'arrow' || codec.type !== 'planes',
+  {
+    error: 'expected `plain` or `raw`: other programs cannot read frames in Parquet',
+    path: ['codec', 'type'],
+  },
+);
 
 export type BuildConfig = z.infer<typeof buildConfig>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;

@@ -29,7 +29,7 @@ export interface ShardsOptions extends BuildPlace {
 }
 
 export function createShards(options: ShardsOptions): Shards {
-  const { store, dataset, build, config, picker } = options;
+  const { store, dataset, build, format, config, picker } = options;
   const complete = [...options.complete];
   const { types, metadata } = shardSchema(options.set, options.labelSpace);
   let writer: ShardWriter | undefined;
@@ -38,7 +38,7 @@ export function createShards(options: ShardsOptions): Shards {
   const open = () =>
     openShardWriter({
       store,
-      shard: filePath(dataset, shardName(build, complete.length)),
+      shard: filePath(dataset, shardName(build, complete.length, format)),
       index: filePath(dataset, indexName(build, complete.length)),
       types,
       metadata,
@@ -66,7 +66,7 @@ export function createShards(options: ShardsOptions): Shards {
       writer ??= await open();
       await writer.add(row);
       next = nextInput;
-      if (writer.bytes < config.shard.bytes_max) return false;
+      if (!writer.isFull(config.shard.bytes_max)) return false;
       await close();
       return true;
     },

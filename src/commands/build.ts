@@ -33,6 +33,7 @@ const settings: readonly Setting[] = [
     path: 'codec.type',
     about: 'how targets are stored: planes, plain or raw',
   },
+  { flag: '--format <name>', path: 'format', about: 'container: arrow, or parquet for SQL' },
   {
     flag: '--step <step>',
     path: 'codec.step',

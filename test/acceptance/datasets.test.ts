@@ -22,8 +22,8 @@ describe('data sets', () => {
     expect(first.status).toBe(200);
     expect(first.headers['cache-control']).toBe('no-cache');
     expect(first.json()).toEqual({
-      datasets: [{ name: 'plain', tags: { latest: made.plain.snapshot } }],
-      next: 'plain',
+      datasets: [{ name: 'parquet', tags: { latest: made.parquet.snapshot } }],
+      next: 'parquet',
     });
     const second = await ask(url, '/v1/datasets?limit=1&cursor=planes');
     expect(second.json()).toMatchObject({ datasets: [{ name: 'raw' }], next: null });

@@ -50,7 +50,12 @@ const first = () => ({ plan, epoch: 0, step: 0 });
 describe('the client', () => {
   it('lists data sets and proves manifests by their digest', async () => {
     const client = connect(server.url);
-    expect((await client.datasets()).map(({ name }) => name)).toEqual(['plain', 'planes', 'raw']);
+    expect((await client.datasets()).map(({ name }) => name)).toEqual([
+      'parquet',
+      'plain',
+      'planes',
+      'raw',
+    ]);
     const { id, manifest } = await client.manifest('planes');
     expect(id).toBe(made.planes.snapshot);
     expect(manifest).toEqual(made.planes.manifest);

@@ -22,7 +22,7 @@ export interface SeenRow {
 export interface LayoutCase {
   /** Made by the caller, once for all cases. */
   readonly store: () => TestStore;
-  readonly dataset: 'planes' | 'raw' | 'plain';
+  readonly dataset: 'planes' | 'raw' | 'plain' | 'parquet';
   readonly request: Partial<BatchRequest> & Pick<BatchRequest, 'layout'>;
   /** Relative error that reading may add to a probability. */
   readonly tolerance: number;
@@ -79,7 +79,7 @@ export function testLayout(name: string, layoutCase: LayoutCase): void {
       } else {
         await expect(attempt).rejects.toMatchObject({
           code: 'frame-damaged',
-          message: expect.stringMatching(/^sample 7 in [0-9a-f]+-00000\.arrow: /),
+          message: expect.stringMatching(/^sample 7 in [0-9a-f]+-00000\.(arrow|parquet): /),
         });
       }
     });

@@ -117,7 +117,7 @@ testLayout('frames', {
   tolerance: 0,
   see: seeFrames,
 });
-for (const dataset of ['planes', 'plain'] as const) {
+for (const dataset of ['planes', 'plain', 'parquet'] as const) {
   testLayout(`plain of ${dataset}`, {
     store: () => made,
     dataset,
@@ -133,7 +133,7 @@ testLayout('plain of raw', {
   tolerance: 1e-7,
   see: seePlainRaw,
 });
-for (const dataset of ['planes', 'raw', 'plain'] as const) {
+for (const dataset of ['planes', 'raw', 'plain', 'parquet'] as const) {
   testLayout(`dense float32 of ${dataset}`, {
     store: () => made,
     dataset,
