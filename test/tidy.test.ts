@@ -13,7 +13,7 @@ const tiers: readonly (readonly string[])[] = [
   ['shard'],
   ['audit'],
   ['serve'],
-  ['client', 'build', 'config'],
+  ['client', 'build', 'convert', 'config'],
   ['commands'],
   ['cli', 'index'],
 ];

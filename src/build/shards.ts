@@ -1,11 +1,11 @@
 /** The shards of a build in turn: each ends with the sample that takes it to its size. */
 import type { BuildConfig } from '../../schemas/build-config.ts';
 import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import { shardSchema } from '../shard/columns.ts';
 import { decodeIndexHeader, type IndexHeader, indexHeaderBytes } from '../shard/index-file.ts';
 import { filePath, indexName, partPath, shardName } from '../shard/names.ts';
 import { type ReferencePicker, writeReference } from '../shard/reference.ts';
 import { openShardWriter, type ShardRow, type ShardWriter } from '../shard/writer.ts';
-import { shardSchema } from './manifest-draft.ts';
 import type { BuildPlace } from './resume.ts';
 
 export interface Shards {
@@ -31,7 +31,11 @@ export interface ShardsOptions extends BuildPlace {
 export function createShards(options: ShardsOptions): Shards {
   const { store, dataset, build, format, config, picker } = options;
   const complete = [...options.complete];
-  const { types, metadata } = shardSchema(options.set, options.labelSpace);
+  const { types, metadata } = shardSchema({
+    kind: 'text',
+    target_sets: [options.set],
+    label_space: options.labelSpace,
+  });
   let writer: ShardWriter | undefined;
   let next = 0;
 
