@@ -124,6 +124,10 @@ describe('rows', () => {
     expect(probs[0]).toBeCloseTo(planes.probs[best], 2);
   });
 
+  it.each(['plain', 'parquet'])('are those of the frames from %s', async (dataset) => {
+    expect(await rows('?offset=97&length=9', dataset)).toEqual(await rows('?offset=97&length=9'));
+  });
+
   it('are found by sample id', async () => {
     const { rows: found } = await rows('?offset=42&length=1');
     const answer = await ask(url, `${planes}/rows/${found[0].sample_id}`);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Columns, ColumnTypes } from '../../src/formats/arrow.ts';
 import type { ColumnType } from '../../src/formats/layout.ts';
 import { footerBytes } from '../../src/formats/parquet-footer.ts';
+import { readChunk } from '../../src/formats/parquet-pages.ts';
 import { parquetFileWriter } from '../../src/formats/parquet-writer.ts';
 import { zstdDecompress } from '../../src/formats/zstd.ts';
 import { batchOf, columnOf, plain } from '../support/columns.ts';
@@ -80,6 +81,19 @@ describe('a Parquet file of our columns', () => {
     expect(of('half')).toEqual([[-2, Number.NaN], [1], [], [], [2 ** -24]]);
     expect(of('mask')).toEqual([[true, false], [], [true], [true], [false]]);
     expect(of('meta')).toEqual(['é', '', '{}', '2', '3']);
+  });
+
+  it.each([
+    ['float32', 'uint32'],
+    ['uint32', 'float32'],
+  ] as const)('has pages that are read in either encoding (%s as %s)', (from, to) => {
+    const types = { values: { type: 'list', item: { type: from } } } as const;
+    const column = columnOf(types.values, [[1.5e9, 3], [], [7]]);
+    const bytes = writeParquet(types, [{ values: column }]);
+    const length = footerBytes(bytes.subarray(-8), bytes.length);
+    const chunk = bytes.subarray(4, bytes.length - length);
+    const read = { name: 'values', type: { type: 'list', item: { type: to } }, rows: 3 } as const;
+    expect(plain(readChunk(chunk, read))).toEqual(plain(column));
   });
 
   it('keeps every bit of a float16, payloads of NaN included', () => {
