@@ -1,9 +1,10 @@
 /** Runs named benchmarks and prints a table, or with --json one object a line. */
 import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { kernels } from './kernels.ts';
+import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe, kernels];
+const benchmarks: readonly Benchmark[] = [pipe, kernels, parquet];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {

@@ -1,6 +1,6 @@
 /** What `logitcask build` reads: one YAML or JSON document; flags override it. */
 import { z } from 'zod';
-import { name, targetSetName, temperature } from './common.ts';
+import { containerName, name, targetSetName, temperature } from './common.ts';
 
 export const ngramSource = z.strictObject({
   type: z.literal('ngram'),
@@ -51,7 +51,13 @@ export const sparsifier = z.discriminatedUnion('type', [
 
 export const source = z.discriminatedUnion('type', [ngramSource, dumpSource]);
 
-export const buildConfig = z.strictObject({
+/**
+ * Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. Default: `fine` for
+ * scaled targets, `standard` for unbiased ones, whose variance hides the difference.
+ */
+const step = z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional();
+
+const settings = z.strictObject({
   /** Folder of the store. */
   store: z.string().default('logitcask-data').describe('folder of the store'),
   dataset: name.default('default').describe('name of the data set'),
@@ -63,16 +69,15 @@ export const buildConfig = z.strictObject({
     .discriminatedUnion('type', [
       z.strictObject({
         type: z.literal('planes'),
-        /**
-         * Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. Default: `fine`
-         * for scaled targets, `standard` for unbiased ones, whose variance hides the difference.
-         */
-        step: z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional(),
+        step,
         compression: z.enum(['zstd', 'lz4']).default('zstd'),
       }),
+      z.strictObject({ type: z.literal('plain'), step }),
       z.strictObject({ type: z.literal('raw') }),
     ])
     .default({ type: 'planes', compression: 'zstd' }),
+  /** Container of the shards; Parquet takes codec `plain` or `raw`. */
+  format: containerName.default('arrow'),
   /** What the step, or for `threshold` τ, is solved for on the first samples; one of the two. */
   budget: z
     .strictObject({
@@ -114,6 +119,14 @@ export const buildConfig = z.strictObject({
     })
     .default({ positions: 4096, entries: 1024, seed: 0 }),
 });
+
+export const buildConfig = settings.refine(
+  ({ format, codec }) => format === 'arrow' || codec.type !== 'planes',
+  {
+    error: 'expected `plain` or `raw`: other programs cannot read frames in Parquet',
+    path: ['codec', 'type'],
+  },
+);
 
 export type BuildConfig = z.infer<typeof buildConfig>;
 export type SparsifierConfig = z.infer<typeof sparsifier>;

@@ -25,3 +25,8 @@ export const uint64 = z
   .refine((text) => BigInt(text) < 1n << 64n, 'expected an integer below 2^64');
 
 export const temperature = z.number().min(0.01).max(1000);
+
+/** How the columns of a shard are kept: Arrow IPC for serving, Parquet for archive and SQL. */
+export const containerName = z.enum(['arrow', 'parquet']);
+
+export type ContainerName = z.infer<typeof containerName>;

@@ -181,7 +181,7 @@ async function runBuild(run: Run): Promise<Outcome> {
 
 /** The stages that a chunk passes, set up behind what an interrupted run left. */
 async function openStages({ config, store, source, build, seconds }: Run) {
-  const place = { store, dataset: config.dataset, build };
+  const place = { store, dataset: config.dataset, build, format: config.format };
   const labelSpace = labelSpaceOf(source);
   const rules = await chooseRules(config, source);
   const picker = createReferencePicker(config.reference);

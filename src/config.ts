@@ -64,13 +64,9 @@ export function resolveConfig<D extends ConfigDocument>(
   }
   const schema = jsonSchemaOf(documents[document]);
   const variables = fromEnvironment(environment).filter(({ path }) => isLeaf(schema, path));
-  const layers: unknown[] = [
-    documents[document].parse({}),
-    file?.settings ?? {},
-    fromTexts(schema, variables),
-    fromTexts(schema, flags),
-  ];
-  const merged = layers.reduce(overlay);
+  const given = [file?.settings ?? {}, fromTexts(schema, variables), fromTexts(schema, flags)];
+  const above = given.reduce<unknown>(overlay, {});
+  const merged = [documents[document].parse({}), defaultsOfFormat(above), above].reduce(overlay);
   const result = documents[document].safeParse(merged);
   if (result.success) return result.data as Config<D>;
   const texts = [...flags, ...variables];
@@ -78,6 +74,11 @@ export function resolveConfig<D extends ConfigDocument>(
     texts.find((text) => `${path}.`.startsWith(`${text.path}.`))?.origin ??
     (file && valueAt(file.settings, path.split('.')) !== undefined ? file.name : 'the defaults');
   throw refusal(result.error.issues, { schema, merged, originOf });
+}
+
+/** Parquet holds columns for other programs, so that its codec is `plain` where none is named. */
+function defaultsOfFormat(given: unknown): Settings {
+  return isObject(given) && given.format === 'parquet' ? { codec: { type: 'plain' } } : {};
 }
 
 /** The default of a setting, as a flag would give it; undefined where it has none. */

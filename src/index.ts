@@ -11,6 +11,7 @@ export type { Chunk, SampleInput, Source, TeacherIdentity } from './capture/sour
 export { openSource } from './capture/table.ts';
 // plan and serve
 export { openClient } from './client/client.ts';
+export { exportSnapshot, importSnapshot } from './convert.ts';
 export type { DenseRows, FloatType, ListRows, Rows } from './distribution/rows.ts';
 // sparsify
 export type { DecodedTargets, Targets } from './distribution/targets.ts';

@@ -57,6 +57,19 @@ describe('the layers of a configuration', () => {
     expect(codec).toEqual({ type: 'raw' });
   });
 
+  it('take codec plain for Parquet where none is named, and refuse frames in it', () => {
+    const parquet = [flag('format', 'parquet')];
+    expect(resolveConfig('build', { flags: parquet }).codec).toEqual({ type: 'plain' });
+    const step = [...parquet, flag('codec.step', 'standard')];
+    const { codec } = resolveConfig('build', { flags: step });
+    expect(codec).toEqual({ type: 'plain', step: 'standard' });
+    const raw = { flags: [...parquet, flag('codec.type', 'raw')] };
+    expect(resolveConfig('build', raw).codec).toEqual({ type: 'raw' });
+    const error = refused({ flags: [...parquet, flag('codec.type', 'planes')] });
+    expect(error).toMatchObject({ code: 'config-invalid', got: 'planes' });
+    expect(error.message).toContain('`codec.type` from --codec.type is "planes"');
+  });
+
   it('read numbers, booleans and lists from text, and leave text alone', () => {
     const build = { LOGITCASK_TEMPERATURES: '2,4', LOGITCASK_DATASET: '2024' };
     expect(resolveConfig('build', { environment: build })).toMatchObject({

@@ -17,6 +17,7 @@ export function buildName(config: BuildConfig, source: Source): string {
   const samples = config.source.type === 'ngram' ? config.source.samples : undefined;
   const settings = { target_set, sparsifier, codec, budget, temperatures, shard, reference };
   const input = { sample_length, samples, ...source.inputs };
-  const what = { format: formatVersion, settings, input, teacher: source.identity };
+  const container = config.format === 'arrow' ? undefined : config.format;
+  const what = { format: formatVersion, container, settings, input, teacher: source.identity };
   return digestOf(what).slice(0, 16);
 }

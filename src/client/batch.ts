@@ -5,10 +5,11 @@ import type { LabelSpace } from '../../schemas/manifest.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { dequantise } from '../encode/levels.ts';
 import { decodePlanes } from '../encode/planes.ts';
+import { createCodec } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type Columns, type ColumnTypes, decodeStream } from '../formats/arrow.ts';
-import { cellsOf } from '../formats/cells.ts';
-import { int32Of, unpackBits } from '../formats/layout.ts';
+import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
+import { type Column, int32Of, unpackBits } from '../formats/layout.ts';
 import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
 
 export interface Batch {
@@ -21,7 +22,7 @@ export interface Batch {
   readonly positions: number;
   /** The Arrow stream itself. */
   readonly bytes: Buffer;
-  /** Decoded targets of each row, by target set; layout `frames` only. */
+  /** Decoded targets of each row, by target set; layouts `frames` and `plain`. */
   targets(set?: string): DecodedTargets[];
 }
 
@@ -54,15 +55,9 @@ export function readBatch(
   const labelSpace = JSON.parse(metadata['logitcask.label_space']) as LabelSpace;
   const { size: width } = labelSpace;
   checkSampleIds(types, columns, { rows, labelSpace });
-  const frames = new Map<string, DecodedTargets[]>();
-  for (const { name } of targetSets) {
-    const column = columns[`${name}_frame`];
-    if (column === undefined) continue;
-    const decoded = cellsOf(column, 1).map((frame) => {
-      const { header, levels } = decodePlanes(frame, { width });
-      return dequantise(levels, header);
-    });
-    frames.set(name, decoded);
+  const targets = new Map<string, DecodedTargets[]>();
+  if (metadata['logitcask.layout'] !== 'dense') {
+    for (const set of targetSets) targets.set(set.name, decodeTargets(columns, set, width));
   }
   return {
     rows,
@@ -73,12 +68,45 @@ export function readBatch(
     positions: positionsOf(types, columns, rows),
     bytes,
     targets(set = targetSets[0].name) {
-      const found = frames.get(set);
+      const found = targets.get(set);
       if (found !== undefined) return found;
-      const message = `client: the batch holds no frames of target set ${set}; ask for \`frames\``;
+      const message = `client: no targets of set ${set} to decode; ask for \`frames\` or \`plain\``;
       throw new LogitcaskError('request-invalid', message, { got: set });
     },
   };
+}
+
+/** Targets of each row, from frames or from the columns of codecs `plain` and `raw`. */
+function decodeTargets(columns: Columns, set: BatchTargetSet, width: number): DecodedTargets[] {
+  const { name, kind, step, tau } = set;
+  const frames = columns[`${name}_frame`];
+  if (frames !== undefined) {
+    return cellsOf(frames, 1).map((frame) => {
+      const { header, levels } = decodePlanes(frame, { width });
+      return dequantise(levels, header);
+    });
+  }
+  const counts = lengthsOf(columns.mask);
+  const parameters = { step: step ?? 0, tau: tau ?? 0 };
+  const codec = createCodec(set.codec === 'raw' ? 'raw' : 'plain', { kind, width }, parameters);
+  const cells = Object.entries(codec.columns).map(([suffix, type]) =>
+    cellsOf(columnOf(columns, `${name}_${suffix}`), itemBytes(type)),
+  );
+  return counts.map((count, row) =>
+    codec.decode(
+      cells.map((column) => column[row]),
+      count,
+    ),
+  );
+}
+
+function columnOf(columns: Columns, name: string): Column {
+  const column = columns[name];
+  if (column !== undefined) return column;
+  throw new LogitcaskError('reply-invalid', `client: the batch lacks the column \`${name}\``, {
+    expected: name,
+    got: Object.keys(columns),
+  });
 }
 
 /** Content addresses prove what no frame's checksum covers. */

@@ -41,11 +41,16 @@ const settings: readonly Setting[] = [
     path: 'sparsifier.tau',
     about: 'threshold: the least probability kept for sure',
   },
-  { flag: '--codec <name>', path: 'codec.type', about: 'how targets are stored: planes or raw' },
+  {
+    flag: '--codec <name>',
+    path: 'codec.type',
+    about: 'how targets are stored: planes, plain or raw',
+  },
+  { flag: '--format <name>', path: 'format', about: 'container: arrow, or parquet for SQL' },
   {
     flag: '--step <step>',
     path: 'codec.step',
-    about: 'planes: fine (KL ≤ 1e-4 at K=64), standard (≤ 1e-3) or a number',
+    about: 'planes, plain: fine (KL ≤ 1e-4 at K=64), standard (≤ 1e-3) or a number',
   },
   { flag: '--max-kl <nats>', path: 'budget.max_kl', about: 'solve the step for this mean KL' },
   {

@@ -3,6 +3,8 @@ import { Command } from 'commander';
 import { version } from '../serve/version.ts';
 import { buildCommand } from './build.ts';
 import type { CommandContext } from './command.ts';
+import { exportCommand } from './export.ts';
+import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
 import { pullCommand } from './pull.ts';
 import { quickstartCommand } from './quickstart.ts';
@@ -16,6 +18,8 @@ const commands = [
   verifyCommand,
   serveCommand,
   pullCommand,
+  exportCommand,
+  importCommand,
 ] as const;
 
 /** Throws commander's errors instead of printing them and leaving the process. */

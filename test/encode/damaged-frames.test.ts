@@ -3,9 +3,9 @@ import { Encoder } from '@toondepauw/node-zstd';
 import fc from 'fast-check';
 import { compressSync } from 'lz4-napi';
 import { describe, expect, it } from 'vitest';
-import { zstdBound } from '../../src/encode/compression.ts';
 import { checkFrame, headerBytes } from '../../src/encode/frame.ts';
 import { decodePlanes, encodePlanes } from '../../src/encode/planes.ts';
+import { zstdBound } from '../../src/formats/zstd.ts';
 import { damagedFrame } from '../contracts/codec.ts';
 
 const width = 1000;
