@@ -30,7 +30,25 @@ export const dumpSource = z.strictObject({
   sample_length: z.int().min(2).max(1_048_576).default(512),
 });
 
-export const source = z.discriminatedUnion('type', [ngramSource, dumpSource]);
+export const listsSource = z.strictObject({
+  type: z.literal('lists'),
+  /** Files of top lists, JSON lines (may be gzipped) or Parquet, of one layout. */
+  lists: z.array(z.string()).min(1).describe('files of top lists, JSON lines or Parquet'),
+  layout: z
+    .enum(['auto', 'samples', 'positions', 'distillkit', 'axolotl', 'nemo-aligner'])
+    .default('auto')
+    .describe('keys of the files; auto tells it by them'),
+  /** `logits`: list t is the distribution of token t + 1; `tokens`: of token t. */
+  aligned: z.enum(['logits', 'tokens']).default('logits'),
+  /** V; by default that of the tokenizer. */
+  vocabulary: z.int().positive().max(0xffffffff).optional(),
+  /** tokenizer.json of the teacher. */
+  tokenizer: z.string().optional(),
+  teacher: z.string().default('lists'),
+  licence: z.string().default('unknown'),
+});
+
+export const source = z.discriminatedUnion('type', [ngramSource, dumpSource, listsSource]);
 
 export const buildConfig = z.strictObject({
   /** Folder of the store. */
@@ -92,3 +110,4 @@ export const buildConfig = z.strictObject({
 export type BuildConfig = z.infer<typeof buildConfig>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;
 export type DumpSourceConfig = z.infer<typeof dumpSource>;
+export type ListsSourceConfig = z.infer<typeof listsSource>;

@@ -22,6 +22,11 @@ const tiers: readonly (readonly string[])[] = [
 const homes: Readonly<Record<string, readonly string[]>> = {
   'apache-arrow': ['formats'],
   yauzl: ['formats'],
+  hyparquet: ['formats'],
+  'hyparquet/src/column.js': ['formats'],
+  'hyparquet/src/encoding.js': ['formats'],
+  'hyparquet/src/plain.js': ['formats'],
+  'hyparquet-compressors': ['formats'],
   zod: ['schemas'],
   '@toondepauw/node-zstd': ['encode', 'formats'],
   'lz4-napi': ['encode', 'formats'],

@@ -1,32 +1,39 @@
 /** `logitcask build`: a teacher's distributions into a snapshot. */
 import { Command } from 'commander';
 import { type BuildProgress, type BuildReport, build } from '../build.ts';
-import { resolveConfig } from '../config.ts';
+import { resolveConfig, type Settings, type TextSetting } from '../config.ts';
 import { type CommandContext, formatBytes, formatCount, formatSeconds } from './command.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { addSettings, givenSettings, type Setting, storeSetting } from './settings.ts';
 
-interface BuildFlags {
+export interface BuildFlags {
   readonly config?: string;
   readonly json?: boolean;
   /** Settings, as text. */
   readonly [name: string]: unknown;
 }
 
-const settings: readonly Setting[] = [
+/** Where the snapshot goes. */
+export const placeSettings: readonly Setting[] = [
   storeSetting,
   { flag: '--dataset <name>', path: 'dataset', about: 'name of the data set' },
   { flag: '--tag <name>', path: 'tag', about: 'tag that will point at the snapshot' },
-  { flag: '--source <type>', path: 'source.type', about: 'teacher source: ngram or dump' },
+];
+
+/** What list files do not say of themselves. */
+export const listSettings: readonly Setting[] = [
+  { flag: '--layout <name>', path: 'source.layout', about: 'lists: their keys (docs/import.md)' },
   {
-    flag: '--logits <file>',
-    path: 'source.logits',
-    about: 'dump: .npy of logits [N, V], or .npz of top lists',
+    flag: '--aligned <how>',
+    path: 'source.aligned',
+    about: 'lists: logits (list t predicts token t + 1) or tokens (its own token)',
   },
-  { flag: '--tokens <file>', path: 'source.tokens', about: 'dump: .npy of the N input ids' },
-  { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
-  { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
-  { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
+  { flag: '--vocabulary <n>', path: 'source.vocabulary', about: 'lists: size of the vocabulary' },
+  { flag: '--tokenizer <file>', path: 'source.tokenizer', about: 'tokenizer.json of the teacher' },
+];
+
+/** How targets are kept. */
+export const targetSettings: readonly Setting[] = [
   { flag: '--k <n>', path: 'sparsifier.k', about: 'entries kept at a position' },
   { flag: '--codec <name>', path: 'codec.type', about: 'how targets are stored: planes or raw' },
   {
@@ -36,6 +43,27 @@ const settings: readonly Setting[] = [
   },
   { flag: '--max-kl <nats>', path: 'codec.max_kl', about: 'planes: solve the step for this KL' },
   { flag: '--compression <name>', path: 'codec.compression', about: 'planes: zstd or lz4' },
+];
+
+const settings: readonly Setting[] = [
+  ...placeSettings,
+  { flag: '--source <type>', path: 'source.type', about: 'teacher source: ngram, dump or lists' },
+  {
+    flag: '--logits <file>',
+    path: 'source.logits',
+    about: 'dump: .npy of logits [N, V], or .npz of top lists',
+  },
+  { flag: '--tokens <file>', path: 'source.tokens', about: 'dump: .npy of the N input ids' },
+  { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
+  {
+    flag: '--lists <files>',
+    path: 'source.lists',
+    about: 'lists: files of top lists, JSON lines or Parquet, commas between',
+  },
+  ...listSettings,
+  { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
+  { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
+  ...targetSettings,
   {
     flag: '--temperatures <list>',
     path: 'temperatures',
@@ -62,10 +90,26 @@ export function buildCommand(context: CommandContext): Command {
 
 async function run(context: CommandContext, flags: BuildFlags): Promise<void> {
   const given = givenSettings(settings, flags);
-  if (flags.logits !== undefined && flags.source === undefined) {
-    given.push({ origin: '--logits', path: 'source.type', text: 'dump' });
+  for (const [flag, type] of [
+    ['logits', 'dump'],
+    ['lists', 'lists'],
+  ]) {
+    if (flags[flag] === undefined || flags.source !== undefined) continue;
+    given.push({ origin: `--${flag}`, path: 'source.type', text: type });
   }
-  const config = resolveConfig('build', await context.configInput(given, flags.config));
+  await buildFrom(context, { given }, flags);
+}
+
+/** Builds what the settings say and reports it; a file's own settings replace `standard` ones. */
+export async function buildFrom(
+  context: CommandContext,
+  { given, standard = {} }: { given: readonly TextSetting[]; standard?: Settings },
+  flags: BuildFlags,
+): Promise<void> {
+  const input = await context.configInput(given, flags.config);
+  const settings = { ...standard, ...input.file?.settings };
+  const file = { name: input.file?.name ?? 'the defaults', settings };
+  const config = resolveConfig('build', { ...input, file });
   const progress = createProgress(context, { unit: 'positions', format: formatCount });
   try {
     const report = await build(config, {

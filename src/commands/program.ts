@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { version } from '../serve/version.ts';
 import { buildCommand } from './build.ts';
 import type { CommandContext } from './command.ts';
+import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
 import { pullCommand } from './pull.ts';
 import { quickstartCommand } from './quickstart.ts';
@@ -12,6 +13,7 @@ import { verifyCommand } from './verify.ts';
 const commands = [
   quickstartCommand,
   buildCommand,
+  importCommand,
   inspectCommand,
   verifyCommand,
   serveCommand,
