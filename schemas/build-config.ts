@@ -30,6 +30,24 @@ export const dumpSource = z.strictObject({
   sample_length: z.int().min(2).max(1_048_576).default(512),
 });
 
+export const listsSource = z.strictObject({
+  type: z.literal('lists'),
+  /** Files of top lists, JSON lines (may be gzipped) or Parquet, of one layout. */
+  lists: z.array(z.string()).min(1).describe('files of top lists, JSON lines or Parquet'),
+  layout: z
+    .enum(['auto', 'samples', 'positions', 'distillkit', 'axolotl', 'nemo-aligner'])
+    .default('auto')
+    .describe('keys of the files; auto tells it by them'),
+  /** `logits`: list t is the distribution of token t + 1; `tokens`: of token t. */
+  aligned: z.enum(['logits', 'tokens']).default('logits'),
+  /** V; by default that of the tokenizer. */
+  vocabulary: z.int().positive().max(0xffffffff).optional(),
+  /** tokenizer.json of the teacher. */
+  tokenizer: z.string().optional(),
+  teacher: z.string().default('lists'),
+  licence: z.string().default('unknown'),
+});
+
 export const sparsifier = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('top-k'), k: z.int().min(1).max(65_535).default(64) }),
   z
@@ -49,7 +67,7 @@ export const sparsifier = z.discriminatedUnion('type', [
   }),
 ]);
 
-export const source = z.discriminatedUnion('type', [ngramSource, dumpSource]);
+export const source = z.discriminatedUnion('type', [ngramSource, dumpSource, listsSource]);
 
 /**
  * Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. Default: `fine` for
@@ -132,3 +150,4 @@ export type BuildConfig = z.infer<typeof buildConfig>;
 export type SparsifierConfig = z.infer<typeof sparsifier>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;
 export type DumpSourceConfig = z.infer<typeof dumpSource>;
+export type ListsSourceConfig = z.infer<typeof listsSource>;

@@ -21,9 +21,13 @@ const tiers: readonly (readonly string[])[] = [
 /** plan/stored.ts, audit and shard name a store by its interface; the house allows these by tier. */
 const homes: Readonly<Record<string, readonly string[]>> = {
   'apache-arrow': ['formats'],
-  hyparquet: ['formats'],
   'hyparquet-writer': ['formats'],
   yauzl: ['formats'],
+  hyparquet: ['formats'],
+  'hyparquet/src/column.js': ['formats'],
+  'hyparquet/src/encoding.js': ['formats'],
+  'hyparquet/src/plain.js': ['formats'],
+  'hyparquet-compressors': ['formats'],
   zod: ['schemas'],
   '@toondepauw/node-zstd': ['encode', 'formats'],
   'lz4-napi': ['encode', 'formats'],

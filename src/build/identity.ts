@@ -13,8 +13,9 @@ export function labelSpaceOf({ identity }: Source): LabelSpace {
  */
 export function buildName(config: BuildConfig, source: Source): string {
   const { target_set, sparsifier, codec, budget, temperatures, shard, reference } = config;
-  const { sample_length } = config.source;
-  const samples = config.source.type === 'ngram' ? config.source.samples : undefined;
+  const { source: from } = config;
+  const sample_length = from.type === 'lists' ? undefined : from.sample_length;
+  const samples = from.type === 'ngram' ? from.samples : undefined;
   const settings = { target_set, sparsifier, codec, budget, temperatures, shard, reference };
   const input = { sample_length, samples, ...source.inputs };
   const container = config.format === 'arrow' ? undefined : config.format;

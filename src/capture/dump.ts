@@ -1,6 +1,4 @@
 /** Dumps on disk: whole logits in `.npy`, top lists in `.npz`; read chunk by chunk, never whole. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import type { DumpSourceConfig } from '../../schemas/build-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
@@ -8,7 +6,7 @@ import { integersOf, npyCount, openNpy } from '../formats/npy.ts';
 import { openDense } from './dump-dense.ts';
 import { openLists } from './dump-lists.ts';
 import type { DumpRows } from './dump-rows.ts';
-import { readInput } from './input-file.ts';
+import { digestOfFile, readInput } from './input-file.ts';
 import {
   type Chunk,
   chunkBytesMax,
@@ -130,17 +128,12 @@ function mismatch(what: string, expected: unknown, got: unknown): LogitcaskError
   return new LogitcaskError('source-mismatch', message, { expected, got });
 }
 
-/** SHA-256 (hex) over the digests of all input files, each streamed. */
+/** SHA-256 (hex) over the digests of all input files. */
 async function digestFiles(config: DumpSourceConfig): Promise<string> {
   const { logits, tokens, next, tokenizer } = config;
   const digests: Record<string, string> = {};
   for (const [name, file] of Object.entries({ logits, tokens, next, tokenizer })) {
-    if (file === undefined) continue;
-    const hash = createHash('sha256');
-    for await (const piece of createReadStream(file, { highWaterMark: 1024 * 1024 })) {
-      hash.update(piece);
-    }
-    digests[name] = hash.digest('hex');
+    if (file !== undefined) digests[name] = await digestOfFile(file);
   }
   return digestOf(digests);
 }

@@ -1,32 +1,39 @@
 /** `logitcask build`: a teacher's distributions into a snapshot. */
 import { Command } from 'commander';
 import { type BuildProgress, type BuildReport, build } from '../build.ts';
-import { resolveConfig } from '../config.ts';
+import { resolveConfig, type Settings, type TextSetting } from '../config.ts';
 import { type CommandContext, formatBytes, formatCount, formatSeconds } from './command.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { addSettings, givenSettings, type Setting, storeSetting } from './settings.ts';
 
-interface BuildFlags {
+export interface BuildFlags {
   readonly config?: string;
   readonly json?: boolean;
   /** Settings, as text. */
   readonly [name: string]: unknown;
 }
 
-const settings: readonly Setting[] = [
+/** Where the snapshot goes. */
+export const placeSettings: readonly Setting[] = [
   storeSetting,
   { flag: '--dataset <name>', path: 'dataset', about: 'name of the data set' },
   { flag: '--tag <name>', path: 'tag', about: 'tag that will point at the snapshot' },
-  { flag: '--source <type>', path: 'source.type', about: 'teacher source: ngram or dump' },
+];
+
+/** What list files do not say of themselves. */
+export const listSettings: readonly Setting[] = [
+  { flag: '--layout <name>', path: 'source.layout', about: 'lists: their keys (docs/import.md)' },
   {
-    flag: '--logits <file>',
-    path: 'source.logits',
-    about: 'dump: .npy of logits [N, V], or .npz of top lists',
+    flag: '--aligned <how>',
+    path: 'source.aligned',
+    about: 'lists: logits (list t predicts token t + 1) or tokens (its own token)',
   },
-  { flag: '--tokens <file>', path: 'source.tokens', about: 'dump: .npy of the N input ids' },
-  { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
-  { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
-  { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
+  { flag: '--vocabulary <n>', path: 'source.vocabulary', about: 'lists: size of the vocabulary' },
+  { flag: '--tokenizer <file>', path: 'source.tokenizer', about: 'tokenizer.json of the teacher' },
+];
+
+/** How targets are kept. */
+export const targetSettings: readonly Setting[] = [
   {
     flag: '--sparsifier <name>',
     path: 'sparsifier.type',
@@ -59,6 +66,27 @@ const settings: readonly Setting[] = [
     about: 'solve the step, or tau, for this size of the targets',
   },
   { flag: '--compression <name>', path: 'codec.compression', about: 'planes: zstd or lz4' },
+];
+
+const settings: readonly Setting[] = [
+  ...placeSettings,
+  { flag: '--source <type>', path: 'source.type', about: 'teacher source: ngram, dump or lists' },
+  {
+    flag: '--logits <file>',
+    path: 'source.logits',
+    about: 'dump: .npy of logits [N, V], or .npz of top lists',
+  },
+  { flag: '--tokens <file>', path: 'source.tokens', about: 'dump: .npy of the N input ids' },
+  { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
+  {
+    flag: '--lists <files>',
+    path: 'source.lists',
+    about: 'lists: files of top lists, JSON lines or Parquet, commas between',
+  },
+  ...listSettings,
+  { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
+  { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
+  ...targetSettings,
   {
     flag: '--workers <n>',
     path: 'workers',
@@ -89,9 +117,19 @@ export function buildCommand(context: CommandContext): Command {
 }
 
 async function run(context: CommandContext, flags: BuildFlags): Promise<void> {
-  const given = givenSettings(settings, flags);
-  given.push(...implied(flags));
-  const config = resolveConfig('build', await context.configInput(given, flags.config));
+  await buildFrom(context, { given: givenSettings(settings, flags) }, flags);
+}
+
+/** Builds what the settings say and reports it; a file's own settings replace `standard` ones. */
+export async function buildFrom(
+  context: CommandContext,
+  { given, standard = {} }: { given: readonly TextSetting[]; standard?: Settings },
+  flags: BuildFlags,
+): Promise<void> {
+  const input = await context.configInput([...given, ...implied(flags)], flags.config);
+  const settings = { ...standard, ...input.file?.settings };
+  const file = { name: input.file?.name ?? 'the defaults', settings };
+  const config = resolveConfig('build', { ...input, file });
   const progress = createProgress(context, { unit: 'positions', format: formatCount });
   try {
     const report = await build(config, {
@@ -110,6 +148,7 @@ async function run(context: CommandContext, flags: BuildFlags): Promise<void> {
 function implied(flags: BuildFlags) {
   const variants = [
     ['logits', 'source', 'dump'],
+    ['lists', 'source', 'lists'],
     ['p', 'sparsifier', 'top-p'],
     ['tau', 'sparsifier', 'threshold'],
   ] as const;

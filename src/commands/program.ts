@@ -14,12 +14,12 @@ import { verifyCommand } from './verify.ts';
 const commands = [
   quickstartCommand,
   buildCommand,
+  importCommand,
   inspectCommand,
   verifyCommand,
   serveCommand,
   pullCommand,
   exportCommand,
-  importCommand,
 ] as const;
 
 /** Throws commander's errors instead of printing them and leaving the process. */
