@@ -8,7 +8,8 @@ import { listsSource } from '../../schemas/build-config.ts';
 import { openDumpSource } from '../../src/capture/dump.ts';
 import { openListsSource } from '../../src/capture/lists.ts';
 import type { LayoutName } from '../../src/capture/lists-layouts.ts';
-import type { Chunk } from '../../src/capture/source.ts';
+import { chunksOf as partsOf } from '../../src/capture/lists-sample.ts';
+import { type Chunk, chunkBytesMax } from '../../src/capture/source.ts';
 import type { ListRows } from '../../src/distribution/rows.ts';
 import { allChunks, describeSource } from '../contracts/source.ts';
 import { jsonLines, realLists, records, samplesOf } from '../support/list-files.ts';
@@ -189,18 +190,30 @@ describe('list files', () => {
     expect(source.tokenizerJson?.length).toBeGreaterThan(100_000);
   });
 
-  it('of a long sample come in several chunks', async () => {
-    const tokens = Array.from({ length: 700 }, (_, t) => t % 5);
-    const ids = tokens.map(() => Array.from({ length: 4000 }, (_, id) => id));
-    const logprobs = tokens.map(() => ids[0].map(() => -20));
-    const chunks = await chunksOf({ ...write([{ tokens, ids, logprobs }]), vocabulary: 5000 });
-    expect(chunks.map(({ position, rows }) => [position, rows.count])).toEqual([
-      [0, 524],
-      [524, 176],
+  it('of a long sample come in several chunks', () => {
+    const [count, k] = [700, 4000];
+    const rows: ListRows = {
+      form: 'lists',
+      count,
+      width: k,
+      offsets: Uint32Array.from({ length: count + 1 }, (_, t) => t * k),
+      ids: new Uint32Array(count * k),
+      logprobs: new Float32Array(count * k),
+    };
+    const most = Math.floor(chunkBytesMax / (8 * k));
+    rows.ids[most * k] = 7;
+    const tokens = new Int32Array(count);
+    const parts = [...partsOf({ tokens, mask: new Uint8Array(count), meta: {}, rows }, 3)];
+    const found = parts.map(({ sample, position, rows: part }) => {
+      const { offsets, ids, logprobs } = part as ListRows;
+      const entries = [offsets[0], offsets[part.count], logprobs.length, ids[0]];
+      return [sample.ordinal, position, part.count, ...entries];
+    });
+    expect(found).toHaveLength(Math.ceil(count / most));
+    expect(found.slice(0, 2)).toEqual([
+      [3, 0, most, 0, most * k, most * k, 0],
+      [3, most, most, 0, most * k, most * k, 7],
     ]);
-    for (const { rows } of chunks) {
-      const { count, offsets } = rows as ListRows;
-      expect([offsets[0], offsets[count]]).toEqual([0, count * 4000]);
-    }
+    expect(found.reduce((sum, [, , rowCount]) => sum + rowCount, 0)).toBe(count);
   });
 });
