@@ -13,10 +13,7 @@ interface BuildFlags {
   readonly [name: string]: unknown;
 }
 
-const settings: readonly Setting[] = [
-  storeSetting,
-  { flag: '--dataset <name>', path: 'dataset', about: 'name of the data set' },
-  { flag: '--tag <name>', path: 'tag', about: 'tag that will point at the snapshot' },
+export const sourceSettings: readonly Setting[] = [
   { flag: '--source <type>', path: 'source.type', about: 'teacher source: ngram or dump' },
   {
     flag: '--logits <file>',
@@ -27,6 +24,19 @@ const settings: readonly Setting[] = [
   { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
   { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
   { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
+];
+
+export const temperaturesSetting: Setting = {
+  flag: '--temperatures <list>',
+  path: 'temperatures',
+  about: 'store exact normalisers for these too, e.g. 2,4',
+};
+
+const settings: readonly Setting[] = [
+  storeSetting,
+  { flag: '--dataset <name>', path: 'dataset', about: 'name of the data set' },
+  { flag: '--tag <name>', path: 'tag', about: 'tag that will point at the snapshot' },
+  ...sourceSettings,
   {
     flag: '--sparsifier <name>',
     path: 'sparsifier.type',
@@ -54,11 +64,7 @@ const settings: readonly Setting[] = [
     about: 'solve the step, or tau, for this size of the targets',
   },
   { flag: '--compression <name>', path: 'codec.compression', about: 'planes: zstd or lz4' },
-  {
-    flag: '--temperatures <list>',
-    path: 'temperatures',
-    about: 'store exact normalisers for these too, e.g. 2,4',
-  },
+  temperaturesSetting,
 ];
 
 export function buildCommand(context: CommandContext): Command {
@@ -97,7 +103,7 @@ async function run(context: CommandContext, flags: BuildFlags): Promise<void> {
 }
 
 /** Settings that only one variant has name it. */
-function implied(flags: BuildFlags) {
+export function implied(flags: Readonly<Record<string, unknown>>) {
   const variants = [
     ['logits', 'source', 'dump'],
     ['p', 'sparsifier', 'top-p'],

@@ -4,6 +4,7 @@ import { version } from '../serve/version.ts';
 import { buildCommand } from './build.ts';
 import type { CommandContext } from './command.ts';
 import { inspectCommand } from './inspect.ts';
+import { planStorageCommand } from './plan-storage.ts';
 import { pullCommand } from './pull.ts';
 import { quickstartCommand } from './quickstart.ts';
 import { serveCommand } from './serve.ts';
@@ -11,6 +12,7 @@ import { verifyCommand } from './verify.ts';
 
 const commands = [
   quickstartCommand,
+  planStorageCommand,
   buildCommand,
   inspectCommand,
   verifyCommand,
