@@ -92,7 +92,7 @@ describe('a storage plan', () => {
       const { beside } = await measure({ source, temperatures: [2] }, { samplePositions: 128 });
       const all = size.columns.reduce((sum, column) => sum + column.bytesPerPosition, 0);
       const told = Object.values(beside).reduce((sum, bytes) => sum + bytes, choice.bytes[with_]);
-      within(told, all, 0.002);
+      within(told, all, 0.005); // buffers are padded
     },
   );
 
