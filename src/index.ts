@@ -3,6 +3,7 @@
 // audit
 export { measureSize } from './audit/size.ts';
 export { verifySnapshot } from './audit/verify.ts';
+export { planStorage, type StoragePlan } from './build/plan-storage.ts';
 // shard and store
 export { type BuildOptions, type BuildReport, build } from './build.ts';
 // capture

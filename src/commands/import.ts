@@ -4,13 +4,8 @@ import { Command } from 'commander';
 import { resolveConfig } from '../config.ts';
 import { importSnapshot } from '../convert.ts';
 import { LogitcaskError } from '../errors.ts';
-import {
-  type BuildFlags,
-  buildFrom,
-  listSettings,
-  placeSettings,
-  targetSettings,
-} from './build.ts';
+import { type BuildFlags, buildFrom } from './build.ts';
+import { listSettings, placeSettings, targetSettings } from './build-settings.ts';
 import { type CommandContext, formatCount, withStore } from './command.ts';
 import { conversionOf, describeConversion } from './conversion.ts';
 import { createProgress } from './progress.ts';
@@ -48,7 +43,7 @@ export function importCommand(context: CommandContext): Command {
     .option('--json', 'one JSON object on standard output')
     .addHelpText(
       'after',
-      '\nExamples:\n  logitcask import lists.parquet --tokenizer tokenizer.json --store data\n' +
+      '\nExample:\n  logitcask import lists.parquet --tokenizer tokenizer.json --store data\n' +
         '  logitcask import mine-parquet --dataset mine --store data',
     )
     .action(async (paths: string[], flags: ImportFlags) => {

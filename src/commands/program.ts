@@ -6,6 +6,7 @@ import type { CommandContext } from './command.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
+import { planStorageCommand } from './plan-storage.ts';
 import { pullCommand } from './pull.ts';
 import { quickstartCommand } from './quickstart.ts';
 import { serveCommand } from './serve.ts';
@@ -13,6 +14,7 @@ import { verifyCommand } from './verify.ts';
 
 const commands = [
   quickstartCommand,
+  planStorageCommand,
   buildCommand,
   importCommand,
   inspectCommand,
