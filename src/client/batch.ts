@@ -3,8 +3,8 @@ import type { BatchTargetSet } from '../../schemas/batch.ts';
 import { batchMetadata } from '../../schemas/batch.ts';
 import type { LabelSpace } from '../../schemas/manifest.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
-import { dequantise } from '../encode/levels.ts';
-import { decodePlanes } from '../encode/planes.ts';
+import { checkFrame } from '../encode/frame.ts';
+import { decodeFrame } from '../encode/planes.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type Columns, type ColumnTypes, decodeStream } from '../formats/arrow.ts';
 import { cellsOf } from '../formats/cells.ts';
@@ -21,8 +21,11 @@ export interface Batch {
   readonly positions: number;
   /** The Arrow stream itself. */
   readonly bytes: Buffer;
-  /** Decoded targets of each row, by target set; layout `frames` only. */
-  targets(set?: string): DecodedTargets[];
+  /**
+   * Decodes one target set, the first by default: the targets of each row at all positions, or at
+   * those given for the row. Layout `frames` only; throws `frame-damaged`.
+   */
+  targets(set?: string, positions?: readonly ArrayLike<number>[]): DecodedTargets[];
 }
 
 /**
@@ -54,16 +57,12 @@ export function readBatch(
   const labelSpace = JSON.parse(metadata['logitcask.label_space']) as LabelSpace;
   const { size: width } = labelSpace;
   checkSampleIds(types, columns, { rows, labelSpace });
-  const frames = new Map<string, DecodedTargets[]>();
+  const frames = new Map<string, Uint8Array[]>();
   for (const { name } of targetSets) {
     const column = columns[`${name}_frame`];
-    if (column === undefined) continue;
-    const decoded = cellsOf(column, 1).map((frame) => {
-      const { header, levels } = decodePlanes(frame, { width });
-      return dequantise(levels, header);
-    });
-    frames.set(name, decoded);
+    if (column !== undefined) frames.set(name, cellsOf(column, 1));
   }
+  for (const frame of [...frames.values()].flat()) checkFrame(frame);
   return {
     rows,
     types,
@@ -72,9 +71,13 @@ export function readBatch(
     targetSets,
     positions: positionsOf(types, columns, rows),
     bytes,
-    targets(set = targetSets[0].name) {
+    targets(set = targetSets[0].name, positions) {
       const found = frames.get(set);
-      if (found !== undefined) return found;
+      if (found !== undefined) {
+        return found.map((frame, row) =>
+          decodeFrame(frame, { width, positions: positions?.[row] }),
+        );
+      }
       const message = `client: the batch holds no frames of target set ${set}; ask for \`frames\``;
       throw new LogitcaskError('request-invalid', message, { got: set });
     },
