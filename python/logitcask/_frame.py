@@ -27,6 +27,9 @@ COMPRESSIONS = {
     2: Compression(pa.Codec("lz4_raw"), 255),
 }
 
+ZSTD_BLOCK_MAX = 128 * 1024
+ZSTD_WINDOW_MAX = 8 * 1024 * 1024
+
 
 class Header(NamedTuple):
     kind: str
@@ -77,12 +80,48 @@ def check_frame(frame: memoryview) -> Header:
     return Header(KINDS[kind], COMPRESSIONS[compression], width, planes, n, m, step, tau, raw)
 
 
+def check_zstd(frame: memoryview, size: int) -> None:
+    """Walks a ZSTD frame: one frame alone, true sizes, and blocks that can give `size` bytes."""
+    if len(frame) < 6 or frame[:4] != b"\x28\xb5\x2f\xfd":
+        raise ValueError("no ZSTD frame")
+    descriptor = frame[4]
+    single = descriptor >> 5 & 1
+    # exponent - 10 above 3 bits of eighths
+    window = size if single else (8 + (frame[5] & 7)) << (7 + (frame[5] >> 3))
+    if not single and window > ZSTD_WINDOW_MAX:
+        raise ValueError("its ZSTD window is large")
+    block_max = min(ZSTD_BLOCK_MAX, window)
+    size_bytes = (single, 2, 4, 8)[descriptor >> 6]
+    at = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3] + size_bytes
+    if size_bytes > 0:
+        declared = int.from_bytes(frame[at - size_bytes : at], "little")
+        declared += 256 if size_bytes == 2 else 0  # two bytes count from there on
+        if declared != size:
+            raise ValueError(f"its ZSTD frame declares {declared} bytes")
+    bound = last = 0
+    while not last:
+        if at + 3 > len(frame):
+            raise ValueError("a ZSTD block is cut short")
+        header = int.from_bytes(frame[at : at + 3], "little")
+        last, kind, block = header & 1, header >> 1 & 3, header >> 3
+        if block > block_max:
+            raise ValueError("a ZSTD block is too large")
+        bound += block_max if kind == 2 else block
+        at += 3 + (1 if kind == 1 else block)
+    if at + 4 * (descriptor >> 2 & 1) != len(frame):
+        raise ValueError("bytes after a ZSTD frame")
+    if bound < size:
+        raise ValueError("too few ZSTD blocks")
+
+
 def decompress(frame: memoryview, header: Header) -> np.ndarray:
     """The raw block, exactly `raw_bytes` uint8."""
     codec, block, size = header.compression.codec, frame[HEADER.size :], header.raw_bytes
     try:
+        if codec.name == "zstd":
+            check_zstd(block, size)
         raw = codec.decompress(block, decompressed_size=size)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise damaged(f"its block does not decompress ({error})", size, "an error") from error
     if codec.name == "lz4_raw" and size > 0 and fits(codec, block, size - 1):
         # pyarrow leaves the end of a short LZ4 block uninitialised and says nothing
