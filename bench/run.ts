@@ -1,8 +1,10 @@
 /** Runs named benchmarks and prints a table, or with --json one object a line. */
+
+import { codec } from './codec.ts';
 import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { pipe } from './pipe.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe];
+const benchmarks: readonly Benchmark[] = [codec, pipe];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {

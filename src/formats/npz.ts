@@ -1,7 +1,9 @@
 /** NumPy's `.npz`: a zip of `.npy` members, streamed; a member is never held whole. */
-import type { Readable } from 'node:stream';
+import { close, fstat, open, read } from 'node:fs';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { type Entry, openPromise } from 'yauzl';
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl';
 import { LogitcaskError } from '../errors.ts';
 import { checkNpySize, type NpyHeader, npyHeaderBytesMax, parseNpyHeader } from './npy.ts';
 
@@ -24,9 +26,66 @@ export interface Npz {
 
 const pieceBytes = 1024 * 1024;
 
+/** yauzl's own reader ends the process where a member is closed while a read of it waits. */
+class FileReader extends RandomAccessReader {
+  readonly #fd: number;
+  #ended = false;
+
+  constructor(fd: number) {
+    super();
+    this.#fd = fd;
+  }
+
+  override _readStreamForRange(start: number, end: number): Readable {
+    const fd = this.#fd;
+    let at = start;
+    return new Readable({
+      read(size) {
+        const piece = Buffer.allocUnsafe(Math.min(size, end - at));
+        read(fd, piece, 0, piece.length, at, (error, bytes) => {
+          at += bytes;
+          if (error !== null) this.destroy(error);
+          else this.push(bytes === 0 ? null : piece.subarray(0, bytes));
+        });
+      },
+    });
+  }
+
+  override read(
+    ...[buffer, offset, length, position, callback]: Parameters<RandomAccessReader['read']>
+  ): void {
+    read(this.#fd, buffer, offset, length, position, (error, bytes) => {
+      callback(error ?? (bytes < length ? new Error('the file ends early') : null));
+    });
+  }
+
+  /** Asked for whenever no stream is open; the file stays open until `end`. */
+  override close(callback: (error: Error | null) => void): void {
+    callback(null);
+  }
+
+  end(): void {
+    if (!this.#ended) close(this.#fd);
+    this.#ended = true;
+  }
+}
+
+async function openZip(file: string): Promise<{ zip: ZipFile; reader: FileReader }> {
+  const fd = await promisify(open)(file, 'r');
+  const reader = new FileReader(fd);
+  try {
+    const { size } = await promisify(fstat)(fd);
+    const zip = await fromRandomAccessReaderPromise(reader, size, { autoClose: false });
+    return { zip, reader };
+  } catch (error) {
+    reader.end();
+    throw error;
+  }
+}
+
 /** Throws `source-unreadable`: the file is no zip; `open`: a member is missing or damaged. */
 export async function openNpz(file: string): Promise<Npz> {
-  const zip = await openPromise(file, { autoClose: false }).catch((cause) => {
+  const { zip, reader } = await openZip(file).catch((cause) => {
     throw unreadable(file, cause);
   });
   const entries = new Map<string, Entry>();
@@ -35,7 +94,7 @@ export async function openNpz(file: string): Promise<Npz> {
       entries.set(entry.fileName.replace(/\.npy$/, ''), entry);
     }
   } catch (cause) {
-    zip.close();
+    reader.end();
     throw unreadable(file, cause as Error);
   }
   return {
@@ -53,7 +112,7 @@ export async function openNpz(file: string): Promise<Npz> {
       });
       return openMember(stream, label, { size: entry.uncompressedSize, crc32: entry.crc32 });
     },
-    close: () => zip.close(),
+    close: () => reader.end(),
   };
 }
 

@@ -32,6 +32,17 @@ describe.each([{ deflate: true }, { deflate: false }])('a .npz with %o', (option
     npz.close();
   });
 
+  it('closes while reads of its members wait', async () => {
+    writeNpz(file, { ...members, other: members.big, third: members.big }, options);
+    for (let times = 0; times < 20; times++) {
+      const npz = await openNpz(file);
+      const open = await Promise.all(['big', 'other', 'third'].map((name) => npz.open(name)));
+      await Promise.all(open.map((member) => member.take(70_000)));
+      for (const member of open) member.close();
+      npz.close();
+    }
+  });
+
   it('refuses to read past the end of a member', async () => {
     writeNpz(file, members, options);
     const npz = await openNpz(file);
