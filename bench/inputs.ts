@@ -29,7 +29,7 @@ const width = 8192;
 const idStep = 1297;
 const headerBytes = 128;
 
-function header(descr: string, shape: readonly number[]): Buffer {
+export function npyHeader(descr: string, shape: readonly number[]): Buffer {
   const dims = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${dims}), }`;
   const head = Buffer.alloc(headerBytes, ' ');
@@ -56,9 +56,9 @@ export async function repeatedDump(times: number): Promise<{ logits: string; tok
   const all = Int32Array.from({ length: times * rows }, (_, i) => {
     return (ids[i % rows] + moved(Math.floor(i / rows))) % width;
   });
-  writeFileSync(tokens, Buffer.concat([header('<i4', [all.length]), Buffer.from(all.buffer)]));
+  writeFileSync(tokens, Buffer.concat([npyHeader('<i4', [all.length]), Buffer.from(all.buffer)]));
   const out = createWriteStream(logits);
-  out.write(header('<f2', [all.length, width]));
+  out.write(npyHeader('<f2', [all.length, width]));
   for (let repeat = 0; repeat < times; repeat++) {
     const piece = moveIds(one, 2 * moved(repeat));
     if (!out.write(piece)) await new Promise<void>((resolve) => out.once('drain', resolve));

@@ -1,10 +1,12 @@
 /** Runs named benchmarks and prints a table, or with --json one object a line. */
+
+import { codec } from './codec.ts';
 import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { kernels } from './kernels.ts';
 import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe, kernels, parquet];
+const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {

@@ -19,7 +19,7 @@ export type { DecodedTargets, Targets } from './distribution/targets.ts';
 // encode
 export type { Codec } from './encode/codec.ts';
 export { checkFrame } from './encode/frame.ts';
-export { decodePlanes, encodePlanes } from './encode/planes.ts';
+export { decodeFrame, decodePlanes, encodePlanes } from './encode/planes.ts';
 export { createCodec, openCodec } from './encode/table.ts';
 // errors
 export { type ErrorCode, errors, LogitcaskError } from './errors.ts';

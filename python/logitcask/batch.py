@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from ._columns import Columns
+from ._frame import KINDS
 from .errors import TruncatedReply, invalid_reply
-from .frames import KINDS, Targets, decode_frames, runs_of, scaled_probs, unbiased_weights
+from .frames import Targets, decode_frames, runs_of, scaled_probs, unbiased_weights
 
 #: Columns with one item a position: the type of an item and its shape.
 POSITION_LISTS = {

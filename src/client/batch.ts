@@ -2,9 +2,10 @@
 import type { BatchTargetSet } from '../../schemas/batch.ts';
 import { batchMetadata } from '../../schemas/batch.ts';
 import type { LabelSpace } from '../../schemas/manifest.ts';
-import type { DecodedTargets } from '../distribution/targets.ts';
-import { dequantise } from '../encode/levels.ts';
-import { decodePlanes } from '../encode/planes.ts';
+import { type DecodedTargets, selectPositions } from '../distribution/targets.ts';
+import { checkFrame } from '../encode/frame.ts';
+import { decodeFrame } from '../encode/planes.ts';
+import { checkedPositions } from '../encode/planes-block.ts';
 import { createCodec } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type Columns, type ColumnTypes, decodeStream } from '../formats/arrow.ts';
@@ -22,8 +23,11 @@ export interface Batch {
   readonly positions: number;
   /** The Arrow stream itself. */
   readonly bytes: Buffer;
-  /** Decoded targets of each row, by target set; layouts `frames` and `plain`. */
-  targets(set?: string): DecodedTargets[];
+  /**
+   * Targets of one set, the first by default: of each row at all positions, or at those given for
+   * the row. Layouts `frames`, decoded when asked for (throws `frame-damaged`), and `plain`.
+   */
+  targets(set?: string, positions?: readonly ArrayLike<number>[]): DecodedTargets[];
 }
 
 /**
@@ -55,9 +59,9 @@ export function readBatch(
   const labelSpace = JSON.parse(metadata['logitcask.label_space']) as LabelSpace;
   const { size: width } = labelSpace;
   checkSampleIds(types, columns, { rows, labelSpace });
-  const targets = new Map<string, DecodedTargets[]>();
+  const decoders = new Map<string, RowDecoder[]>();
   if (metadata['logitcask.layout'] !== 'dense') {
-    for (const set of targetSets) targets.set(set.name, decodeTargets(columns, set, width));
+    for (const set of targetSets) decoders.set(set.name, decodersOf(columns, set, width));
   }
   return {
     rows,
@@ -67,23 +71,28 @@ export function readBatch(
     targetSets,
     positions: positionsOf(types, columns, rows),
     bytes,
-    targets(set = targetSets[0].name) {
-      const found = targets.get(set);
-      if (found !== undefined) return found;
+    targets(set = targetSets[0].name, positions) {
+      const found = decoders.get(set);
+      if (found !== undefined) return found.map((decode, row) => decode(positions?.[row]));
       const message = `client: no targets of set ${set} to decode; ask for \`frames\` or \`plain\``;
       throw new LogitcaskError('request-invalid', message, { got: set });
     },
   };
 }
 
-/** Targets of each row, from frames or from the columns of codecs `plain` and `raw`. */
-function decodeTargets(columns: Columns, set: BatchTargetSet, width: number): DecodedTargets[] {
+type RowDecoder = (positions?: ArrayLike<number>) => DecodedTargets;
+
+/**
+ * What decodes each row: its frame, whose checksum is checked now, or the columns of codecs `plain`
+ * and `raw`, which are decoded now, as nothing else proves them.
+ */
+function decodersOf(columns: Columns, set: BatchTargetSet, width: number): RowDecoder[] {
   const { name, kind, step, tau } = set;
   const frames = columns[`${name}_frame`];
   if (frames !== undefined) {
     return cellsOf(frames, 1).map((frame) => {
-      const { header, levels } = decodePlanes(frame, { width });
-      return dequantise(levels, header);
+      checkFrame(frame);
+      return (positions) => decodeFrame(frame, { width, positions });
     });
   }
   const counts = lengthsOf(columns.mask);
@@ -92,12 +101,12 @@ function decodeTargets(columns: Columns, set: BatchTargetSet, width: number): De
   const cells = Object.entries(codec.columns).map(([suffix, type]) =>
     cellsOf(columnOf(columns, `${name}_${suffix}`), itemBytes(type)),
   );
-  return counts.map((count, row) =>
-    codec.decode(
-      cells.map((column) => column[row]),
-      count,
-    ),
-  );
+  return counts.map((count, row) => {
+    const own = cells.map((column) => column[row]);
+    const whole = codec.decode(own, count);
+    return (positions) =>
+      positions === undefined ? whole : selectPositions(whole, checkedPositions(positions, count));
+  });
 }
 
 function columnOf(columns: Columns, name: string): Column {

@@ -19,7 +19,7 @@ export function expectedAt(step: number): (targets: Targets) => Expected {
       const r = Math.max(1, Math.min(65_535, Math.round(-Math.log(mass) * 2048)));
       const left = Math.fround(Math.exp(-r / 2048));
       const squares = kept.reduce((sum, { level }) => sum + BigInt(level) ** 2n, 0n);
-      const probs = kept.map(({ level }) => (level * level * (1 - left)) / Number(squares));
+      const probs = kept.map(({ level }) => level * level * ((1 - left) / Number(squares)));
       return { ids: kept.map(({ id }) => id), probs, rest: left };
     });
     const ends = new Uint32Array(count + 1);
