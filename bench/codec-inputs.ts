@@ -1,7 +1,9 @@
-/** Targets in memory: one sample of each teacher at K=64, and an unbiased one of ~15 entries. */
-import { chunkLabels } from '../src/capture/source.ts';
+/** Targets in memory: one sample of each teacher at K=64, and unbiased ones. */
+import { chunkLabels, type Source } from '../src/capture/source.ts';
 import { openSource } from '../src/capture/table.ts';
-import type { Targets } from '../src/distribution/targets.ts';
+import type { DenseRows, ListRows } from '../src/distribution/rows.ts';
+import { joinTargets, type Targets } from '../src/distribution/targets.ts';
+import { steps } from '../src/encode/levels.ts';
 import { createSparsifier } from '../src/sparsify/table.ts';
 import { smallLm, v128k } from './inputs.ts';
 
@@ -17,11 +19,15 @@ const teachers = {
   'v128k-syn': { files: { logits: v128k }, length: 1024 },
 };
 
+function openDump(files: { logits: string; tokens?: string }, length: number): Promise<Source> {
+  const config = { type: 'dump' as const, teacher: '', licence: '', sample_length: length };
+  return openSource({ ...config, ...files }, { dataFolder: 'data' });
+}
+
 /** The first sample of a teacher, its K most probable entries. */
 async function firstSample(name: keyof typeof teachers, k: number): Promise<Sample> {
   const { files, length } = teachers[name];
-  const config = { type: 'dump' as const, teacher: '', licence: '', sample_length: length };
-  const source = await openSource({ ...config, ...files }, { dataFolder: 'data' });
+  const source = await openDump(files, length);
   const sparsifier = createSparsifier({ type: 'top-k', k });
   const parts: Targets[] = [];
   for await (const { sample, position, rows } of source.chunks(0)) {
@@ -30,60 +36,88 @@ async function firstSample(name: keyof typeof teachers, k: number): Promise<Samp
     parts.push(sparsifier.sparsify(rows, context));
   }
   await source.close();
-  return { name, width: source.identity.vocabulary, targets: joined(parts) };
+  return { name, width: source.identity.vocabulary, targets: joinTargets(parts) };
 }
 
-function joined(parts: readonly Targets[]): Targets {
-  const ends = parts.flatMap(({ offsets }) => Array.from(offsets.subarray(1)));
-  let [base, t] = [0, 0];
-  for (const { count } of parts) {
-    for (const end = t + count; t < end; t++) ends[t] += base;
-    base = ends[t - 1];
-  }
-  const floats = (of: (part: Targets) => Float32Array) =>
-    Float32Array.from(parts.flatMap((part) => Array.from(of(part))));
-  return {
-    kind: 'scaled',
-    count: ends.length,
-    offsets: Uint32Array.from([0, ...ends]),
-    ids: Uint32Array.from(parts.flatMap(({ ids }) => Array.from(ids))),
-    logprobs: floats(({ logprobs }) => logprobs),
-    rest: floats(({ rest }) => rest),
-    labelLogprob: floats(({ labelLogprob }) => labelLogprob),
-    logZ: new Float32Array(0),
-  };
-}
-
-/** Entries of at least τ as they are; of the others, on average p / τ at weight τ. */
-function sampled({ name, width, targets }: Sample, tau: number): Sample {
-  const { offsets, ids, logprobs } = targets;
-  const out = { offsets: [0], ids: [] as number[], logprobs: [] as number[] };
-  let sum = 0.5;
-  for (let t = 0; t < targets.count; t++) {
-    for (let i = offsets[t]; i < offsets[t + 1]; i++) {
-      const p = Math.exp(logprobs[i]);
-      sum += Math.min(1, p / tau);
-      if (sum < 1) continue;
-      sum -= 1;
-      out.ids.push(ids[i]);
-      out.logprobs.push(Math.max(logprobs[i], Math.log(tau)));
+/**
+ * Whole rows of v128k-syn, a few at a time: the listed log-probs, and the mass beyond them spread
+ * evenly over the other ids, as the set says no more of them.
+ */
+async function* wholeRows(): AsyncGenerator<{ rows: DenseRows; lists: ListRows }> {
+  const source = await openDump({ logits: v128k }, 1024);
+  for await (const { rows: lists } of source.chunks(0)) {
+    if (lists.form !== 'lists') throw new Error('v128k-syn holds lists');
+    const { width, offsets } = lists;
+    for (let t = 0; t < lists.count; t++) {
+      const [from, to] = [offsets[t], offsets[t + 1]];
+      const values = new Float32Array(width);
+      values.fill(Math.log((lists.tail?.[t] ?? 0) / (width - (to - from))));
+      for (let i = from; i < to; i++) values[lists.ids[i]] = lists.logprobs[i];
+      const rows: DenseRows = { form: 'dense', count: 1, width, type: 'f32', values };
+      yield { rows, lists: oneList(lists, t) };
     }
-    out.offsets.push(out.ids.length);
   }
-  const unbiased: Targets = {
-    ...targets,
-    kind: 'unbiased',
-    offsets: Uint32Array.from(out.offsets),
-    ids: Uint32Array.from(out.ids),
-    logprobs: Float32Array.from(out.logprobs),
-    rest: new Float32Array(0),
+  await source.close();
+}
+
+function oneList(lists: ListRows, t: number): ListRows {
+  const [from, to] = [lists.offsets[t], lists.offsets[t + 1]];
+  return {
+    ...lists,
+    count: 1,
+    offsets: Uint32Array.of(0, to - from),
+    ids: lists.ids.subarray(from, to),
+    logprobs: lists.logprobs.subarray(from, to),
+    tail: lists.tail?.subarray(t, t + 1),
   };
-  return { name, width, targets: unbiased };
+}
+
+export interface Drawn {
+  readonly sample: Sample;
+  /** Mean over the positions of Σ E(weight − p)², of the drawing and of the rounding. */
+  readonly variance: number;
+  /** The same, and the bytes at 24 bits a distinct entry, of 50 random draws with counts. */
+  readonly draws: { readonly variance: number; readonly bytes: number };
+}
+
+const drawCount = 50;
+
+/** v128k-syn as `threshold` draws it. */
+export async function drawn(tau: number, step: number): Promise<Drawn> {
+  const sparsifier = createSparsifier({ type: 'threshold', tau, step });
+  const parts: Targets[] = [];
+  const sampleId = Uint8Array.from({ length: 16 }, (_, i) => 17 * i);
+  let [variance, drawVariance, distinct] = [0, 0, 0];
+  for await (const { rows, lists } of wholeRows()) {
+    const position = parts.length;
+    const context = { labels: Int32Array.of(-1), temperatures: [], sampleId, position };
+    parts.push(sparsifier.sparsify(rows, context));
+    const others = lists.tail?.[0] ?? 0;
+    variance += others * tau;
+    drawVariance += others / drawCount;
+    distinct += others * drawCount;
+    for (const logprob of lists.logprobs) {
+      const p = Math.exp(logprob);
+      variance += p < tau ? p * (tau - p) : roundingVariance(p, step);
+      drawVariance += (p * (1 - p)) / drawCount;
+      distinct += 1 - (1 - p) ** drawCount;
+    }
+  }
+  const count = parts.length;
+  const draws = { variance: drawVariance / count, bytes: (3 * distinct) / count };
+  const targets = joinTargets(parts);
+  const sample = { name: 'v128k-syn', width: 128_256, targets };
+  return { sample, variance: variance / count, draws };
+}
+
+function roundingVariance(p: number, step: number): number {
+  const level = Math.floor(Math.sqrt(p) / step);
+  return (p - (level * step) ** 2) * (((level + 1) * step) ** 2 - p);
 }
 
 export const tau = 0.02;
 
 export async function samples(): Promise<{ topK: readonly Sample[]; unbiased: Sample }> {
   const topK = [await firstSample('small LM', 64), await firstSample('v128k-syn', 64)];
-  return { topK, unbiased: sampled(await firstSample('v128k-syn', 1024), tau) };
+  return { topK, unbiased: (await drawn(tau, steps.standard)).sample };
 }

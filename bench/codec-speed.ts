@@ -40,7 +40,8 @@ async function prepare(folder: string): Promise<{ own: OwnCase[]; python: Case[]
   const add = (sample: Sample, compression: 'zstd' | 'lz4', reach: number) => {
     const { name, width, targets } = sample;
     const { count, kind } = targets;
-    const codec = planes({ kind, step: steps.fine, tau, compression, width });
+    const step = kind === 'unbiased' ? steps.standard : steps.fine;
+    const codec = planes({ kind, step, tau, compression, width });
     const [frame] = codec.encode(targets) as Uint8Array[];
     const entries = (targets.ids.length / count).toFixed(1);
     const what = `${name}, ${kind}, ${entries} entries, ${count} positions, ${compression}`;
