@@ -9,6 +9,7 @@ import { toFloat16 } from '../src/formats/float16.ts';
 import { referenceEngine } from '../src/kernel/reference.ts';
 import { createRowKernel } from '../src/kernel/row.ts';
 import { createEngine } from '../src/kernel/wasm.ts';
+import { buildBudget } from './build-budget.ts';
 import { atMost, type Benchmark, type Figure, median, plain, spread } from './figure.ts';
 import { benchPython, scripts } from './venv.ts';
 
@@ -19,11 +20,12 @@ const lseErrorMax = 5e-6;
 
 export const kernels: Benchmark = {
   name: 'kernels',
-  summary: 'top-k + log-sum-exp, V=128,256, K=64, CPU time, beside torch.topk + logsumexp',
+  summary: 'top-k + log-sum-exp beside torch, V=128,256, K=64; a build beside what these allow',
   async *run(log) {
     const rows = randomRows();
     yield* besideTorch(rows, log);
     yield* alone(rows);
+    yield* buildBudget(log);
   },
 };
 

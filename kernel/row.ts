@@ -63,7 +63,6 @@ let outside: f64 = 0;
 /** State of the pivots' generator: the same rows take the same time. */
 let pivots: u32 = 1;
 
-// biome-ignore format: one accessor a line
 export function getRow(): usize { return rowAt; }
 export function getIds(): usize { return idsAt; }
 export function getDrawn(): usize { return drawnAt; }
@@ -187,35 +186,52 @@ function pivotBetween(from: i32, to: i32): i32 {
   return from + <i32>(((<u64>pivots) * <u64>(to - from + 1)) >> 32);
 }
 
+/** Ends of the parts that `partition` leaves: [from, leftEnd] before [rightStart, to]. */
+let leftEnd: i32 = 0;
+let rightStart: i32 = 0;
+
+/** Parts [from, to] by a value of it: none of the left is less than any of the right. */
+function partition<T>(base: usize, from: i32, to: i32): void {
+  const pivot = load<T>(base + <usize>pivotBetween(from, to) * sizeof<T>());
+  let i = from;
+  let j = to;
+  while (i <= j) {
+    while (load<T>(base + <usize>i * sizeof<T>()) > pivot) i++;
+    while (load<T>(base + <usize>j * sizeof<T>()) < pivot) j--;
+    if (i > j) break;
+    const a = load<T>(base + <usize>i * sizeof<T>());
+    store<T>(base + <usize>i * sizeof<T>(), load<T>(base + <usize>j * sizeof<T>()));
+    store<T>(base + <usize>j * sizeof<T>(), a);
+    i++;
+    j--;
+  }
+  leftEnd = j;
+  rightStart = i;
+}
+
 /** Moves the greatest values of [from, to] to its front until index `at` holds its rank's own. */
 function quickselect<T>(base: usize, from: i32, to: i32, at: i32): void {
   while (from < to) {
-    const pivot = load<T>(base + <usize>pivotBetween(from, to) * sizeof<T>());
-    let i = from;
-    let j = to;
-    while (i <= j) {
-      while (load<T>(base + <usize>i * sizeof<T>()) > pivot) i++;
-      while (load<T>(base + <usize>j * sizeof<T>()) < pivot) j--;
-      if (i > j) break;
-      const a = load<T>(base + <usize>i * sizeof<T>());
-      store<T>(base + <usize>i * sizeof<T>(), load<T>(base + <usize>j * sizeof<T>()));
-      store<T>(base + <usize>j * sizeof<T>(), a);
-      i++;
-      j--;
-    }
-    if (at <= j) to = j;
-    else if (at >= i) from = i;
+    partition<T>(base, from, to);
+    if (at <= leftEnd) to = leftEnd;
+    else if (at >= rightStart) from = rightStart;
     else return;
   }
 }
 
-/** Sorts keys [from, to] in descending order. */
+/** Sorts keys [from, to] in descending order; the shorter part by recursion, so never deep. */
 function sortKeys(from: i32, to: i32): void {
   while (to - from > 16) {
-    const middle = (from + to) >> 1;
-    quickselect<u64>(keysAt, from, to, middle);
-    sortKeys(from, middle - 1);
-    from = middle + 1;
+    partition<u64>(keysAt, from, to);
+    const left = leftEnd;
+    const right = rightStart;
+    if (left - from < to - right) {
+      sortKeys(from, left);
+      from = right;
+    } else {
+      sortKeys(right, to);
+      to = left;
+    }
   }
   for (let i = from + 1; i <= to; i++) {
     const key = load<u64>(keysAt + (<usize>i << 3));

@@ -184,7 +184,7 @@ async function openStages({ config, store, source, build, seconds }: Run) {
   const place = { store, dataset: config.dataset, build, format: config.format };
   const labelSpace = labelSpaceOf(source);
   const rules = await chooseRules(config, source);
-  const picker = createReferencePicker(config.reference);
+  const picker = createReferencePicker({ ...config.reference, total: source.positions });
   const complete = await completedShards(place, picker);
   const set = draftTargetSet({ config, ...rules, identity: source.identity });
   const sum = (field: 'samples' | 'positions') =>
