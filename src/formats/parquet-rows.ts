@@ -52,10 +52,14 @@ export async function openParquetRows(name: string): Promise<ParquetRows> {
   });
   try {
     const file = { name, handle, bytes: (await handle.stat()).size };
-    const metadata = await readable(name, () => readMetadata(file));
+    const { metadata, columns } = await readable(name, async () => {
+      const metadata = await readMetadata(file);
+      const { children } = parquetSchema(metadata); // of lying counts, it throws
+      return { metadata, columns: children.map(({ element }) => element.name) };
+    });
     return {
-      columns: parquetSchema(metadata).children.map(({ element }) => element.name),
-      rows: (columns) => rowsOf(file, metadata, columns),
+      columns,
+      rows: (chosen) => rowsOf(file, metadata, chosen),
       close: () => handle.close(),
     };
   } catch (error) {

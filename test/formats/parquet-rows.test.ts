@@ -115,6 +115,13 @@ describe('rows of Parquet', () => {
       'a footer longer than the file',
       (bytes: Buffer) => bytes.writeUInt32LE(2 ** 31, bytes.length - 8),
     ],
+    [
+      'more columns in its schema than follow',
+      (bytes: Buffer) => {
+        const root = bytes.indexOf(Buffer.from('schema\x15', 'latin1')) + 7;
+        bytes[root] = 20; // its number of children, zigzag
+      },
+    ],
     ['no magic at its end', (bytes: Buffer) => bytes.write('PAR2', bytes.length - 4)],
   ])('with %s are refused', async (_, spoil) => {
     const bytes = readFileSync(join(golden, 'positions.parquet'));
