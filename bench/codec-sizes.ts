@@ -13,7 +13,8 @@ type Source = Readonly<Record<string, unknown>>;
 interface Case {
   readonly name: string;
   readonly source: Source;
-  readonly codec: Readonly<Record<string, unknown>>;
+  /** Codec and budget of the build. */
+  readonly settings: Readonly<Record<string, unknown>>;
   readonly klMax: number;
   /** How many times smaller; null where no codec could be: printed only. */
   readonly reach: number | null;
@@ -24,17 +25,18 @@ const syn = { type: 'dump', logits: v128k, sample_length: 1024 };
 const planes = { type: 'planes' };
 const fine = { ...planes, step: 'fine' };
 const standard = { ...planes, step: 'standard' };
-const solved = { ...planes, max_kl: 0.99e-4 }; // solved on the first positions alone
+const sparsifier = { type: 'top-k', k: 64 };
+const solved = { codec: planes, budget: { max_kl: 0.99e-4 } }; // solved on the first positions alone
 
 function cases(): readonly Case[] {
   const hostile = { type: 'dump', ...randomDump(), sample_length: 512 };
   const ngram = { type: 'ngram', samples: 48, sample_length: 512 };
-  const other = { codec: solved, klMax: 1e-4 };
+  const other = { settings: solved, klMax: 1e-4 };
   return [
-    { name: 'small LM', source: lm, codec: fine, klMax: 1e-4, reach: 5.5 },
-    { name: 'v128k-syn', source: syn, codec: fine, klMax: 1e-4, reach: 6.4 },
-    { name: 'small LM', source: lm, codec: standard, klMax: 1e-3, reach: 6.2 },
-    { name: 'v128k-syn', source: syn, codec: standard, klMax: 1e-3, reach: 8 },
+    { name: 'small LM', source: lm, settings: { codec: fine }, klMax: 1e-4, reach: 5.5 },
+    { name: 'v128k-syn', source: syn, settings: { codec: fine }, klMax: 1e-4, reach: 6.4 },
+    { name: 'small LM', source: lm, settings: { codec: standard }, klMax: 1e-3, reach: 6.2 },
+    { name: 'v128k-syn', source: syn, settings: { codec: standard }, klMax: 1e-3, reach: 8 },
     { name: 'embedded n-gram teacher', source: ngram, ...other, reach: 4.2 },
     { name: 'random logits of V=32,768', source: hostile, ...other, reach: null },
   ];
@@ -47,15 +49,20 @@ const distillKit = [
 ] as const;
 
 export async function* codecSizes(log: (text: string) => void): AsyncGenerator<Figure> {
-  for (const { name, source, codec, klMax, reach } of cases()) {
+  for (const { name, source, settings, klMax, reach } of cases()) {
     log(`sizes: ${name}, KL ≤ ${klMax}`);
-    const { targets, kl } = await builtSize({ source, codec });
+    const { targets, kl } = await builtSize({ source, sparsifier, ...settings });
     const what = `${name}, ${source.sample_length} positions a sample, KL ≤ ${klMax}`;
     yield smaller({ figure: `targets, ${what}`, unit: 'B/position', value: targets }, peer, reach);
     yield atMost(`mean KL, ${what}`, 'nats', kl, klMax);
   }
   for (const { name, source, bytes, kl } of distillKit) {
-    const size = await builtSize({ source, codec: { ...planes, max_kl: 0.99 * kl } });
+    const size = await builtSize({
+      source,
+      sparsifier,
+      codec: planes,
+      budget: { max_kl: 0.99 * kl },
+    });
     const figure = `targets, ${name}, KL ${size.kl} beside DistillKit's ${kl}`;
     const theirs = { name: 'DistillKit normalize_t, by arithmetic', value: bytes };
     yield smaller({ figure, unit: 'B/position', value: size.targets }, theirs, 1.6);
@@ -73,7 +80,7 @@ async function* shortSamples(log: (text: string) => void): AsyncGenerator<Figure
       if (name === 'small LM' && length > 512) continue; // it has 512 rows
       log(`sizes: ${name}, ${length} positions a sample`);
       const source = { type: 'dump', ...files, sample_length: length };
-      const { targets } = await builtSize({ source, codec: fine });
+      const { targets } = await builtSize({ source, sparsifier, codec: fine });
       const figure = `targets at step fine, ${name}, ${length} positions a sample`;
       yield smaller({ figure, unit: 'B/position', value: targets }, peer, null);
     }
