@@ -1,8 +1,9 @@
 /** Runs named benchmarks and prints a table, or with --json one object a line. */
 import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { pipe } from './pipe.ts';
+import { teaches } from './teaches.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe];
+const benchmarks: readonly Benchmark[] = [pipe, teaches];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {
