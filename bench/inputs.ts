@@ -10,6 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
+import { bytesOf } from '../src/formats/layout.ts';
 
 export const folder = join(tmpdir(), 'logitcask-bench');
 const golden = new URL('../../test/golden/logits/', import.meta.url).pathname;
@@ -40,6 +41,11 @@ export function npyHeader(descr: string, shape: readonly number[]): Buffer {
   return head;
 }
 
+/** Ids as int32 `.npy`. */
+export function writeIds(file: string, ids: Int32Array): void {
+  writeFileSync(file, Buffer.concat([npyHeader('<i4', [ids.length]), bytesOf(ids)]));
+}
+
 /**
  * The small LM's rows repeated `times` times as one dump, made once and kept. Each repeat moves all
  * ids by a step of its own, so that no compressor finds one repeat in another.
@@ -56,7 +62,7 @@ export async function repeatedDump(times: number): Promise<{ logits: string; tok
   const all = Int32Array.from({ length: times * rows }, (_, i) => {
     return (ids[i % rows] + moved(Math.floor(i / rows))) % width;
   });
-  writeFileSync(tokens, Buffer.concat([npyHeader('<i4', [all.length]), Buffer.from(all.buffer)]));
+  writeIds(tokens, all);
   const out = createWriteStream(logits);
   out.write(npyHeader('<f2', [all.length, width]));
   for (let repeat = 0; repeat < times; repeat++) {

@@ -5,8 +5,9 @@ import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { kernels } from './kernels.ts';
 import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
+import { teaches } from './teaches.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet];
+const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, teaches];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {
