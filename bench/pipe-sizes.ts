@@ -24,7 +24,8 @@ export async function* sizes(log: (text: string) => void): AsyncGenerator<Figure
   for (const { name, source, lengths, whole } of data) {
     for (const [length, reach] of Object.entries(lengths)) {
       log(`sizes: ${name}, ${length} positions a sample`);
-      const size = await builtSize({ source: { ...source, sample_length: Number(length) } });
+      const own = { ...source, sample_length: Number(length) };
+      const size = await builtSize({ source: own, sparsifier: { type: 'top-k', k: 64 } });
       const figure = (what: string, value: number) => ({
         figure: `${what}, ${name}, ${length} positions a sample`,
         unit: 'B/position',

@@ -82,7 +82,11 @@ const settings = z.strictObject({
   tag: name.default('latest').describe('tag that will point at the snapshot'),
   target_set: targetSetName.default('teacher'),
   source: source.default({ type: 'ngram', held_out: 10, sample_length: 512 }),
-  sparsifier: sparsifier.default({ type: 'top-k', k: 64 }),
+  /**
+   * Default: `threshold` for sources of whole distributions; top-k 64 for top lists, and where a KL
+   * budget or temperatures are given, which only scaled targets have.
+   */
+  sparsifier: sparsifier.optional(),
   codec: z
     .discriminatedUnion('type', [
       z.strictObject({

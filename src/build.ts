@@ -12,6 +12,7 @@ import { buildName, labelSpaceOf } from './build/identity.ts';
 import { draftTargetSet } from './build/manifest-draft.ts';
 import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
+import { type ChosenConfig, withSparsifier } from './build/rules.ts';
 import { createShards } from './build/shards.ts';
 import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
@@ -73,7 +74,7 @@ export interface BuildReport {
 }
 
 interface Run extends BuildOptions {
-  readonly config: BuildConfig;
+  readonly config: ChosenConfig;
   readonly store: Store;
   readonly source: Source;
   readonly build: string;
@@ -86,14 +87,15 @@ interface Run extends BuildOptions {
  * or not earlier runs were interrupted. Errors: those of the source, `build-running`, `store-*`,
  * `interrupted`.
  */
-export async function build(config: BuildConfig, options: BuildOptions): Promise<BuildReport> {
+export async function build(given: BuildConfig, options: BuildOptions): Promise<BuildReport> {
   const seconds = { prepare: 0, capture: 0, sparsify: 0, encode: 0, write: 0, finish: 0 };
   const started = performance.now();
-  const store = await openStore(config.store);
+  const store = await openStore(given.store);
   try {
     const swept = await store.sweep();
-    const source = await openSource(config.source, options);
+    const source = await openSource(given.source, options);
     try {
+      const config = withSparsifier(given, source);
       const name = buildName(config, source);
       const lock = await acquireLock(store, lockPath(config.dataset, name));
       try {

@@ -45,6 +45,15 @@ describe('the layers of a configuration', () => {
     expect(config.codec).toEqual({ type: 'planes', step: 'standard', compression: 'lz4' });
   });
 
+  it.each([
+    ['k: 16', 'top-k'],
+    ['cap: 3', 'top-p'],
+    ['tau: 0.1', 'threshold'],
+  ])('take the sparsifier that %s names', (setting, type) => {
+    const config = resolveConfig('build', { file: fileOf(`sparsifier: {${setting}}`) });
+    expect(config.sparsifier).toMatchObject({ type });
+  });
+
   it('replace an object whole where they name another type', () => {
     const file = fileOf('source: {type: dump, logits: a.npy}\ncodec: {step: fine}');
     const flags = [flag('source.samples', '5'), flag('source.type', 'ngram')];

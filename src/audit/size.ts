@@ -10,6 +10,8 @@ import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 
 const directoryBytesMax = 1024 * 1024;
+/** K of the top lists that sampled targets are compared with. */
+const listEntries = 64;
 
 export interface SizeReport {
   readonly positions: number;
@@ -24,7 +26,10 @@ export interface SizeReport {
   readonly targets: number;
   /** Bytes a position of shards and indexes. */
   readonly whole: number;
-  /** Bytes a position of whole float32 distributions, and of int32 + float32 top-K lists. */
+  /**
+   * Bytes a position of whole float32 distributions, and of int32 + float32 top-K lists: of the K
+   * of scaled targets, beside sampled ones of 64.
+   */
   readonly full: number;
   readonly topK: number;
 }
@@ -35,6 +40,7 @@ export async function measureSize(
 ): Promise<SizeReport> {
   const { manifest } = await resolveSnapshot(store, dataset, snapshot);
   const { positions } = manifest.totals;
+  const [set] = manifest.target_sets;
   const each = (bytes: number) => bytes / Math.max(1, positions);
   const byColumn = new Map<string, number>();
   for (const file of manifest.files.filter(({ role }) => role === 'shard')) {
@@ -61,7 +67,7 @@ export async function measureSize(
     targets: each(sum(columns.filter(({ name }) => own.has(name)))),
     whole: each((byRole.get('shard') ?? 0) + (byRole.get('index') ?? 0)),
     full: 4 * manifest.label_space.size,
-    topK: 8 * manifest.target_sets[0].sparsifier.entries_max,
+    topK: 8 * (set.kind === 'scaled' ? set.sparsifier.entries_max : listEntries),
   };
 }
 

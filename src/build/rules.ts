@@ -1,11 +1,15 @@
 /** A sparsifier and a codec that fit together. */
 import type { BuildConfig, SparsifierConfig } from '../../schemas/build-config.ts';
+import type { Source } from '../capture/source.ts';
 import type { TargetKind } from '../distribution/targets.ts';
 import type { Codec } from '../encode/codec.ts';
 import { createCodec } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
 import { createSparsifier, type SparsifierOptions } from '../sparsify/table.ts';
+
+/** A configuration whose sparsifier is chosen. */
+export type ChosenConfig = BuildConfig & { readonly sparsifier: SparsifierConfig };
 
 /** What decides the targets' bytes. */
 export interface Rules {
@@ -15,9 +19,22 @@ export interface Rules {
   readonly codec: Codec;
 }
 
+/**
+ * Whole distributions are sampled: that teaches most at a size (docs/sparsifiers.md). Top lists
+ * cannot be, and a KL and log Z are properties of scaled targets.
+ */
+export function withSparsifier(config: BuildConfig, { identity }: Source): ChosenConfig {
+  const scaled =
+    identity.reports !== 'whole' ||
+    config.budget.max_kl !== undefined ||
+    config.temperatures.length > 0;
+  const standard = scaled ? ({ type: 'top-k', k: 64 } as const) : ({ type: 'threshold' } as const);
+  return { ...config, sparsifier: config.sparsifier ?? standard };
+}
+
 /** The rules at a step (codecs with levels) and τ (`threshold`); V is `width`. */
 export function rulesAt(
-  { sparsifier, codec }: Pick<BuildConfig, 'sparsifier' | 'codec'>,
+  { sparsifier, codec }: Pick<ChosenConfig, 'sparsifier' | 'codec'>,
   { step, tau, width }: { step: number; tau: number; width: number },
 ): Rules {
   const kind = kindOf(sparsifier);

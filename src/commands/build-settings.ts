@@ -95,15 +95,10 @@ export const buildSettings: readonly Setting[] = [
   temperaturesSetting,
 ];
 
-/** Settings that only one variant has name it. */
+/** A file of a source names its type. */
 export function implied(flags: Readonly<Record<string, unknown>>): TextSetting[] {
-  const variants = [
-    ['logits', 'source', 'dump'],
-    ['lists', 'source', 'lists'],
-    ['p', 'sparsifier', 'top-p'],
-    ['tau', 'sparsifier', 'threshold'],
-  ] as const;
-  return variants
-    .filter(([flag, variant]) => flags[flag] !== undefined && flags[variant] === undefined)
-    .map(([flag, variant, text]) => ({ origin: `--${flag}`, path: `${variant}.type`, text }));
+  const types = { logits: 'dump', lists: 'lists' };
+  return Object.entries(types)
+    .filter(([flag]) => flags[flag] !== undefined && flags.source === undefined)
+    .map(([flag, text]) => ({ origin: `--${flag}`, path: 'source.type', text }));
 }
