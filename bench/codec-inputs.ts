@@ -1,7 +1,7 @@
 /** Targets in memory: one sample of each teacher at K=64, and unbiased ones. */
 import { chunkLabels, type Source } from '../src/capture/source.ts';
 import { openSource } from '../src/capture/table.ts';
-import type { DenseRows, ListRows } from '../src/distribution/rows.ts';
+import { type DenseRows, type ListRows, oneRow } from '../src/distribution/rows.ts';
 import { joinTargets, type Targets } from '../src/distribution/targets.ts';
 import { steps } from '../src/encode/levels.ts';
 import { createSparsifier } from '../src/sparsify/table.ts';
@@ -54,22 +54,10 @@ async function* wholeRows(): AsyncGenerator<{ rows: DenseRows; lists: ListRows }
       values.fill(Math.log((lists.tail?.[t] ?? 0) / (width - (to - from))));
       for (let i = from; i < to; i++) values[lists.ids[i]] = lists.logprobs[i];
       const rows: DenseRows = { form: 'dense', count: 1, width, type: 'f32', values };
-      yield { rows, lists: oneList(lists, t) };
+      yield { rows, lists: oneRow(lists, t) };
     }
   }
   await source.close();
-}
-
-function oneList(lists: ListRows, t: number): ListRows {
-  const [from, to] = [lists.offsets[t], lists.offsets[t + 1]];
-  return {
-    ...lists,
-    count: 1,
-    offsets: Uint32Array.of(0, to - from),
-    ids: lists.ids.subarray(from, to),
-    logprobs: lists.logprobs.subarray(from, to),
-    tail: lists.tail?.subarray(t, t + 1),
-  };
 }
 
 export interface Drawn {

@@ -26,7 +26,8 @@ const planes = { type: 'planes' };
 const fine = { ...planes, step: 'fine' };
 const standard = { ...planes, step: 'standard' };
 const sparsifier = { type: 'top-k', k: 64 };
-const solved = { codec: planes, budget: { max_kl: 0.99e-4 } }; // solved on the first positions alone
+/** Solved on the first positions alone. */
+const solved = { codec: planes, budget: { max_kl: 0.99e-4 } };
 
 function cases(): readonly Case[] {
   const hostile = { type: 'dump', ...randomDump(), sample_length: 512 };

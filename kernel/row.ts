@@ -1,42 +1,28 @@
 /**
  * The row engine with SIMD. Equals src/kernel/reference.ts bit for bit; src/kernel/engine.ts says
- * what each step means. One instance holds one row, in memory laid out by `setup`.
- *
- * Rows come as float32 (F32), float16 (F16) or bfloat16 (BF16), the last two as their bits. float16
- * is read as a float32 scaled by 2^-112, which costs no conversion; factors are scaled back.
+ * what each step means. One instance holds one row, in memory laid out by `setup`. Rows come as
+ * float32 (F32), float16 (F16) or bfloat16 (BF16), the last two as their bits.
  */
-
-const F32: i32 = 0;
-const F16: i32 = 1;
-const BF16: i32 = 2;
+import {
+  F16,
+  F32,
+  HALF_SCALE,
+  HALF_UNSCALE,
+  LOG2E,
+  lanesSum,
+  narrowPower,
+  powers,
+  valueAt,
+  widenHigh,
+  widenLow,
+  widePower,
+  widePowers,
+} from './powers.ts';
+import { idOfKey, keyOf, quickselect, sortKeys, valueOfKey } from './ranking.ts';
 
 const BLOCK: i32 = 512;
 const GROUP: i32 = 16;
-const HALF_SCALE: f32 = reinterpret<f32>(0x07800000); // 2^-112
-const HALF_UNSCALE: f32 = reinterpret<f32>(0x77800000); // 2^112
 const HALF_NEGATIVE_INFINITY: u32 = 0xfc00;
-
-const LOG2E: f32 = 1.4426950216293335;
-const LOG2E_WIDE: f64 = 1.4426950408889634;
-const MAGIC: f32 = 12583039.0;
-const MAGIC_WIDE: f64 = 6755399441055744.0;
-const EXPONENT_MIN: f32 = -127.0;
-const WIDE_EXPONENT_MIN: f64 = -1022.0;
-
-const D0: f64 = 0.9999999999616818;
-const D1: f64 = 0.6931471807284486;
-const D2: f64 = 0.24022651198159115;
-const D3: f64 = 0.055504103534414345;
-const D4: f64 = 0.009618027253445863;
-const D5: f64 = 0.0013333922568902117;
-const D6: f64 = 0.00015469291214904082;
-const D7: f64 = 1.52019203451648e-5;
-
-const C0: f32 = 0.9999992847442627;
-const C1: f32 = 0.6931217908859253;
-const C2: f32 = 0.240247443318367;
-const C3: f32 = 0.05591786280274391;
-const C4: f32 = 0.009570102207362652;
 
 let width: i32 = 0;
 let type: i32 = 0;
@@ -60,8 +46,6 @@ let top: f32 = 0;
 let below: f64 = 0;
 let inside: f64 = 0;
 let outside: f64 = 0;
-/** State of the pivots' generator: the same rows take the same time. */
-let pivots: u32 = 1;
 
 export function getRow(): usize { return rowAt; }
 export function getIds(): usize { return idsAt; }
@@ -102,76 +86,10 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   }
 }
 
-/** The value of an id, exactly. */
-// @ts-ignore: decorator
-@inline
-function valueOf(id: i32): f32 {
-  if (type == F32) return load<f32>(rowAt + (<usize>id << 2));
-  const bits: u32 = load<u16>(rowAt + (<usize>id << 1));
-  if (type == BF16) return reinterpret<f32>(bits << 16);
-  const magnitude = bits & 0x7fff;
-  const sign = (bits & 0x8000) << 16;
-  if (magnitude < 0x7c00) return reinterpret<f32>(sign | (magnitude << 13)) * HALF_UNSCALE;
-  return reinterpret<f32>(sign | 0x7f800000 | ((magnitude & 0x3ff) << 13));
-}
-
-/** Float bits in order-preserving form, then ~id: a greater key ranks before. */
-// @ts-ignore: decorator
-@inline
-function keyOf(x: f32, id: i32): u64 {
-  const bits = reinterpret<u32>(x + 0.0); // −0 and 0 are equal values
-  const order = bits & 0x80000000 ? ~bits : bits | 0x80000000;
-  return ((<u64>order) << 32) | (<u64>(~id) & 0xffffffff);
-}
-
-// @ts-ignore: decorator
-@inline
-function valueOfKey(key: u64): f32 {
-  const order = <u32>(key >> 32);
-  return reinterpret<f32>(order & 0x80000000 ? order & 0x7fffffff : ~order);
-}
-
-// @ts-ignore: decorator
-@inline
-function idOfKey(key: u64): i32 {
-  return ~(<i32>key);
-}
-
-function narrowPower(x: f32): f32 {
-  let t = (x - shift) * LOG2E;
-  if (t < EXPONENT_MIN) t = EXPONENT_MIN; // NaN stays
-  const shifted = t + MAGIC;
-  const g = t - (shifted - MAGIC);
-  const r = (((C4 * g + C3) * g + C2) * g + C1) * g + C0;
-  return r * reinterpret<f32>(reinterpret<u32>(shifted) << 23);
-}
-
-/** Two wide powers; the lanes are what widePower gives. */
-function widePowers(x: f32, y: f32): v128 {
-  const values = f64x2.replace_lane(f64x2.splat(<f64>x), 1, <f64>y);
-  const t = f64x2.mul(f64x2.sub(values, f64x2.splat(<f64>shift)), f64x2.splat(LOG2E_WIDE));
-  const shifted = f64x2.add(t, f64x2.splat(MAGIC_WIDE));
-  const g = f64x2.sub(t, f64x2.sub(shifted, f64x2.splat(MAGIC_WIDE)));
-  let r = f64x2.add(f64x2.mul(f64x2.splat(D7), g), f64x2.splat(D6));
-  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D5));
-  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D4));
-  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D3));
-  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D2));
-  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D1));
-  r = f64x2.add(f64x2.mul(r, g), f64x2.splat(D0));
-  // n + 1023 in the exponent: the low bits of `shifted` are n
-  const scale = i64x2.shl(i64x2.add(shifted, i64x2.splat(1023)), 52);
-  const tiny = f64x2.lt(t, f64x2.splat(WIDE_EXPONENT_MIN));
-  return v128.andnot(f64x2.mul(r, scale), tiny);
-}
-
-function widePower(x: f32): f64 {
-  return f64x2.extract_lane(widePowers(x, x), 0);
-}
 export function sample(): f32 {
   let max: f32 = -Infinity;
   for (let i = 0, id = 0; i < sampled; i++, id += stride) {
-    const x = valueOf(id);
+    const x = valueAt(rowAt, type, id);
     store<f32>(sampleAt + (<usize>i << 2), x);
     if (!(x <= max)) max = x;
     if (x != x) return x;
@@ -179,116 +97,9 @@ export function sample(): f32 {
   return max;
 }
 
-// @ts-ignore: decorator
-@inline
-function pivotBetween(from: i32, to: i32): i32 {
-  pivots = pivots * 1664525 + 1013904223;
-  return from + <i32>(((<u64>pivots) * <u64>(to - from + 1)) >> 32);
-}
-
-/** Ends of the parts that `partition` leaves: [from, leftEnd] before [rightStart, to]. */
-let leftEnd: i32 = 0;
-let rightStart: i32 = 0;
-
-/** Parts [from, to] by a value of it: none of the left is less than any of the right. */
-function partition<T>(base: usize, from: i32, to: i32): void {
-  const pivot = load<T>(base + <usize>pivotBetween(from, to) * sizeof<T>());
-  let i = from;
-  let j = to;
-  while (i <= j) {
-    while (load<T>(base + <usize>i * sizeof<T>()) > pivot) i++;
-    while (load<T>(base + <usize>j * sizeof<T>()) < pivot) j--;
-    if (i > j) break;
-    const a = load<T>(base + <usize>i * sizeof<T>());
-    store<T>(base + <usize>i * sizeof<T>(), load<T>(base + <usize>j * sizeof<T>()));
-    store<T>(base + <usize>j * sizeof<T>(), a);
-    i++;
-    j--;
-  }
-  leftEnd = j;
-  rightStart = i;
-}
-
-/** Moves the greatest values of [from, to] to its front until index `at` holds its rank's own. */
-function quickselect<T>(base: usize, from: i32, to: i32, at: i32): void {
-  while (from < to) {
-    partition<T>(base, from, to);
-    if (at <= leftEnd) to = leftEnd;
-    else if (at >= rightStart) from = rightStart;
-    else return;
-  }
-}
-
-/** Sorts keys [from, to] in descending order; the shorter part by recursion, so never deep. */
-function sortKeys(from: i32, to: i32): void {
-  while (to - from > 16) {
-    partition<u64>(keysAt, from, to);
-    const left = leftEnd;
-    const right = rightStart;
-    if (left - from < to - right) {
-      sortKeys(from, left);
-      from = right;
-    } else {
-      sortKeys(right, to);
-      to = left;
-    }
-  }
-  for (let i = from + 1; i <= to; i++) {
-    const key = load<u64>(keysAt + (<usize>i << 3));
-    let j = i - 1;
-    for (; j >= from; j--) {
-      const other = load<u64>(keysAt + (<usize>j << 3));
-      if (other > key) break;
-      store<u64>(keysAt + (<usize>(j + 1) << 3), other);
-    }
-    store<u64>(keysAt + (<usize>(j + 1) << 3), key);
-  }
-}
-
 export function nth(rank: i32): f32 {
   quickselect<f32>(sampleAt, 0, sampled - 1, rank - 1);
   return load<f32>(sampleAt + (<usize>(rank - 1) << 2));
-}
-
-/** Four values from lane 0 (low) or 4 (high) of eight 16-bit ones. */
-// @ts-ignore: decorator
-@inline
-function widenLow<T>(h: v128): v128 {
-  if (isSigned<T>()) return v128.shuffle<i16>(i16x8.splat(0), h, 0, 8, 1, 9, 2, 10, 3, 11);
-  return v128.and(i32x4.shl(i32x4.extend_low_i16x8_s(h), 13), i32x4.splat(0x8fffe000));
-}
-
-// @ts-ignore: decorator
-@inline
-function widenHigh<T>(h: v128): v128 {
-  if (isSigned<T>()) return v128.shuffle<i16>(i16x8.splat(0), h, 4, 12, 5, 13, 6, 14, 7, 15);
-  return v128.and(i32x4.shl(i32x4.extend_high_i16x8_s(h), 13), i32x4.splat(0x8fffe000));
-}
-
-/** 2^((x − shift) · factor) of four values. */
-// @ts-ignore: decorator
-@inline
-function powers(x: v128, shift4: v128, factor4: v128): v128 {
-  let t = f32x4.mul(f32x4.sub(x, shift4), factor4);
-  t = f32x4.pmax(t, f32x4.splat(EXPONENT_MIN));
-  const shifted = f32x4.add(t, f32x4.splat(MAGIC));
-  const g = f32x4.sub(t, f32x4.sub(shifted, f32x4.splat(MAGIC)));
-  let r = f32x4.add(f32x4.mul(f32x4.splat(C4), g), f32x4.splat(C3));
-  r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C2));
-  r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C1));
-  r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C0));
-  return f32x4.mul(r, i32x4.shl(shifted, 23));
-}
-
-// @ts-ignore: decorator
-@inline
-function lanesSum(a: v128, b: v128, c: v128, d: v128): f64 {
-  const h = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
-  return (
-    <f64>f32x4.extract_lane(h, 0) +
-    <f64>f32x4.extract_lane(h, 1) +
-    (<f64>f32x4.extract_lane(h, 2) + <f64>f32x4.extract_lane(h, 3))
-  );
 }
 
 /** Appends the keys of a group whose bits are set; −inf is no candidate. False on NaN. */
@@ -296,7 +107,7 @@ function collect(first: i32, bits: i32): bool {
   while (bits != 0) {
     const id = first + ctz(bits);
     bits &= bits - 1;
-    const x = valueOf(id);
+    const x = valueAt(rowAt, type, id);
     if (x == -Infinity) continue;
     if (x != x) return false;
     if (x > top) top = x;
@@ -388,7 +199,7 @@ export function select(k: i32): i32 {
   memory.copy(keysAt, foundAt, <usize>count << 3);
   kept = min(k, count);
   if (kept < count) quickselect<u64>(keysAt, 0, count - 1, kept - 1);
-  sortKeys(0, kept - 1);
+  sortKeys(keysAt, 0, kept - 1);
   for (let i = 0; i < kept; i++) {
     store<i32>(idsAt + (<usize>i << 2), idOfKey(load<u64>(keysAt + (<usize>i << 3))));
   }
@@ -399,7 +210,7 @@ export function select(k: i32): i32 {
   for (let i = 0; i < count; i += 2) {
     const key = load<u64>(foundAt + (<usize>i << 3));
     const next = load<u64>(foundAt + (<usize>i << 3), 8);
-    const pair = widePowers(valueOfKey(key), valueOfKey(next));
+    const pair = widePowers(valueOfKey(key), valueOfKey(next), shift);
     const e = f64x2.extract_lane(pair, 0);
     if (key < last) outside += e;
     else inside += e;
@@ -457,7 +268,7 @@ export function draw(head: i32, unit: f64, start: f64): i32 {
   for (let i = 0; i < count; i++) {
     const key = load<u64>(foundAt + (<usize>i << 3));
     if (key >= last) continue;
-    const e = widePower(valueOfKey(key));
+    const e = widePower(valueOfKey(key), shift);
     sum += e;
     if (!(next < sum) || e == 0 || drawn == drawnMax) continue;
     store<i32>(drawnAt + (<usize>drawn << 2), idOfKey(key));
@@ -469,9 +280,9 @@ export function draw(head: i32, unit: f64, start: f64): i32 {
     if (next < after) {
       const to = min(from + BLOCK, width);
       for (let id = from; id < to; id++) {
-        const x = valueOf(id);
+        const x = valueAt(rowAt, type, id);
         if (x >= threshold) continue;
-        const e = <f64>narrowPower(x);
+        const e = <f64>narrowPower(x, shift);
         sum += e;
         if (!(next < sum) || e == 0 || drawn == drawnMax) continue;
         store<i32>(drawnAt + (<usize>drawn << 2), id);

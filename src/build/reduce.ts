@@ -1,5 +1,5 @@
 /** Reduces a chunk of rows to what is stored of it: the work that other threads share. */
-import type { DenseRows, Rows } from '../distribution/rows.ts';
+import { oneRow, type Rows } from '../distribution/rows.ts';
 import type { Targets } from '../distribution/targets.ts';
 import { type ErrorCode, LogitcaskError } from '../errors.ts';
 import type { Sparsifier, SparsifyContext } from '../sparsify/sparsifier.ts';
@@ -64,21 +64,4 @@ export function reduceInThread(task: ReduceTask): Reduced | ReduceFailure {
     const { code, message, expected, got } = error;
     return { code, message, expected, got };
   }
-}
-
-function oneRow(rows: Rows, i: number): Rows {
-  if (rows.form === 'dense') {
-    const values = rows.values.subarray(i * rows.width, (i + 1) * rows.width);
-    return { ...rows, count: 1, values: values as DenseRows['values'] };
-  }
-  const [from, to] = [rows.offsets[i], rows.offsets[i + 1]];
-  return {
-    ...rows,
-    count: 1,
-    offsets: Uint32Array.of(0, to - from),
-    ids: rows.ids.subarray(from, to),
-    logprobs: rows.logprobs.subarray(from, to),
-    tail: rows.tail?.subarray(i, i + 1),
-    labelLogprob: rows.labelLogprob?.subarray(i, i + 1),
-  };
 }

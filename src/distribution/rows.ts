@@ -45,3 +45,21 @@ export interface ListRows {
 }
 
 export type Rows = DenseRows | ListRows;
+
+/** Row i alone; its values are views. */
+export function oneRow<R extends Rows>(rows: R, i: number): R {
+  if (rows.form === 'dense') {
+    const values = rows.values.subarray(i * rows.width, (i + 1) * rows.width);
+    return { ...rows, count: 1, values };
+  }
+  const [from, to] = [rows.offsets[i], rows.offsets[i + 1]];
+  return {
+    ...rows,
+    count: 1,
+    offsets: Uint32Array.of(0, to - from),
+    ids: rows.ids.subarray(from, to),
+    logprobs: rows.logprobs.subarray(from, to),
+    tail: rows.tail?.subarray(i, i + 1),
+    labelLogprob: rows.labelLogprob?.subarray(i, i + 1),
+  };
+}

@@ -55,7 +55,7 @@ function leafOf(name: string, column: ColumnType): Leaf {
     repetition_type: 'REQUIRED',
   };
   const path = listed ? [name, 'list', 'element'] : [name];
-  // DuckDB 1.5 reads BYTE_STREAM_SPLIT of floats only; integers in it would be 15 % smaller
+  // DuckDB 1.5 reads BYTE_STREAM_SPLIT of floats only; of integers, too, it would save up to 14 %
   const encoding = type.type === 'float32' ? 'BYTE_STREAM_SPLIT' : 'PLAIN';
   return { name, path, listed, type, element, encoding, width };
 }
