@@ -58,7 +58,8 @@ describe('build --format parquet', () => {
     ];
     const built = await run([...args, '--json']);
     const { manifest, columns } = JSON.parse(built.stdout);
-    expect(manifest.target_sets[0].codec).toEqual({ name: 'plain', parameters: { step: 0.003 } });
+    const parameters = { step: 0.0095, tau: 0.02 };
+    expect(manifest.target_sets[0].codec).toEqual({ name: 'plain', parameters });
     expect(columns.teacher_ids).toBeGreaterThan(0);
     expect((await run(args)).stdout).toContain('reused');
     expect((await run(['verify', 'sql', '--store', store()])).code).toBe(0);
