@@ -30,7 +30,7 @@ const width = 8192;
 const idStep = 1297;
 const headerBytes = 128;
 
-function header(descr: string, shape: readonly number[]): Buffer {
+export function npyHeader(descr: string, shape: readonly number[]): Buffer {
   const dims = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${dims}), }`;
   const head = Buffer.alloc(headerBytes, ' ');
@@ -43,7 +43,7 @@ function header(descr: string, shape: readonly number[]): Buffer {
 
 /** Ids as int32 `.npy`. */
 export function writeIds(file: string, ids: Int32Array): void {
-  writeFileSync(file, Buffer.concat([header('<i4', [ids.length]), bytesOf(ids)]));
+  writeFileSync(file, Buffer.concat([npyHeader('<i4', [ids.length]), bytesOf(ids)]));
 }
 
 /**
@@ -64,7 +64,7 @@ export async function repeatedDump(times: number): Promise<{ logits: string; tok
   });
   writeIds(tokens, all);
   const out = createWriteStream(logits);
-  out.write(header('<f2', [all.length, width]));
+  out.write(npyHeader('<f2', [all.length, width]));
   for (let repeat = 0; repeat < times; repeat++) {
     const piece = moveIds(one, 2 * moved(repeat));
     if (!out.write(piece)) await new Promise<void>((resolve) => out.once('drain', resolve));

@@ -36,7 +36,7 @@ export async function* memory(log: (text: string) => void): AsyncGenerator<Figur
 async function* servingMemory(folder: string): AsyncGenerator<Figure> {
   const { logits, tokens } = await repeatedDump(64);
   const build = [cli, 'build', '--logits', logits, '--tokens', tokens, '--store', folder];
-  await measure(process.execPath, [...build, '--dataset', 'raw', '--codec', 'raw']);
+  await measure(process.execPath, [...build, '--dataset', 'raw', '--codec', 'raw', '--k', '64']);
   const store = await openStore(folder);
   const { manifest } = await resolveSnapshot(store, 'raw', 'latest');
   await writeSnapshot(store, multiply(manifest, join(folder, 'raw', 'files')), 'latest');

@@ -38,7 +38,7 @@ export async function* serving(log: (text: string) => void): AsyncGenerator<Figu
     log('serving: building raw and planes snapshots of 64 samples of 1,024 positions');
     const { logits, tokens } = await repeatedDump(repeats);
     const common = [cli, 'build', '--logits', logits, '--tokens', tokens, '--store', store];
-    const shape = [...common, '--sample-length', '1024'];
+    const shape = [...common, '--sample-length', '1024', '--k', '64'];
     await measure(process.execPath, [...shape, '--dataset', 'raw', '--codec', 'raw']);
     await measure(process.execPath, [...shape, '--dataset', 'zstd']);
     await measure(process.execPath, [...shape, '--dataset', 'lz4', '--compression', 'lz4']);

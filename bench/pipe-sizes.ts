@@ -1,15 +1,9 @@
 /** Bytes a position at K=64 and KL ≤ 1e-4, beside int32 + float32, for several sample lengths. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { buildConfig } from '../schemas/build-config.ts';
-import { measureSize } from '../src/audit/size.ts';
-import { build } from '../src/build.ts';
-import { openStore } from '../src/store/table.ts';
+import { builtSize } from './built-size.ts';
 import { atMost, type Figure, smaller } from './figure.ts';
 import { smallLm, v128k } from './inputs.ts';
 
-const peer = { name: 'int32 + float32', value: 512 };
+export const peer = { name: 'int32 + float32', value: 512 };
 
 const data = [
   {
@@ -30,16 +24,8 @@ export async function* sizes(log: (text: string) => void): AsyncGenerator<Figure
   for (const { name, source, lengths, whole } of data) {
     for (const [length, reach] of Object.entries(lengths)) {
       log(`sizes: ${name}, ${length} positions a sample`);
-      const folder = mkdtempSync(join(tmpdir(), 'logitcask-sizes-'));
-      const config = buildConfig.parse({
-        store: folder,
-        source: { ...source, sample_length: Number(length) },
-      });
-      const { manifest, snapshot } = await build(config, { dataFolder: 'data' });
-      const store = await openStore(folder);
-      const size = await measureSize(store, { dataset: 'default', snapshot });
-      await store.close();
-      rmSync(folder, { recursive: true });
+      const own = { ...source, sample_length: Number(length) };
+      const size = await builtSize({ source: own, sparsifier: { type: 'top-k', k: 64 } });
       const figure = (what: string, value: number) => ({
         figure: `${what}, ${name}, ${length} positions a sample`,
         unit: 'B/position',
@@ -49,8 +35,7 @@ export async function* sizes(log: (text: string) => void): AsyncGenerator<Figure
       const needed = reach === null ? null : whole;
       yield smaller(figure('whole files', size.whole), peer, needed);
       if (reach === null) continue;
-      const kl = manifest.target_sets[0].fidelity?.kl?.mean ?? Number.NaN;
-      yield atMost(`mean KL, ${name}, ${length} positions a sample`, 'nats', kl, 1e-4);
+      yield atMost(`mean KL, ${name}, ${length} positions a sample`, 'nats', size.kl, 1e-4);
     }
   }
 }

@@ -1,9 +1,13 @@
 /** Runs named benchmarks and prints a table, or with --json one object a line. */
+
+import { codec } from './codec.ts';
 import { type Benchmark, type Figure, printTable } from './figure.ts';
+import { kernels } from './kernels.ts';
+import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
 import { teaches } from './teaches.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe, teaches];
+const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, teaches];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {

@@ -53,7 +53,7 @@ export const batchMetadata = z.strictObject({
     .string()
     .regex(/^[0-9]+$/)
     .optional(),
-  /** JSON of the target sets sent: name, kind, codec, temperature and whether it is exact. */
+  /** JSON of the target sets sent, each as `batchTargetSet` below. */
   'logitcask.target_sets': z.string(),
 });
 
@@ -64,6 +64,9 @@ export const batchTargetSet = z.strictObject({
   temperature: z.number(),
   temperature_exact: z.boolean(),
   log_z: z.array(z.number()),
+  /** float32 values that levels are read with; null where the set has none. */
+  step: z.number().nullable(),
+  tau: z.number().nullable(),
 });
 
 export type BatchRequest = z.infer<typeof batchRequest>;

@@ -1,6 +1,6 @@
 /** What `logitcask build` reads: one YAML or JSON document; flags override it. */
 import { z } from 'zod';
-import { name, targetSetName, temperature } from './common.ts';
+import { containerName, name, targetSetName, temperature } from './common.ts';
 
 export const ngramSource = z.strictObject({
   type: z.literal('ngram'),
@@ -30,6 +30,24 @@ export const dumpSource = z.strictObject({
   sample_length: z.int().min(2).max(1_048_576).default(512),
 });
 
+export const listsSource = z.strictObject({
+  type: z.literal('lists'),
+  /** Files of top lists, JSON lines (may be gzipped) or Parquet, of one layout. */
+  lists: z.array(z.string()).min(1).describe('files of top lists, JSON lines or Parquet'),
+  layout: z
+    .enum(['auto', 'samples', 'positions', 'distillkit', 'axolotl', 'nemo-aligner'])
+    .default('auto')
+    .describe('keys of the files; auto tells it by them'),
+  /** `logits`: list t is the distribution of token t + 1; `tokens`: of token t. */
+  aligned: z.enum(['logits', 'tokens']).default('logits'),
+  /** V; by default that of the tokenizer. */
+  vocabulary: z.int().positive().max(0xffffffff).optional(),
+  /** tokenizer.json of the teacher. */
+  tokenizer: z.string().optional(),
+  teacher: z.string().default('lists'),
+  licence: z.string().default('unknown'),
+});
+
 export const sparsifier = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('top-k'), k: z.int().min(1).max(65_535).default(64) }),
   z
@@ -49,30 +67,39 @@ export const sparsifier = z.discriminatedUnion('type', [
   }),
 ]);
 
-export const source = z.discriminatedUnion('type', [ngramSource, dumpSource]);
+export const source = z.discriminatedUnion('type', [ngramSource, dumpSource, listsSource]);
 
-export const buildConfig = z.strictObject({
+/**
+ * Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. Default: `fine` for
+ * scaled targets, `standard` for unbiased ones, whose variance hides the difference.
+ */
+const step = z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional();
+
+const settings = z.strictObject({
   /** Folder of the store. */
   store: z.string().default('logitcask-data').describe('folder of the store'),
   dataset: name.default('default').describe('name of the data set'),
   tag: name.default('latest').describe('tag that will point at the snapshot'),
   target_set: targetSetName.default('teacher'),
   source: source.default({ type: 'ngram', held_out: 10, sample_length: 512 }),
-  sparsifier: sparsifier.default({ type: 'top-k', k: 64 }),
+  /**
+   * Default: `threshold` for sources of whole distributions; top-k 64 for top lists, and where a KL
+   * budget or temperatures are given, which only scaled targets have.
+   */
+  sparsifier: sparsifier.optional(),
   codec: z
     .discriminatedUnion('type', [
       z.strictObject({
         type: z.literal('planes'),
-        /**
-         * Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. Default: `fine`
-         * for scaled targets, `standard` for unbiased ones, whose variance hides the difference.
-         */
-        step: z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional(),
+        step,
         compression: z.enum(['zstd', 'lz4']).default('zstd'),
       }),
+      z.strictObject({ type: z.literal('plain'), step }),
       z.strictObject({ type: z.literal('raw') }),
     ])
     .default({ type: 'planes', compression: 'zstd' }),
+  /** Container of the shards; Parquet takes codec `plain` or `raw`. */
+  format: containerName.default('arrow'),
   /** What the step, or for `threshold` τ, is solved for on the first samples; one of the two. */
   budget: z
     .strictObject({
@@ -83,6 +110,8 @@ export const buildConfig = z.strictObject({
       error: 'expected `max_kl` or `bytes_per_position`, not both',
     })
     .default({}),
+  /** Threads that reduce whole rows; all cores by default. Decides no byte. */
+  workers: z.int().min(1).max(256).optional(),
   /** Extra temperatures for which log Z_T is stored. */
   temperatures: z.array(temperature).max(16).default([]),
   shard: z
@@ -113,7 +142,16 @@ export const buildConfig = z.strictObject({
     .default({ positions: 4096, entries: 1024, seed: 0 }),
 });
 
+export const buildConfig = settings.refine(
+  ({ format, codec }) => format === 'arrow' || codec.type !== 'planes',
+  {
+    error: 'expected `plain` or `raw`: other programs cannot read frames in Parquet',
+    path: ['codec', 'type'],
+  },
+);
+
 export type BuildConfig = z.infer<typeof buildConfig>;
 export type SparsifierConfig = z.infer<typeof sparsifier>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;
 export type DumpSourceConfig = z.infer<typeof dumpSource>;
+export type ListsSourceConfig = z.infer<typeof listsSource>;

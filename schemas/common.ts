@@ -24,4 +24,9 @@ export const uint64 = z
   .regex(/^(0|[1-9][0-9]{0,19})$/, 'expected a decimal integer')
   .refine((text) => BigInt(text) < 1n << 64n, 'expected an integer below 2^64');
 
-export const temperature = z.number().positive().max(1000);
+export const temperature = z.number().min(0.01).max(1000);
+
+/** How the columns of a shard are kept: Arrow IPC for serving, Parquet for archive and SQL. */
+export const containerName = z.enum(['arrow', 'parquet']);
+
+export type ContainerName = z.infer<typeof containerName>;

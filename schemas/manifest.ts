@@ -10,7 +10,7 @@ import { count, name, sha256, targetSetName, temperature } from './common.ts';
 export const formatVersion = 1;
 
 /** Feature flags that this code understands; a manifest that names another is refused. */
-export const knownFeatures: readonly string[] = [];
+export const knownFeatures: readonly string[] = ['parquet'];
 
 export const labelSpace = z.strictObject({
   kind: z.enum(['vocabulary', 'classes']),

@@ -1,19 +1,24 @@
 /**
  * The flow of a build: capture → sparsify → encode → shard → store. Deterministic and resumable.
  */
+import { availableParallelism } from 'node:os';
 import type { BuildConfig } from '../schemas/build-config.ts';
 import { measureSize } from './audit/size.ts';
+import { begunAhead, timed } from './build/ahead.ts';
 import { createAssembler, type StageSeconds } from './build/assemble.ts';
 import { chooseRules } from './build/choose.ts';
 import { completeManifest } from './build/finish.ts';
 import { buildName, labelSpaceOf } from './build/identity.ts';
 import { draftTargetSet } from './build/manifest-draft.ts';
+import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
+import { type ChosenConfig, withSparsifier } from './build/rules.ts';
 import { createShards } from './build/shards.ts';
 import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
 import { openSource } from './capture/table.ts';
 import { asLogitcaskError, LogitcaskError } from './errors.ts';
+import { engineName } from './kernel/wasm.ts';
 import { lockPath } from './shard/names.ts';
 import { createReferencePicker } from './shard/reference.ts';
 import { labelSpaceDigest } from './shard/sample-id.ts';
@@ -24,7 +29,6 @@ import {
   resolveSnapshot,
   writeBuildStatus,
 } from './shard/snapshot.ts';
-import { createSparsifier } from './sparsify/table.ts';
 import { acquireLock } from './store/lock.ts';
 import type { Store } from './store/store.ts';
 import { openStore } from './store/table.ts';
@@ -57,7 +61,12 @@ export interface BuildReport {
   readonly resumedSamples: number;
   /** Temporary files of dead writers that were removed. */
   readonly swept: number;
+  /** Seconds of work by stage; threads work at the same time, so that they may add up to more. */
   readonly seconds: StageSeconds;
+  /** Seconds from start to end. */
+  readonly elapsed: number;
+  /** What read whole rows: `typescript`, slower, where WebAssembly has no SIMD. */
+  readonly kernel: 'wasm' | 'typescript';
   /** Positions scored in this run. */
   readonly positions: number;
   /** Stored bytes by column over all shards. */
@@ -65,7 +74,7 @@ export interface BuildReport {
 }
 
 interface Run extends BuildOptions {
-  readonly config: BuildConfig;
+  readonly config: ChosenConfig;
   readonly store: Store;
   readonly source: Source;
   readonly build: string;
@@ -78,14 +87,15 @@ interface Run extends BuildOptions {
  * or not earlier runs were interrupted. Errors: those of the source, `build-running`, `store-*`,
  * `interrupted`.
  */
-export async function build(config: BuildConfig, options: BuildOptions): Promise<BuildReport> {
+export async function build(given: BuildConfig, options: BuildOptions): Promise<BuildReport> {
   const seconds = { prepare: 0, capture: 0, sparsify: 0, encode: 0, write: 0, finish: 0 };
   const started = performance.now();
-  const store = await openStore(config.store);
+  const store = await openStore(given.store);
   try {
     const swept = await store.sweep();
-    const source = await openSource(config.source, options);
+    const source = await openSource(given.source, options);
     try {
+      const config = withSparsifier(given, source);
       const name = buildName(config, source);
       const lock = await acquireLock(store, lockPath(config.dataset, name));
       try {
@@ -97,8 +107,16 @@ export async function build(config: BuildConfig, options: BuildOptions): Promise
           dataset: config.dataset,
           snapshot: done.snapshot,
         });
-        const sizes = Object.fromEntries(columns.map((column) => [column.name, column.bytes]));
-        return { ...done, dataset: config.dataset, build: name, swept, seconds, columns: sizes };
+        return {
+          ...done,
+          dataset: config.dataset,
+          build: name,
+          swept,
+          seconds,
+          elapsed: (performance.now() - started) / 1000,
+          kernel: engineName,
+          columns: Object.fromEntries(columns.map((column) => [column.name, column.bytes])),
+        };
       } finally {
         await lock.release();
       }
@@ -165,34 +183,35 @@ async function runBuild(run: Run): Promise<Outcome> {
 
 /** The stages that a chunk passes, set up behind what an interrupted run left. */
 async function openStages({ config, store, source, build, seconds }: Run) {
-  const place = { store, dataset: config.dataset, build };
+  const place = { store, dataset: config.dataset, build, format: config.format };
   const labelSpace = labelSpaceOf(source);
-  const { sparsifier, codec } = await chooseRules(config, source);
-  const exact = createSparsifier({ type: 'top-k', k: config.reference.entries });
-  const picker = createReferencePicker(config.reference);
+  const rules = await chooseRules(config, source);
+  const picker = createReferencePicker({ ...config.reference, total: source.positions });
   const complete = await completedShards(place, picker);
-  const set = draftTargetSet({ config, codec, sparsifier, identity: source.identity });
+  const set = draftTargetSet({ config, ...rules, identity: source.identity });
   const sum = (field: 'samples' | 'positions') =>
     complete.reduce((total, header) => total + header[field], 0);
   const resumed = { samples: sum('samples'), positions: sum('positions') };
+  const pool = createPool(config.workers ?? availableParallelism());
   const assembler = createAssembler({
     set: config.target_set,
-    sparsifier,
-    codec,
+    rules,
+    pool,
     temperatures: config.temperatures,
     labelSpace: labelSpaceDigest(labelSpace),
-    reference: { picker, sparsifier: exact },
+    reference: { picker, entries: config.reference.entries },
     seconds,
     ordinal: resumed.samples,
   });
   const shards = createShards({ ...place, config, set, picker, complete, labelSpace });
-  return { ...place, tag: config.tag, set, source, labelSpace, picker, resumed, assembler, shards };
+  const stages = { set, source, labelSpace, picker, resumed, pool, assembler, shards };
+  return { ...place, tag: config.tag, ...stages };
 }
 
 /** Takes every chunk through the stages; returns the positions that were scored. */
 async function captureAll(
   run: Run,
-  { shards, assembler, resumed }: Awaited<ReturnType<typeof openStages>>,
+  { shards, assembler, pool, resumed }: Awaited<ReturnType<typeof openStages>>,
 ): Promise<number> {
   const { source, seconds } = run;
   let positions = 0;
@@ -209,13 +228,15 @@ async function captureAll(
   try {
     await run.status({ ...resumed, shards: shards.complete.length });
     const from = shards.complete.at(-1)?.nextInput ?? 0;
-    for await (const chunk of timed(source.chunks(from), seconds)) {
+    const chunks = timed(source.chunks(from, pool.lend), seconds);
+    for await (const begun of begunAhead(chunks, assembler, pool.ahead)) {
       if (run.signal?.aborted) throw stopped();
-      const row = assembler.add(chunk);
-      positions += chunk.rows.count;
+      const { sample, rows } = begun.chunk;
+      const row = assembler.add(begun, await begun.reduced);
+      positions += rows.count;
       if (row !== undefined) {
         const writing = performance.now();
-        const closed = await shards.add(row, chunk.sample.ordinal + 1);
+        const closed = await shards.add(row, sample.ordinal + 1);
         samples++;
         const reached = { samples, positions: resumed.positions + positions };
         if (closed) await run.status({ ...reached, shards: shards.complete.length });
@@ -228,6 +249,8 @@ async function captureAll(
   } catch (error) {
     await shards.abort();
     throw error;
+  } finally {
+    await pool.close();
   }
   report('finish');
   return positions;
@@ -236,14 +259,4 @@ async function captureAll(
 function stopped(): LogitcaskError {
   const message = 'build: stopped; whole shards are kept, run it again to go on behind them';
   return new LogitcaskError('interrupted', message);
-}
-
-/** Counts the time that the source takes. */
-async function* timed<T>(items: AsyncIterable<T>, seconds: StageSeconds): AsyncGenerator<T> {
-  let asked = performance.now();
-  for await (const item of items) {
-    seconds.capture += (performance.now() - asked) / 1000;
-    yield item;
-    asked = performance.now();
-  }
 }

@@ -5,7 +5,7 @@ import { type JsonSchema, jsonSchemaOf } from '../schemas/json-schema.ts';
 import { serveConfig } from '../schemas/serve-config.ts';
 import { nearestKey } from './config/nearest-key.ts';
 import { refusal, unknownKey } from './config/refusal.ts';
-import { isLeaf, nodesAt, pathsOf, valueAt } from './config/schema.ts';
+import { isLeaf, nodesAt, pathsOf, propertyOf, valueAt } from './config/schema.ts';
 import { LogitcaskError } from './errors.ts';
 
 /** What a verb may be configured by; `store` is for those that only read one. */
@@ -64,13 +64,10 @@ export function resolveConfig<D extends ConfigDocument>(
   }
   const schema = jsonSchemaOf(documents[document]);
   const variables = fromEnvironment(environment).filter(({ path }) => isLeaf(schema, path));
-  const layers: unknown[] = [
-    documents[document].parse({}),
-    file?.settings ?? {},
-    fromTexts(schema, variables),
-    fromTexts(schema, flags),
-  ];
-  const merged = layers.reduce(overlay);
+  const given = [file?.settings ?? {}, fromTexts(schema, variables), fromTexts(schema, flags)];
+  const above = given.reduce<unknown>(overlay, {});
+  const layers = [documents[document].parse({}), defaultsOfFormat(above), above];
+  const merged = namedVariant(schema, layers.reduce(overlay) as Settings, 'sparsifier');
   const result = documents[document].safeParse(merged);
   if (result.success) return result.data as Config<D>;
   const texts = [...flags, ...variables];
@@ -78,6 +75,11 @@ export function resolveConfig<D extends ConfigDocument>(
     texts.find((text) => `${path}.`.startsWith(`${text.path}.`))?.origin ??
     (file && valueAt(file.settings, path.split('.')) !== undefined ? file.name : 'the defaults');
   throw refusal(result.error.issues, { schema, merged, originOf });
+}
+
+/** Parquet holds columns for other programs, so that its codec is `plain` where none is named. */
+function defaultsOfFormat(given: unknown): Settings {
+  return isObject(given) && given.format === 'parquet' ? { codec: { type: 'plain' } } : {};
 }
 
 /** The default of a setting, as a flag would give it; undefined where it has none. */
@@ -99,6 +101,17 @@ function overlay(below: unknown, above: unknown): unknown {
     merged.set(key, merged.has(key) ? overlay(merged.get(key), value) : value);
   }
   return Object.fromEntries(merged);
+}
+
+/** `{k: 16}` is a variant without its `type`: the first one that knows all its settings. */
+function namedVariant(schema: JsonSchema, settings: Settings, key: string): Settings {
+  const value = settings[key];
+  if (!isObject(value) || value.type !== undefined) return settings;
+  const keys = Object.keys(value);
+  const types = nodesAt(schema, [key]).flatMap((node) =>
+    keys.every((name) => propertyOf(node, name)) ? [propertyOf(node, 'type')?.const] : [],
+  );
+  return types.length === 0 ? settings : { ...settings, [key]: { type: types[0], ...value } };
 }
 
 function fromEnvironment(environment: NonNullable<ConfigInput['environment']>): TextSetting[] {

@@ -3,6 +3,7 @@
 // audit
 export { measureSize } from './audit/size.ts';
 export { verifySnapshot } from './audit/verify.ts';
+export { planStorage, type StoragePlan } from './build/plan-storage.ts';
 // shard and store
 export { type BuildOptions, type BuildReport, build } from './build.ts';
 // capture
@@ -11,13 +12,14 @@ export type { Chunk, SampleInput, Source, TeacherIdentity } from './capture/sour
 export { openSource } from './capture/table.ts';
 // plan and serve
 export { openClient } from './client/client.ts';
+export { exportSnapshot, importSnapshot } from './convert.ts';
 export type { DenseRows, FloatType, ListRows, Rows } from './distribution/rows.ts';
 // sparsify
 export type { DecodedTargets, Targets } from './distribution/targets.ts';
 // encode
 export type { Codec } from './encode/codec.ts';
 export { checkFrame } from './encode/frame.ts';
-export { decodePlanes, encodePlanes } from './encode/planes.ts';
+export { decodeFrame, decodePlanes, encodePlanes } from './encode/planes.ts';
 export { createCodec, openCodec } from './encode/table.ts';
 // errors
 export { type ErrorCode, errors, LogitcaskError } from './errors.ts';

@@ -45,6 +45,15 @@ describe('the layers of a configuration', () => {
     expect(config.codec).toEqual({ type: 'planes', step: 'standard', compression: 'lz4' });
   });
 
+  it.each([
+    ['k: 16', 'top-k'],
+    ['cap: 3', 'top-p'],
+    ['tau: 0.1', 'threshold'],
+  ])('take the sparsifier that %s names', (setting, type) => {
+    const config = resolveConfig('build', { file: fileOf(`sparsifier: {${setting}}`) });
+    expect(config.sparsifier).toMatchObject({ type });
+  });
+
   it('replace an object whole where they name another type', () => {
     const file = fileOf('source: {type: dump, logits: a.npy}\ncodec: {step: fine}');
     const flags = [flag('source.samples', '5'), flag('source.type', 'ngram')];
@@ -55,6 +64,19 @@ describe('the layers of a configuration', () => {
     expect(source).toMatchObject({ type: 'ngram', samples: 5 });
     expect(source).not.toHaveProperty('logits');
     expect(codec).toEqual({ type: 'raw' });
+  });
+
+  it('take codec plain for Parquet where none is named, and refuse frames in it', () => {
+    const parquet = [flag('format', 'parquet')];
+    expect(resolveConfig('build', { flags: parquet }).codec).toEqual({ type: 'plain' });
+    const step = [...parquet, flag('codec.step', 'standard')];
+    const { codec } = resolveConfig('build', { flags: step });
+    expect(codec).toEqual({ type: 'plain', step: 'standard' });
+    const raw = { flags: [...parquet, flag('codec.type', 'raw')] };
+    expect(resolveConfig('build', raw).codec).toEqual({ type: 'raw' });
+    const error = refused({ flags: [...parquet, flag('codec.type', 'planes')] });
+    expect(error).toMatchObject({ code: 'config-invalid', got: 'planes' });
+    expect(error.message).toContain('`codec.type` from --codec.type is "planes"');
   });
 
   it('read numbers, booleans and lists from text, and leave text alone', () => {
@@ -136,11 +158,11 @@ describe('a configuration is refused', () => {
   it.each([
     ['sparsifier: {k: 0}', '`sparsifier.k` from a.yaml is 0', 'number >=1'],
     ['sparsifier: {k: many}', '`sparsifier.k` from a.yaml is "many"', 'number'],
-    ['source: {type: foo}', '`source.type` from a.yaml is "foo"', '`ngram` | `dump`'],
+    ['source: {type: foo}', '`source.type` from a.yaml is "foo"', '`ngram` | `dump` | `lists`'],
     ['source: {type: dump}', '`source.logits` is missing', 'string'],
     ['codec: {step: coarse}', 'is "coarse"', 'one of `fine`|`standard`, or number'],
     ['dataset: ../x', '`dataset` from a.yaml is "../x"', 'letters, digits, `.`, `_` and `-`'],
-    ['temperatures: [1, -1]', '`temperatures.1` from a.yaml is -1', 'number >0'],
+    ['temperatures: [1, -1]', '`temperatures.1` from a.yaml is -1', 'number >=0.01'],
     ['source:', '`source` from a.yaml is null', 'object'],
   ])('with path, value and what was expected: %s', (text, words, expected) => {
     const error = refused({ file: fileOf(text) });

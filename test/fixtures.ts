@@ -1,8 +1,9 @@
-/** A small store with the same samples as planes and raw, servers over it, and HTTP spoken plainly. */
+/** A small store with the same samples in every codec, servers over it, and HTTP spoken plainly. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ContainerName } from '../schemas/common.ts';
 import type { input } from '../schemas/parse.ts';
 import { serveConfig } from '../schemas/serve-config.ts';
 import { type BuildReport, build } from '../src/build.ts';
@@ -21,6 +22,9 @@ export interface TestStore {
   readonly tokens: Int32Array;
   readonly planes: BuildReport;
   readonly raw: BuildReport;
+  readonly plain: BuildReport;
+  /** The columns of `plain` in Parquet. */
+  readonly parquet: BuildReport;
   remove(): Promise<void>;
 }
 
@@ -45,16 +49,20 @@ function writeLogits(folder: string): { logits: Float32Array; tokens: Int32Array
   return { logits, tokens };
 }
 
-/** Data sets `planes` and `raw` of the same samples, in several shards and batches. */
+/**
+ * Data sets `planes`, `raw`, `plain` and `parquet` of the same samples, in several shards and
+ * batches.
+ */
 export async function makeStore(): Promise<TestStore> {
   const folder = mkdtempSync(join(tmpdir(), 'logitcask-serve-'));
   const inputs = writeLogits(folder);
   const path = join(folder, 'store');
-  const buildAs = (type: 'planes' | 'raw') =>
+  const buildAs = (type: 'planes' | 'raw' | 'plain', format: ContainerName = 'arrow') =>
     build(
       configOf({
         store: path,
-        dataset: type,
+        dataset: format === 'arrow' ? type : format,
+        format,
         source: {
           type: 'dump',
           logits: join(folder, 'logits.npy'),
@@ -71,6 +79,8 @@ export async function makeStore(): Promise<TestStore> {
     );
   const planes = await buildAs('planes');
   const raw = await buildAs('raw');
+  const plain = await buildAs('plain');
+  const parquet = await buildAs('plain', 'parquet');
   const store = await openStore(path);
   return {
     folder,
@@ -78,6 +88,8 @@ export async function makeStore(): Promise<TestStore> {
     ...inputs,
     planes,
     raw,
+    plain,
+    parquet,
     async remove() {
       await store.close();
       rmSync(folder, { recursive: true, force: true });

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from ._columns import Columns
+from ._frame import KINDS
 from .errors import TruncatedReply, invalid_reply
-from .frames import KINDS, Targets, decode_frames, runs_of, scaled_probs
+from .frames import Targets, decode_frames, runs_of, scaled_probs, unbiased_weights
 
 #: Columns with one item a position: the type of an item and its shape.
 POSITION_LISTS = {
@@ -33,6 +34,7 @@ class TargetSet(NamedTuple):
         codec: how they are stored.
         temperature: of the probabilities; ``temperature_exact`` is False where it was approximated.
         log_z: the extra temperatures T of the columns of ``{name}_log_z``, log Σ exp(logp / T).
+        step, tau: what levels are read with; None where the set has none.
     """
 
     name: str
@@ -41,6 +43,8 @@ class TargetSet(NamedTuple):
     temperature: float
     temperature_exact: bool
     log_z: tuple[float, ...]
+    step: float | None
+    tau: float | None
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ def _flat(
         if name in columns:
             arrays[name] = _joined(columns, name, type_, lengths)
     for name, one in sets.items():
-        targets = _targets(columns, name, one.kind, offsets, vocabulary)
+        targets = _targets(columns, one, offsets, vocabulary)
         arrays[f"{name}_offsets"] = targets.offsets
         arrays[f"{name}_ids"] = targets.ids
         arrays[f"{name}_probs"] = targets.probs
@@ -207,9 +211,8 @@ def _joined(columns: Columns, name: str, type_: tuple[Any, ...], lengths: np.nda
     return column.values
 
 
-def _targets(
-    columns: Columns, name: str, kind: str, offsets: np.ndarray, vocabulary: int
-) -> Targets:
+def _targets(columns: Columns, one: TargetSet, offsets: np.ndarray, vocabulary: int) -> Targets:
+    name, kind = one.name, one.kind
     lengths = np.diff(offsets)
     if f"{name}_frame" in columns:
         ends, data = columns.lists(f"{name}_frame", "uint8")
@@ -227,9 +230,12 @@ def _targets(
     if ids.size > 0 and int(ids.max()) >= vocabulary:
         raise invalid_reply("batch: ids", expected=f"below {vocabulary}", got=int(ids.max()))
     if f"{name}_levels" in columns:
-        if kind != "scaled":
-            raise invalid_reply("batch: levels without a step", expected="scaled", got=kind)
         levels = _joined(columns, f"{name}_levels", ("uint16",), entries)
+        if kind == "unbiased":
+            if one.step is None or one.tau is None:
+                raise invalid_reply("batch: unbiased levels without step and tau", got=one)
+            weights = unbiased_weights(levels, one.step, one.tau)
+            return Targets(kind, entry_offsets, ids, weights, EMPTY, levels)
         rest = _joined(columns, f"{name}_rest", ("uint16",), lengths)
         probs, mass = scaled_probs(levels, rest, runs_of(counts.astype(np.int64)))
         return Targets(kind, entry_offsets, ids, probs, mass, levels)

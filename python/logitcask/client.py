@@ -16,6 +16,8 @@ from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
 ARROW = "application/vnd.apache.arrow.stream"
 FORMAT_VERSION = 1
+#: Features of a manifest that change nothing for a client, or that this one knows.
+FEATURES = ("parquet",)
 
 
 class Manifest(NamedTuple):
@@ -87,9 +89,10 @@ class Client:
                 raise invalid_reply("manifest: its digest is another", expected=named, got=actual)
             document = reply.json()
             version, features = document.get("version"), document.get("features")
-            if version != FORMAT_VERSION or features != []:
+            known = isinstance(features, list) and all(one in FEATURES for one in features)
+            if version != FORMAT_VERSION or not known:
                 detail = "manifest: it needs a later version of this package"
-                expected = {"version": FORMAT_VERSION, "features": []}
+                expected = {"version": FORMAT_VERSION, "features": FEATURES}
                 got = {"version": version, "features": features}
                 raise LogitcaskError(
                     "manifest-unsupported", 501, detail, expected=expected, got=got

@@ -6,47 +6,18 @@ rounding to float32.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
+from ._frame import Header, check_frame, damaged, decompress
 from .errors import LogitcaskError
 
-HEADER = struct.Struct("<4sBBBBB3sIIffIII")
-KINDS = ("scaled", "unbiased")
 REST_MASS = np.exp(np.arange(65_536) / -2048).astype(np.float32)
 
 # Frames are finished together up to so many entries: few numpy calls, arrays that stay in cache.
 RUN_ENTRIES = 65_536
-
-
-class Compression(NamedTuple):
-    codec: pa.Codec
-    # Most bytes that a byte of a block can give: a lying length is refused before it is allocated.
-    ratio_max: int
-
-
-# ZSTD: a run-length block turns 4 bytes into 128 KiB. LZ4: a length byte stands for 255.
-COMPRESSIONS = {
-    1: Compression(pa.Codec("zstd"), 32_768),
-    2: Compression(pa.Codec("lz4_raw"), 255),
-}
-
-
-class Header(NamedTuple):
-    kind: str
-    compression: Compression
-    count_width: int
-    id_planes: int
-    positions: int
-    entries: int
-    step: float
-    tau: float
-    raw_bytes: int
 
 
 class Targets(NamedTuple):
@@ -68,63 +39,23 @@ class Targets(NamedTuple):
     rest: np.ndarray
     levels: np.ndarray
 
+    def torch(self) -> Targets:
+        """The same with torch tensors that share memory with the arrays; needs torch.
 
-def damaged(what: str, expected: object, got: object) -> LogitcaskError:
-    detail = f"frame: {what}, read it again from a good copy"
-    return LogitcaskError("frame-damaged", 500, detail, expected=expected, got=got)
-
-
-def check_frame(frame: memoryview) -> Header:
-    """Checks all that can be checked without decompressing: magic, lengths, CRC-32, raw length."""
-    if len(frame) < HEADER.size:
-        raise damaged("it is shorter than its header", HEADER.size, len(frame))
-    magic, version, kind, compression, width, planes, zero, n, m, step, tau, block, raw, crc = (
-        HEADER.unpack_from(frame)
-    )
-    if magic != b"LCFR":
-        raise damaged("it does not begin with LCFR", b"LCFR", magic)
-    if version != 1:
-        raise damaged("its version is not known", 1, version)
-    if len(frame) != HEADER.size + block:
-        raise damaged("its length is not the declared one", HEADER.size + block, len(frame))
-    actual = zlib.crc32(frame[HEADER.size :], zlib.crc32(frame[:36]))
-    if crc != actual:
-        raise damaged("its checksum does not match", crc, actual)
-    if kind > 1 or compression not in COMPRESSIONS or zero != b"\0\0\0":
-        raise damaged(
-            "its kind, compression or reserved bytes are not known", None, bytes(frame[5:12])
-        )
-    if width not in (1, 2, 4) or planes not in (2, 3, 4):
-        raise damaged("its widths are wrong", "counts 1, 2, 4, ids 2, 3, 4", (width, planes))
-    expected = n * width + (2 * n if kind == 0 else 0) + m * (planes + 2)
-    if raw != expected:
-        raise damaged("its raw length contradicts its counts", expected, raw)
-    if raw > block * COMPRESSIONS[compression].ratio_max:
-        raise damaged("its block cannot give the raw length", raw, block)
-    if not (0 < step < 1 and 0 <= tau <= 1):
-        raise damaged("its step or tau is out of range", "0 < step < 1, 0 ≤ tau ≤ 1", (step, tau))
-    return Header(KINDS[kind], COMPRESSIONS[compression], width, planes, n, m, step, tau, raw)
+        Unsigned integers appear as the signed ones of their width, with which torch can index;
+        where they hold values beyond those, they are copied to wider ones.
+        """
+        return Targets(self.kind, *(_tensor(array) for array in self[1:]))
 
 
-def decompress(frame: memoryview, header: Header) -> np.ndarray:
-    """The raw block, exactly `raw_bytes` uint8."""
-    codec, block, size = header.compression.codec, frame[HEADER.size :], header.raw_bytes
-    try:
-        raw = codec.decompress(block, decompressed_size=size)
-    except OSError as error:
-        raise damaged(f"its block does not decompress ({error})", size, "an error") from error
-    if codec.name == "lz4_raw" and size > 0 and fits(codec, block, size - 1):
-        # pyarrow leaves the end of a short LZ4 block uninitialised and says nothing
-        raise damaged("its block is shorter than its raw length", size, "less")
-    return np.frombuffer(raw, np.uint8)
+def _tensor(array: np.ndarray) -> Any:
+    import torch
 
-
-def fits(codec: pa.Codec, block: memoryview, size: int) -> bool:
-    try:
-        codec.decompress(block, decompressed_size=size)
-    except OSError:
-        return False
-    return True
+    if array.dtype.kind == "u":
+        signed = np.dtype(f"i{array.itemsize}")
+        fits = int(array.max(initial=0)) <= np.iinfo(signed).max
+        array = array.view(signed) if fits else array.astype(f"i{2 * array.itemsize}")
+    return torch.from_numpy(array)
 
 
 def join_planes(planes: np.ndarray, out: np.ndarray) -> None:
@@ -135,65 +66,100 @@ def join_planes(planes: np.ndarray, out: np.ndarray) -> None:
         out |= plane
 
 
-class _Arrays(NamedTuple):
-    """What frames are decoded into, for some positions; see Targets for the shapes."""
+class _Block(NamedTuple):
+    """A decompressed frame: counts int64 [n], and the bytes of its integers, low ones first."""
 
     counts: np.ndarray
     rest: np.ndarray
     ids: np.ndarray
     levels: np.ndarray
-    probs: np.ndarray
-
-    def part(self, positions: slice, entries: slice) -> _Arrays:
-        position, entry = (self.counts, self.rest), (self.ids, self.levels, self.probs)
-        return _Arrays(*(a[positions] for a in position), *(a[entries] for a in entry))
 
 
-def read_integers(frame: memoryview, header: Header, out: _Arrays) -> None:
-    """Decompresses a frame into its counts, rest, levels and the deltas of its ids."""
+def _open_block(frame: memoryview, header: Header) -> _Block:
     n, m, width, planes = header.positions, header.entries, header.count_width, header.id_planes
     raw = decompress(frame, header)
-    out.counts[:] = raw[: n * width].view(f"<u{width}")
-    at = n * width
-    if header.kind == "scaled":
-        join_planes(raw[at : at + 2 * n].reshape(2, n), out.rest)
-        at += 2 * n
-    join_planes(raw[at : at + planes * m].reshape(planes, m), out.ids)
-    join_planes(raw[at + planes * m :].reshape(2, m), out.levels)
-    total = int(out.counts.sum())
+    counts = raw[: n * width].view(f"<u{width}").astype(np.int64)
+    total = int(counts.sum())
     if total != m:
         raise damaged("its counts do not add up to its entries", m, total)
+    rest_end = n * width + (2 * n if header.kind == "scaled" else 0)
+    ids_end = rest_end + planes * m
+    return _Block(
+        counts,
+        raw[n * width : rest_end].reshape(2, -1),
+        raw[rest_end:ids_end].reshape(planes, m),
+        raw[ids_end:].reshape(2, m),
+    )
+
+
+class _Arrays(NamedTuple):
+    """What frames are decoded into, for some positions; see Targets for the shapes."""
+
+    counts: np.ndarray
+    rest: np.ndarray
+    masses: np.ndarray
+    ids: np.ndarray
+    levels: np.ndarray
+    probs: np.ndarray
+
+    @classmethod
+    def empty(cls, kind: str, positions: int, entries: int) -> _Arrays:
+        scaled = positions if kind == "scaled" else 0
+        return cls(
+            np.empty(positions, np.int64),
+            np.empty(scaled, np.uint16),
+            np.empty(scaled, np.float32),
+            np.empty(entries, np.uint32),
+            np.empty(entries, np.uint16),
+            np.empty(entries, np.float32),
+        )
+
+    def part(self, positions: slice, entries: slice) -> _Arrays:
+        return _Arrays(*(a[positions] for a in self[:3]), *(a[entries] for a in self[3:]))
+
+    def read(self, block: _Block, positions: Any = slice(None), entries: Any = slice(None)) -> None:
+        """Takes over a block's integers, ids still as deltas."""
+        self.counts[:] = block.counts[positions]
+        if len(self.rest) > 0:
+            join_planes(block.rest[:, positions], self.rest)
+        join_planes(block.ids[:, entries], self.ids)
+        join_planes(block.levels[:, entries], self.levels)
+
+    def targets(self, kind: str) -> Targets:
+        offsets = np.zeros(len(self.counts) + 1, np.int64)
+        np.cumsum(self.counts, out=offsets[1:])
+        return Targets(kind, offsets, self.ids, self.probs, self.masses, self.levels)
 
 
 class Runs(NamedTuple):
-    """Where the entries of the positions that hold any begin and end."""
+    """Where the entries of the positions that hold any begin."""
 
     held: np.ndarray
     counts: np.ndarray
     starts: np.ndarray
-    ends: np.ndarray
 
 
 def runs_of(counts: np.ndarray) -> Runs:
     held = np.flatnonzero(counts)
     counts = counts[held]
-    ends = np.cumsum(counts)
-    return Runs(held, counts, ends - counts, ends)
+    return Runs(held, counts, np.cumsum(counts) - counts)
 
 
 def sum_deltas(ids: np.ndarray, runs: Runs, vocabulary: int) -> None:
     """Turns deltas into ids, in place."""
     if len(runs.held) == 0:
         return
+    # deltas are below 2^32: their sums cannot wrap in 64 bits
+    last = np.add.reduceat(ids, runs.starts, dtype=np.uint64)
     first = ids[runs.starts]
+    greatest = int(last.max())
+    repeats = len(ids) - np.count_nonzero(ids) - (len(first) - np.count_nonzero(first))
+    if greatest >= vocabulary or repeats > 0:
+        raise damaged("its ids do not ascend below V", f"ids < {vocabulary}", greatest)
+    # each position begins again at its own first id; what wraps comes back
+    first[1:] -= last[:-1].astype(np.uint32)
+    ids[runs.starts] = first
     np.cumsum(ids, dtype=np.uint32, out=ids)
-    ids -= np.repeat(ids[runs.starts] - first, runs.counts)
-    # where uint32 wraps, an id does not ascend, because every delta is below 2^32
-    ascends = ids[1:] > ids[:-1]
-    ascends[runs.starts[1:] - 1] = True
-    last = int(ids[runs.ends - 1].max())
-    if last >= vocabulary or not ascends.all():
-        raise damaged("its ids do not ascend below V", f"ids < {vocabulary}", last)
 
 
 def scaled_probs(levels: np.ndarray, rest: np.ndarray, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
@@ -206,8 +172,8 @@ def scaled_probs(levels: np.ndarray, rest: np.ndarray, runs: Runs) -> tuple[np.n
     squares *= squares
     if len(runs.held) > 0:
         sums = np.add.reduceat(squares, runs.starts)  # integers below 2^53: exact in any order
-        squares *= np.repeat(1 - mass[runs.held].astype(np.float64), runs.counts)
-        squares /= np.repeat(sums, runs.counts)
+        scale = (1 - mass[runs.held].astype(np.float64)) / sums
+        squares *= np.repeat(scale, runs.counts)
     return squares.astype(np.float32), mass
 
 
@@ -216,20 +182,29 @@ def unbiased_weights(levels: np.ndarray, step: float, tau: float) -> np.ndarray:
     squares = levels.astype(np.float64)
     squares *= step
     squares *= squares
-    return np.where(levels == 0, tau, squares).astype(np.float32)
+    weights = squares.astype(np.float32)
+    np.copyto(weights, np.float32(tau), where=levels == 0)
+    return weights
+
+
+def _finish(part: _Arrays, kind: str, vocabulary: int) -> None:
+    runs = runs_of(part.counts)
+    sum_deltas(part.ids, runs, vocabulary)
+    if kind == "scaled":
+        part.probs[:], part.masses[:] = scaled_probs(part.levels, part.rest, runs)
 
 
 def decode_frames(
     frames: Sequence[memoryview | bytes],
     vocabulary: int,
-    positions: np.ndarray | None = None,
+    lengths: np.ndarray | None = None,
 ) -> Targets:
     """Decodes frames of one target set, positions and entries joined in order.
 
     Args:
         frames: one buffer a sample.
         vocabulary: V; ids at or above it are refused.
-        positions: int [len(frames)], the number of positions that each sample has, where known.
+        lengths: int [len(frames)], the number of positions that each sample has, where known.
 
     Raises:
         LogitcaskError: ``frame-damaged``, never a wrong row.
@@ -240,32 +215,62 @@ def decode_frames(
     if len(kinds) > 1:
         raise damaged("frames of one target set differ in kind", "one kind", sorted(kinds))
     kind = kinds.pop() if kinds else "scaled"
-    lengths = np.array([header.positions for header in headers], np.int64)
-    if positions is not None and not np.array_equal(lengths, positions):
-        raise damaged("samples have other numbers of positions", positions, lengths)
-    n, m = int(lengths.sum()), sum(header.entries for header in headers)
-    types = (np.int64, np.uint16, np.uint32, np.uint16, np.float32)
-    arrays = _Arrays(*(np.empty(size, t) for size, t in zip((n, n, m, m, m), types)))
-    masses = np.empty(n if kind == "scaled" else 0, np.float32)
+    found = np.array([header.positions for header in headers], np.int64)
+    if lengths is not None and not np.array_equal(found, lengths):
+        raise damaged("samples have other numbers of positions", lengths, found)
+    arrays = _Arrays.empty(kind, int(found.sum()), sum(header.entries for header in headers))
     t = i = run_t = run_i = 0
     for index, (view, header) in enumerate(zip(views, headers)):
         part = arrays.part(slice(t, t + header.positions), slice(i, i + header.entries))
         t, i = t + header.positions, i + header.entries
-        read_integers(view, header, part)
+        part.read(_open_block(view, header))
         if kind == "unbiased":
             part.probs[:] = unbiased_weights(part.levels, header.step, header.tau)
         if i - run_i >= RUN_ENTRIES or index == len(views) - 1:
-            run = arrays.part(slice(run_t, t), slice(run_i, i))
-            runs = runs_of(run.counts)
-            sum_deltas(run.ids, runs, vocabulary)
-            if kind == "scaled":
-                run.probs[:], masses[run_t:t] = scaled_probs(run.levels, run.rest, runs)
+            _finish(arrays.part(slice(run_t, t), slice(run_i, i)), kind, vocabulary)
             run_t, run_i = t, i
-    offsets = np.zeros(n + 1, np.int64)
-    np.cumsum(arrays.counts, out=offsets[1:])
-    return Targets(kind, offsets, arrays.ids, arrays.probs, masses, arrays.levels)
+    return arrays.targets(kind)
 
 
-def decode_frame(frame: memoryview | bytes, vocabulary: int) -> Targets:
-    """Decodes one frame; see decode_frames."""
-    return decode_frames([frame], vocabulary)
+def decode_frame(
+    frame: memoryview | bytes,
+    vocabulary: int,
+    positions: slice | Sequence[int] | np.ndarray | None = None,
+) -> Targets:
+    """Decodes one frame, or only some of its positions, in the order asked for.
+
+    Args:
+        frame, vocabulary: see decode_frames.
+        positions: a slice, or integers from 0; all by default.
+
+    Raises:
+        LogitcaskError: ``frame-damaged``, never a wrong row; ``request-invalid`` where the frame
+            has no such position.
+    """
+    if positions is None:
+        return decode_frames([frame], vocabulary)
+    view = memoryview(frame)
+    header = check_frame(view)
+    chosen = _chosen(positions, header.positions)
+    block = _open_block(view, header)
+    counts = block.counts[chosen]
+    starts = np.cumsum(block.counts) - block.counts
+    shift = starts[chosen] - (np.cumsum(counts) - counts)
+    entries = np.arange(int(counts.sum())) + np.repeat(shift, counts)
+    arrays = _Arrays.empty(header.kind, len(chosen), len(entries))
+    arrays.read(block, chosen, entries)
+    if header.kind == "unbiased":
+        arrays.probs[:] = unbiased_weights(arrays.levels, header.step, header.tau)
+    _finish(arrays, header.kind, vocabulary)
+    return arrays.targets(header.kind)
+
+
+def _chosen(positions: slice | Sequence[int] | np.ndarray, count: int) -> np.ndarray:
+    if isinstance(positions, slice):
+        return np.arange(count)[positions]
+    chosen = np.asarray(positions, np.int64)
+    if chosen.size > 0 and not 0 <= int(chosen.min()) <= int(chosen.max()) < count:
+        detail = "frame: it has no such position, ask for those that the sample has"
+        expected, got = f"0 … {count - 1}", (int(chosen.min()), int(chosen.max()))
+        raise LogitcaskError("request-invalid", 400, detail, expected=expected, got=got)
+    return chosen

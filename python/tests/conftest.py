@@ -19,6 +19,7 @@ BUILDS = {
     "planes": {"codec": {"type": "planes", "step": "fine"}, "temperatures": [2]},
     "lz4": {"codec": {"type": "planes", "step": 0.01, "compression": "lz4"}},
     "raw": {"codec": {"type": "raw"}},
+    "parquet": {"format": "parquet", "codec": {"type": "plain"}, "temperatures": [2]},
 }
 
 

@@ -43,6 +43,30 @@ def test_plain_levels_and_frames_give_the_same_arrays():
         assert array.dtype == plain[name].dtype
 
 
+def unbiased_reply(**changes):
+    columns = wire.plain_columns()
+    del columns["teacher_rest"]
+    levels = [[30, 0, 0], [2, 0, 0], []]
+    columns["teacher_levels"] = pa.array(levels, wire.not_null(pa.uint16()))
+    (one,) = json.loads(wire.metadata()["logitcask.target_sets"])
+    sets = json.dumps([{**one, "kind": "unbiased", "step": 0.25, "tau": 0.0625, **changes}])
+    return wire.stream(columns, layout="plain", target_sets=sets)
+
+
+def test_plain_levels_of_unbiased_targets_are_read_with_step_and_tau():
+    batch = parse(unbiased_reply())
+    expected = np.float32([7.5**2, 0.0625, 0.0625, 0.25, 0.0625, 0.0625])
+    np.testing.assert_array_equal(batch["teacher_probs"], expected)
+    assert "teacher_rest" not in batch.arrays
+    assert batch.target_sets["teacher"][-2:] == (0.25, 0.0625)
+
+
+@pytest.mark.parametrize("missing", ["step", "tau"])
+def test_unbiased_levels_without_step_or_tau_are_refused(missing):
+    with pytest.raises(LogitcaskError, match="step and tau"):
+        parse(unbiased_reply(**{missing: None}))
+
+
 def test_plain_logprobs_give_probabilities():
     columns = wire.plain_columns()
     del columns["teacher_levels"]

@@ -1,10 +1,13 @@
 """Frames decode to what docs/format.md says, bit for bit, and anything damaged is refused."""
 
 import math
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
+import torch
 from frame_encoder import encode_frame, planes, random_positions
 
 from logitcask import LogitcaskError, decode_frame, decode_frames, frames
@@ -18,7 +21,7 @@ def expected_scaled(positions, rest):
     for entries, stored in zip(positions, rest):
         mass = np.float32(math.exp(-stored / 2048)) if entries else np.float32(1)
         total = sum(level * level for _, level in entries)
-        probs += [float(level * level) * (1 - float(mass)) / total for _, level in entries]
+        probs += [float(level * level) * ((1 - float(mass)) / total) for _, level in entries]
         masses.append(mass)
     return np.array(probs, np.float64).astype(np.float32), np.array(masses, np.float32)
 
@@ -133,3 +136,53 @@ def test_kinds_do_not_mix():
 
 def test_planes_hold_low_bytes_first():
     assert planes([0x030201, 0x0A0B0C], 3) == bytes([1, 0x0C, 2, 0x0B, 3, 0x0A])
+
+
+@pytest.mark.parametrize("kind", ["scaled", "unbiased"])
+@pytest.mark.parametrize(
+    "positions", [slice(3, 9), slice(None, None, -2), [], [11], [5, 0, 5], np.array([7, 2])]
+)
+def test_positions_alone_are_what_the_whole_frame_holds_there(kind, positions):
+    rng = np.random.default_rng(4)
+    stored = random_positions(rng, n=12, vocabulary=900, entries_max=9)
+    frame = encode_frame(stored, kind=kind, rest=range(500, 512), tau=0.25)
+    whole, part = decode_frame(frame, 900), decode_frame(frame, 900, positions)
+    chosen = np.arange(12)[positions]
+    assert len(part.offsets) == len(chosen) + 1
+    for k, t in enumerate(chosen):
+        ours, theirs = (
+            slice(targets.offsets[at], targets.offsets[at + 1])
+            for targets, at in ((part, k), (whole, t))
+        )
+        for name in ("ids", "probs", "levels"):
+            expected = getattr(whole, name)[theirs]
+            np.testing.assert_array_equal(getattr(part, name)[ours], expected)
+    if kind == "scaled":
+        np.testing.assert_array_equal(part.rest, whole.rest[chosen])
+
+
+@pytest.mark.parametrize("positions", [[12], [-1], [0, 12]])
+def test_positions_that_a_frame_does_not_have_are_refused(positions):
+    with pytest.raises(LogitcaskError, match="no such position") as caught:
+        decode_frame(encode_frame([[]] * 12), 10, positions)
+    assert caught.value.code == "request-invalid"
+
+
+def test_tensors_share_memory_with_the_arrays():
+    targets = decode_frame(encode_frame([[(1, 2), (70_000, 3)]], id_planes=3), 80_000)
+    tensors = targets.torch()
+    assert [tensors.ids.dtype, tensors.probs.dtype] == [torch.int32, torch.float32]
+    assert tensors.ids.tolist() == [1, 70_000] and tensors.offsets.tolist() == [0, 2]
+    targets.ids[0], targets.probs[1] = 9, 0.5
+    assert tensors.ids.tolist() == [9, 70_000] and tensors.probs[1] == 0.5
+
+
+def test_integers_beyond_the_signed_ones_are_copied_to_wider_tensors():
+    frame = encode_frame([[(5, 40_000), (2**32 - 2, 1)]], id_planes=4)
+    tensors = decode_frame(frame, 2**32 - 1).torch()
+    assert tensors.ids.tolist() == [5, 2**32 - 2] and tensors.levels.tolist() == [40_000, 1]
+
+
+def test_torch_is_not_imported_unless_asked_for():
+    code = "import sys, logitcask; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from frame_encoder import encode_frame, random_positions, raw_block, seal
 
-from logitcask import LogitcaskError, decode_frame, frames
+from logitcask import LogitcaskError, _frame, decode_frame
 
 
 def refused(frame, vocabulary=60_000):
@@ -146,8 +146,8 @@ class Untouchable:
 
 @pytest.fixture
 def no_decompression(monkeypatch):
-    fake = {code: kept._replace(codec=Untouchable()) for code, kept in frames.COMPRESSIONS.items()}
-    monkeypatch.setattr(frames, "COMPRESSIONS", fake)
+    fake = {code: kept._replace(codec=Untouchable()) for code, kept in _frame.COMPRESSIONS.items()}
+    monkeypatch.setattr(_frame, "COMPRESSIONS", fake)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -170,7 +170,7 @@ def test_a_length_that_no_block_can_give_is_refused_before_memory_is_taken(
 
 @pytest.mark.parametrize("name", ["zstd", "lz4_raw"])
 def test_real_bombs_stay_within_the_assumed_ratio(name):
-    ratio = {code.codec.name: code.ratio_max for code in frames.COMPRESSIONS.values()}[name]
+    ratio = {code.codec.name: code.ratio_max for code in _frame.COMPRESSIONS.values()}[name]
     for size in (1 << 20, 1 << 24, 1 << 28):
         block = pa.Codec(name).compress(bytes(size), asbytes=True)
         assert size <= ratio * len(block)

@@ -12,7 +12,7 @@ from pipe_reader import read_frame, read_values, shard_rows, stored_batch, whole
 from logitcask.client import ARROW
 
 FRAMES = ("planes", "lz4")
-STEP = {"planes": 0.003, "lz4": 0.01}
+STEP = {"planes": 0.003, "lz4": 0.01, "parquet": 0.003}
 
 
 @pytest.mark.parametrize("name", FRAMES)

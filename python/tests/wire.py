@@ -28,6 +28,8 @@ def metadata(**changes):
             "temperature": 1,
             "temperature_exact": True,
             "log_z": [2],
+            "step": 0.01,
+            "tau": None,
         }
     ]
     values = {

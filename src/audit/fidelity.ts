@@ -80,7 +80,8 @@ function cutTo(k: number, row: ReferencePosition) {
   return { ids: row.ids.subarray(0, k), logprobs: row.logprobs.subarray(0, k), tail };
 }
 
-function summary(values: number[]): Fidelity['kl'] {
+/** Mean, 99th percentile and maximum; sorts the values. */
+export function summary(values: number[]): Fidelity['kl'] {
   if (values.length === 0) return null;
   const sorted = values.sort((a, b) => a - b);
   const mean = sorted.reduce((sum, value) => sum + value, 0) / sorted.length;

@@ -1,15 +1,21 @@
 /** What a snapshot costs: bytes by column and by role, read from the directories of its shards. */
 import type { ManifestFile } from '../../schemas/manifest.ts';
-import { batchPositions } from '../formats/arrow-positions.ts';
 import { shardColumns, targetColumns } from '../shard/columns.ts';
+import { containerOf } from '../shard/containers.ts';
 import { decodeIndex } from '../shard/index-file.ts';
-import { filePath } from '../shard/names.ts';
+import { filePath, indexNameOf } from '../shard/names.ts';
+import { openShard } from '../shard/open-snapshot.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
+import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
+
+const directoryBytesMax = 1024 * 1024;
+/** K of the top lists that sampled targets are compared with. */
+const listEntries = 64;
 
 export interface SizeReport {
   readonly positions: number;
-  /** Bytes of a column's buffers, offsets included. */
+  /** Bytes of a column as stored: of its buffers, or of its compressed pages. */
   readonly columns: readonly { name: string; bytes: number; bytesPerPosition: number }[];
   readonly files: readonly {
     role: ManifestFile['role'];
@@ -20,7 +26,10 @@ export interface SizeReport {
   readonly targets: number;
   /** Bytes a position of shards and indexes. */
   readonly whole: number;
-  /** Bytes a position of whole float32 distributions, and of int32 + float32 top-K lists. */
+  /**
+   * Bytes a position of whole float32 distributions, and of int32 + float32 top-K lists: of the K
+   * of scaled targets, beside sampled ones of 64.
+   */
   readonly full: number;
   readonly topK: number;
 }
@@ -31,10 +40,11 @@ export async function measureSize(
 ): Promise<SizeReport> {
   const { manifest } = await resolveSnapshot(store, dataset, snapshot);
   const { positions } = manifest.totals;
+  const [set] = manifest.target_sets;
   const each = (bytes: number) => bytes / Math.max(1, positions);
   const byColumn = new Map<string, number>();
   for (const file of manifest.files.filter(({ role }) => role === 'shard')) {
-    await addShard(store, { dataset, file, types: shardColumns(manifest), byColumn });
+    await addShard(store, { dataset, file, columns: shardColumns(manifest), byColumn });
   }
   const byRole = new Map<ManifestFile['role'], number>();
   for (const { role, bytes } of manifest.files) byRole.set(role, (byRole.get(role) ?? 0) + bytes);
@@ -57,7 +67,7 @@ export async function measureSize(
     targets: each(sum(columns.filter(({ name }) => own.has(name)))),
     whole: each((byRole.get('shard') ?? 0) + (byRole.get('index') ?? 0)),
     full: 4 * manifest.label_space.size,
-    topK: 8 * manifest.target_sets[0].sparsifier.entries_max,
+    topK: 8 * (set.kind === 'scaled' ? set.sparsifier.entries_max : listEntries),
   };
 }
 
@@ -66,18 +76,17 @@ async function addShard(
   options: {
     dataset: string;
     file: ManifestFile;
-    types: ReturnType<typeof shardColumns>;
+    columns: ReturnType<typeof shardColumns>;
     byColumn: Map<string, number>;
   },
 ): Promise<void> {
-  const { dataset, file, types, byColumn } = options;
-  const path = filePath(dataset, file.name);
-  const indexPath = path.replace(/\.arrow$/, '.index');
+  const { dataset, file, byColumn } = options;
+  const indexPath = filePath(dataset, indexNameOf(file.name));
   const { batches } = decodeIndex(await store.readAll(indexPath), indexPath);
-  for (const { offset, metadataBytes } of batches) {
-    const metadata = await store.read(path, offset, metadataBytes);
-    for (const [name, buffers] of Object.entries(batchPositions(metadata, offset, types).columns)) {
-      const bytes = buffers.reduce((n, buffer) => n + buffer.bytes, 0);
+  const shard = openShard(store, { ...options, cache: createLru(directoryBytesMax) });
+  for (const batch of batches) {
+    const sizes = await containerOf(file.name).columnBytes(shard, batch);
+    for (const [name, bytes] of Object.entries(sizes)) {
       byColumn.set(name, (byColumn.get(name) ?? 0) + bytes);
     }
   }

@@ -8,11 +8,12 @@ import { asLogitcaskError, type ErrorCode, LogitcaskError } from '../errors.ts';
 import { cellsOf, itemBytes } from '../formats/cells.ts';
 import { type Column, int32Of, unpackBits } from '../formats/layout.ts';
 import { decodeIndex } from '../shard/index-file.ts';
-import { filePath } from '../shard/names.ts';
-import { createReader, shardDamaged } from '../shard/open-snapshot.ts';
+import { filePath, indexNameOf } from '../shard/names.ts';
+import { createReader } from '../shard/open-snapshot.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { readReference } from '../shard/reference.ts';
 import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
+import { shardDamaged } from '../shard/shard-file.ts';
 import { type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
 import { digestFile, hashSampleIds } from './digests.ts';
@@ -74,7 +75,8 @@ export async function verifySnapshot(store: Store, options: VerifyOptions): Prom
     const first = ordinal;
     if (file.role === 'shard') ordinal += file.samples;
     // a damaged file is named, and nothing that can only be read through it
-    const whole = (await isWhole(file.name)) && (await isWhole(indexNameOf(file)));
+    const through = file.role === 'shard' ? indexNameOf(file.name) : file.name;
+    const whole = (await isWhole(file.name)) && (await isWhole(through));
     if (whole) {
       await attempt(file.name, () => checkContent(store, { resolved, file, reader, first }));
     }
@@ -94,11 +96,6 @@ export async function verifySnapshot(store: Store, options: VerifyOptions): Prom
     positions: totals.positions,
     problems,
   };
-}
-
-/** The index through which a file is read: a shard's own, otherwise none but itself. */
-function indexNameOf({ role, name }: ManifestFile): string {
-  return role === 'shard' ? name.replace(/\.arrow$/, '.index') : name;
 }
 
 async function checkDigest(
@@ -132,8 +129,11 @@ async function checkContent(store: Store, options: ContentOptions): Promise<void
   }
   if (file.role === 'index' && file.samples > 0) {
     const { header } = decodeIndex(await store.readAll(path), path);
-    const shard = file.name.replace(/\.index$/, '.arrow');
-    const digest = resolved.manifest.files.find(({ name }) => name === shard)?.sha256;
+    const { files } = resolved.manifest;
+    const shard = files.find(
+      ({ role, name }) => role === 'shard' && indexNameOf(name) === file.name,
+    );
+    const digest = shard?.sha256;
     const own = Buffer.from(header.shardDigest).toString('hex');
     if (own !== digest) throw shardDamaged(file.name, digest, own);
   }

@@ -1,8 +1,7 @@
-/** Chunks in, rows of a shard out: sparsifies each run of rows and encodes each whole sample. */
+/** Chunks in, rows of a shard out: reduces each run of rows and encodes each whole sample. */
 import { type Chunk, chunkLabels, type SampleInput } from '../capture/source.ts';
-import type { DenseRows, Rows } from '../distribution/rows.ts';
 import { joinTargets, type Targets } from '../distribution/targets.ts';
-import type { Cell, Codec } from '../encode/codec.ts';
+import type { Cell } from '../encode/codec.ts';
 import type { Columns } from '../formats/arrow.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { toFloat16 } from '../formats/float16.ts';
@@ -10,7 +9,9 @@ import { bytesOf, type Column, listCell, packBits } from '../formats/layout.ts';
 import type { ReferencePicker } from '../shard/reference.ts';
 import { textSampleId } from '../shard/sample-id.ts';
 import type { ShardRow } from '../shard/writer.ts';
-import type { Sparsifier, SparsifyContext } from '../sparsify/sparsifier.ts';
+import type { Pool } from './pool.ts';
+import type { Reduced } from './reduce.ts';
+import type { Rules } from './rules.ts';
 
 /** Seconds spent, by stage. */
 export type StageSeconds = Record<
@@ -19,17 +20,29 @@ export type StageSeconds = Record<
 >;
 
 export interface Assembler {
+  /** Begins to reduce a chunk; those begun are then added in the same order. */
+  begin(chunk: Chunk): Begun;
   /** The row, once the chunk that completes its sample is in. */
-  add(chunk: Chunk): ShardRow | undefined;
+  add(begun: Begun, reduced: Reduced): ShardRow | undefined;
+}
+
+/** A chunk on its way. */
+export interface Begun {
+  readonly chunk: Chunk;
+  readonly labels: Int32Array;
+  readonly sampleId: Buffer;
+  /** Positions for the reference: rows of the chunk, and their priorities. */
+  readonly wanted: readonly { row: number; priority: number }[];
+  readonly reduced: Promise<Reduced>;
 }
 
 export interface AssemblerOptions {
   readonly set: string;
-  readonly sparsifier: Sparsifier;
-  readonly codec: Codec;
+  readonly rules: Rules;
+  readonly pool: Pool;
   readonly temperatures: readonly number[];
   readonly labelSpace: Uint8Array;
-  readonly reference: { readonly picker: ReferencePicker; readonly sparsifier: Sparsifier };
+  readonly reference: { readonly picker: ReferencePicker; readonly entries: number };
   readonly seconds: StageSeconds;
   /** Ordinal in the snapshot of the next sample. */
   ordinal: number;
@@ -40,72 +53,71 @@ export function createAssembler(options: AssemblerOptions): Assembler {
   let rows = 0;
   let sampleId: Buffer = Buffer.alloc(0);
   return {
-    add({ sample, position, rows: chunk }) {
+    begin(chunk) {
+      const { sample, position } = chunk;
       if (position === 0) sampleId = textSampleId(options.labelSpace, sample);
-      const labels = chunkLabels(sample, position, chunk.count);
-      const { temperatures } = options;
-      const context = { labels, temperatures, sampleId, position };
-      const started = performance.now();
-      parts.push(options.sparsifier.sparsify(chunk, context));
-      pickReference(options, sample, { rows: chunk, context });
-      options.seconds.sparsify += (performance.now() - started) / 1000;
-      rows += chunk.count;
+      const labels = chunkLabels(sample, position, chunk.rows.count);
+      const wanted = wantedOf(options, chunk, sampleId);
+      const reduced = options.pool.run({
+        sparsifier: options.rules.options,
+        rows: chunk.rows,
+        context: { labels, temperatures: options.temperatures, sampleId, position },
+        wanted: wanted.map(({ row }) => row),
+        entries: options.reference.entries,
+      });
+      return { chunk, labels, sampleId, wanted, reduced };
+    },
+    add(begun, { targets, exact, seconds }) {
+      const { sample } = begun.chunk;
+      options.seconds.sparsify += seconds;
+      parts.push(targets);
+      addReference(options, begun, exact);
+      rows += targets.count;
       if (rows < sample.tokens.length) return undefined;
-      const targets = joinTargets(parts);
+      const whole = joinTargets(parts);
       parts = [];
       rows = 0;
       options.ordinal++;
-      return encodeRow(options, sample, { targets, sampleId });
+      return encodeRow(options, sample, { targets: whole, sampleId: begun.sampleId });
     },
   };
 }
 
-/** Keeps the exact lists of the positions that the sketch wants; only positions to be learned. */
-function pickReference(
+/** The positions that the sketch wants; only positions to be learned. */
+function wantedOf(
+  { reference }: AssemblerOptions,
+  { sample, position, rows }: Chunk,
+  sampleId: Buffer,
+): Begun['wanted'] {
+  const wanted: { row: number; priority: number }[] = [];
+  for (let row = 0; row < rows.count; row++) {
+    if (sample.mask[position + row] === 0) continue;
+    const priority = reference.picker.priority(sampleId, position + row);
+    if (priority !== undefined) wanted.push({ row, priority });
+  }
+  return wanted;
+}
+
+/** Keeps the exact lists of the positions that the sketch wanted. */
+function addReference(
   { reference, ordinal }: AssemblerOptions,
-  sample: SampleInput,
-  { rows, context }: { rows: Rows; context: SparsifyContext },
+  { chunk, labels, wanted }: Begun,
+  exact: readonly Targets[],
 ): void {
-  const { sampleId, position, labels } = context;
-  for (let i = 0; i < rows.count; i++) {
-    if (sample.mask[position + i] === 0) continue;
-    const priority = reference.picker.priority(sampleId, position + i);
-    if (priority === undefined) continue;
-    const exact = reference.sparsifier.sparsify(oneRow(rows, i), {
-      labels: labels.subarray(i, i + 1),
-      temperatures: [],
-      sampleId,
-      position: position + i,
-    });
-    if (exact.ids.length === 0) continue; // the source gives no target here
+  for (const [i, { row, priority }] of wanted.entries()) {
+    const { ids, logprobs, rest, labelLogprob } = exact[i];
+    if (ids.length === 0) continue; // the source gives no target here
     reference.picker.add({
       priority,
       ordinal,
-      position: position + i,
-      label: labels[i],
-      labelLogprob: exact.labelLogprob[0],
-      tail: exact.rest[0],
-      ids: exact.ids,
-      logprobs: exact.logprobs,
+      position: chunk.position + row,
+      label: labels[row],
+      labelLogprob: labelLogprob[0],
+      tail: rest[0],
+      ids,
+      logprobs,
     });
   }
-}
-
-function oneRow(rows: Rows, i: number): Rows {
-  if (rows.form === 'dense') {
-    const values = rows.values.subarray(i * rows.width, (i + 1) * rows.width);
-    return { ...rows, count: 1, values: values as DenseRows['values'] };
-  }
-  const [from, to] = [rows.offsets[i], rows.offsets[i + 1]];
-  return {
-    ...rows,
-    count: 1,
-    offsets: Uint32Array.of(0, to - from),
-    ids: rows.ids.subarray(from, to),
-    logprobs: rows.logprobs.subarray(from, to),
-    tail: rows.tail?.subarray(i, i + 1),
-    labelLogprob: rows.labelLogprob?.subarray(i, i + 1),
-  };
 }
 
 function encodeRow(
@@ -114,7 +126,8 @@ function encodeRow(
   { targets, sampleId }: { targets: Targets; sampleId: Buffer },
 ): ShardRow {
   const started = performance.now();
-  const { set, codec, temperatures } = options;
+  const { set, rules, temperatures } = options;
+  const { codec } = rules;
   const n = sample.tokens.length;
   const meta = Buffer.from(canonicalJson(sample.meta));
   const columns: Record<string, Column> = {

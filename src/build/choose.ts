@@ -1,9 +1,8 @@
 /** The rules that a configuration asks for, solved for its budget if it has one. */
-import type { BuildConfig } from '../../schemas/build-config.ts';
 import type { Source } from '../capture/source.ts';
 import { steps } from '../encode/levels.ts';
 import { LogitcaskError } from '../errors.ts';
-import { kindOf, type Rules, rulesAt } from './rules.ts';
+import { type ChosenConfig, kindOf, type Rules, rulesAt } from './rules.ts';
 import { solveBytes } from './solve-bytes.ts';
 import { solveStep } from './solve-kl.ts';
 
@@ -13,7 +12,7 @@ const stepRange = { low: 2e-5, high: 0.5 } as const;
 const tauRange = { low: 1e-4, high: 0.5 } as const;
 
 /** Errors: `config-invalid` where a budget cannot be met, or what it chooses is given as well. */
-export async function chooseRules(config: BuildConfig, source: Source): Promise<Rules> {
+export async function chooseRules(config: ChosenConfig, source: Source): Promise<Rules> {
   const { sparsifier, codec, budget } = config;
   const tau = (sparsifier.type === 'threshold' ? sparsifier.tau : undefined) ?? tauDefault;
   const fixed = { step: stepOf(config), tau, width: source.identity.vocabulary };
@@ -32,13 +31,13 @@ export async function chooseRules(config: BuildConfig, source: Source): Promise<
   return at(await solveBytes(source, { at, low, high, bytesMax: bytesMax as number }));
 }
 
-function stepOf({ sparsifier, codec }: BuildConfig): number {
+function stepOf({ sparsifier, codec }: ChosenConfig): number {
   const step = codec.type === 'raw' ? undefined : codec.step;
   if (typeof step === 'number') return step;
   return steps[step ?? (kindOf(sparsifier) === 'scaled' ? 'fine' : 'standard')];
 }
 
-function checkBudget({ sparsifier, codec, budget }: BuildConfig): void {
+function checkBudget({ sparsifier, codec, budget }: ChosenConfig): void {
   const refuse = (what: string, expected: string, got: unknown) => {
     throw new LogitcaskError('config-invalid', `config: ${what}`, { expected, got });
   };

@@ -57,7 +57,7 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
   const draft: Manifest = {
     format: 'logitcask',
     version: 1,
-    features: [],
+    features: options.format === 'parquet' ? ['parquet'] : [],
     dataset,
     kind: 'text',
     alignment: 'predicts-next',
@@ -114,7 +114,7 @@ async function fidelityOf(
 }
 
 async function listFiles(
-  { store, dataset, build, shards, source }: FinishOptions,
+  { store, dataset, build, format, shards, source }: FinishOptions,
   referencePositions: number,
 ): Promise<ManifestFile[]> {
   const files: ManifestFile[] = [];
@@ -128,7 +128,10 @@ async function listFiles(
     files.push({ ...file, bytes, sha256: Buffer.from(hash).toString('hex') });
   };
   for (const [i, { samples, positions, shardDigest }] of shards.complete.entries()) {
-    await add({ role: 'shard', name: shardName(build, i), samples, positions }, shardDigest);
+    await add(
+      { role: 'shard', name: shardName(build, i, format), samples, positions },
+      shardDigest,
+    );
     await add({ role: 'index', name: indexName(build, i), samples, positions });
   }
   const none = { samples: 0, positions: 0 };

@@ -1,8 +1,8 @@
 /** What decides the bytes of a build, and the short name of it that its files carry. */
-import type { BuildConfig } from '../../schemas/build-config.ts';
 import { formatVersion, type LabelSpace } from '../../schemas/manifest.ts';
 import type { Source } from '../capture/source.ts';
 import { digestOf } from '../formats/canonical.ts';
+import type { ChosenConfig } from './rules.ts';
 
 export function labelSpaceOf({ identity }: Source): LabelSpace {
   return { kind: 'vocabulary', size: identity.vocabulary, tokenizer: identity.tokenizer };
@@ -11,12 +11,14 @@ export function labelSpaceOf({ identity }: Source): LabelSpace {
 /**
  * First 16 hex digits of the SHA-256 over format, settings, teacher and inputs; not over places.
  */
-export function buildName(config: BuildConfig, source: Source): string {
+export function buildName(config: ChosenConfig, source: Source): string {
   const { target_set, sparsifier, codec, budget, temperatures, shard, reference } = config;
-  const { sample_length } = config.source;
-  const samples = config.source.type === 'ngram' ? config.source.samples : undefined;
+  const { source: from } = config;
+  const sample_length = from.type === 'lists' ? undefined : from.sample_length;
+  const samples = from.type === 'ngram' ? from.samples : undefined;
   const settings = { target_set, sparsifier, codec, budget, temperatures, shard, reference };
   const input = { sample_length, samples, ...source.inputs };
-  const what = { format: formatVersion, settings, input, teacher: source.identity };
+  const container = config.format === 'arrow' ? undefined : config.format;
+  const what = { format: formatVersion, container, settings, input, teacher: source.identity };
   return digestOf(what).slice(0, 16);
 }

@@ -1,13 +1,8 @@
-/**
- * The part of a manifest that is known before the first row, and the columns that follow from it.
- */
+/** The part of a manifest that is known before the first row. */
 import type { BuildConfig } from '../../schemas/build-config.ts';
-import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import type { TargetSet } from '../../schemas/manifest.ts';
 import type { TeacherIdentity } from '../capture/source.ts';
 import type { Codec } from '../encode/codec.ts';
-import type { ColumnTypes } from '../formats/arrow.ts';
-import { canonicalJson } from '../formats/canonical.ts';
-import { shardColumns } from '../shard/columns.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
 
 export interface DraftOptions {
@@ -42,23 +37,5 @@ export function draftTargetSet(options: DraftOptions): TargetSet {
     entries: 0,
     fidelity: null,
     alignment: null,
-  };
-}
-
-/** Columns of the shards, and the schema metadata that says what they hold. */
-export function shardSchema(
-  set: TargetSet,
-  labelSpace: LabelSpace,
-): { types: ColumnTypes; metadata: Record<string, string> } {
-  const { name, kind, codec, log_z } = set;
-  return {
-    types: shardColumns({ kind: 'text', target_sets: [set], label_space: labelSpace }),
-    metadata: {
-      'logitcask.version': '1',
-      'logitcask.role': 'shard',
-      'logitcask.alignment': 'predicts-next',
-      'logitcask.label_space': canonicalJson(labelSpace),
-      'logitcask.target_sets': canonicalJson([{ name, kind, codec, log_z }]),
-    },
   };
 }

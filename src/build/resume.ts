@@ -1,6 +1,7 @@
 /**
  * What a crashed run left: its whole shards are proved and kept, everything behind them is removed.
  */
+import type { ContainerName } from '../../schemas/common.ts';
 import { digestFile } from '../audit/digests.ts';
 import { LogitcaskError } from '../errors.ts';
 import { decodeIndex, type IndexHeader } from '../shard/index-file.ts';
@@ -12,6 +13,7 @@ export interface BuildPlace {
   readonly store: Store;
   readonly dataset: string;
   readonly build: string;
+  readonly format: ContainerName;
 }
 
 /**
@@ -33,11 +35,11 @@ export async function completedShards(
 }
 
 async function wholeShard(
-  { store, dataset, build }: BuildPlace,
+  { store, dataset, build, format }: BuildPlace,
   shard: number,
   picker: ReferencePicker,
 ): Promise<IndexHeader | undefined> {
-  const path = filePath(dataset, shardName(build, shard));
+  const path = filePath(dataset, shardName(build, shard, format));
   const indexPath = filePath(dataset, indexName(build, shard));
   const part = partPath(dataset, build, shard);
   if ((await store.size(path)) === undefined) return undefined;
@@ -60,7 +62,7 @@ async function wholeShard(
 }
 
 async function removeFrom({ store, dataset, build }: BuildPlace, shard: number): Promise<void> {
-  const numbered = new RegExp(`^${build}-([0-9]{5,})\\.(arrow|index|part)$`);
+  const numbered = new RegExp(`^${build}-([0-9]{5,})\\.(arrow|parquet|index|part)$`);
   for (const folder of ['files', 'parts']) {
     for (const name of await store.list(`${dataset}/${folder}`)) {
       const match = numbered.exec(name);

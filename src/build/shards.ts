@@ -1,11 +1,11 @@
 /** The shards of a build in turn: each ends with the sample that takes it to its size. */
 import type { BuildConfig } from '../../schemas/build-config.ts';
 import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import { shardSchema } from '../shard/columns.ts';
 import { decodeIndexHeader, type IndexHeader, indexHeaderBytes } from '../shard/index-file.ts';
 import { filePath, indexName, partPath, shardName } from '../shard/names.ts';
 import { type ReferencePicker, writeReference } from '../shard/reference.ts';
 import { openShardWriter, type ShardRow, type ShardWriter } from '../shard/writer.ts';
-import { shardSchema } from './manifest-draft.ts';
 import type { BuildPlace } from './resume.ts';
 
 export interface Shards {
@@ -29,16 +29,20 @@ export interface ShardsOptions extends BuildPlace {
 }
 
 export function createShards(options: ShardsOptions): Shards {
-  const { store, dataset, build, config, picker } = options;
+  const { store, dataset, build, format, config, picker } = options;
   const complete = [...options.complete];
-  const { types, metadata } = shardSchema(options.set, options.labelSpace);
+  const { types, metadata } = shardSchema({
+    kind: 'text',
+    target_sets: [options.set],
+    label_space: options.labelSpace,
+  });
   let writer: ShardWriter | undefined;
   let next = 0;
 
   const open = () =>
     openShardWriter({
       store,
-      shard: filePath(dataset, shardName(build, complete.length)),
+      shard: filePath(dataset, shardName(build, complete.length, format)),
       index: filePath(dataset, indexName(build, complete.length)),
       types,
       metadata,
@@ -66,7 +70,7 @@ export function createShards(options: ShardsOptions): Shards {
       writer ??= await open();
       await writer.add(row);
       next = nextInput;
-      if (writer.bytes < config.shard.bytes_max) return false;
+      if (!writer.isFull(config.shard.bytes_max)) return false;
       await close();
       return true;
     },

@@ -1,38 +1,25 @@
 /** Solves a parameter for a budget of bytes, on the first samples of the source. */
-import { chunkLabels, type Source } from '../capture/source.ts';
-import { joinTargets, type Targets } from '../distribution/targets.ts';
+import type { Source } from '../capture/source.ts';
 import { LogitcaskError } from '../errors.ts';
 import { bytesOf } from '../formats/layout.ts';
+import { firstTargets } from './first-targets.ts';
 import type { Rules } from './rules.ts';
 
-/** Whole samples are measured, as many as reach this. */
 const positionsMax = 2048;
 /** Each round tries so many values in one reading of the samples, then narrows to a gap. */
 const rounds = 3;
 const triesPerRound = 8;
 
 /** Bytes of targets a position, for each of the rules, in one reading of the first samples. */
-export async function measureBytes(source: Source, all: readonly Rules[]): Promise<number[]> {
+async function measureBytes(source: Source, all: readonly Rules[]): Promise<number[]> {
   const bytes = all.map(() => 0);
-  let parts: Targets[][] = all.map(() => []);
+  const sparsifiers = all.map(({ sparsifier }) => sparsifier);
   let positions = 0;
-  let ordinal = 0;
-  for await (const { sample, position, rows } of source.chunks(0)) {
-    const labels = chunkLabels(sample, position, rows.count);
-    const sampleId = new Uint8Array(16);
-    new DataView(sampleId.buffer).setUint32(0, ordinal);
-    const context = { labels, temperatures: [], sampleId, position };
-    all.forEach(({ sparsifier }, i) => {
-      parts[i].push(sparsifier.sparsify(rows, context));
-    });
-    if (position + rows.count < sample.tokens.length) continue;
+  for await (const { targets } of firstTargets(source, { sparsifiers, positionsMax })) {
     all.forEach(({ codec }, i) => {
-      for (const cell of codec.encode(joinTargets(parts[i]))) bytes[i] += bytesOf(cell).byteLength;
+      for (const cell of codec.encode(targets[i])) bytes[i] += bytesOf(cell).byteLength;
     });
-    parts = all.map(() => []);
-    positions += sample.tokens.length;
-    ordinal++;
-    if (positions >= positionsMax) break;
+    positions += targets[0].count;
   }
   return bytes.map((sum) => sum / Math.max(1, positions));
 }

@@ -1,34 +1,38 @@
 /** Solves the step on √p for a KL budget, on the first targets of the source. */
-import { chunkLabels, type Source } from '../capture/source.ts';
-import { divergence } from '../distribution/divergence.ts';
-import type { Targets } from '../distribution/targets.ts';
+import type { Source } from '../capture/source.ts';
+import { divergence, type PositionDivergence } from '../distribution/divergence.ts';
+import type { DecodedTargets, Targets } from '../distribution/targets.ts';
 import { dequantise, quantise } from '../encode/levels.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
+import { firstTargets } from './first-targets.ts';
 
 const positionsMax = 2048;
 const bisections = 24;
 
-/** Mean KL of targets at a step: cells are the kept entries and the rest (merged). */
-export function meanDivergence(targets: readonly Targets[], step: number, width: number): number {
-  let sum = 0;
-  let count = 0;
-  for (const part of targets) {
-    const grid = { step, tau: 0 };
-    const stored = dequantise(quantise(part, grid), grid);
-    for (let t = 0; t < part.count; t++) {
-      const [from, to] = [part.offsets[t], part.offsets[t + 1]];
-      if (from === to) continue;
-      const exact = {
-        ids: part.ids.subarray(from, to),
-        logprobs: part.logprobs.subarray(from, to),
-        tail: part.rest[t],
-      };
-      sum += divergence(exact, stored, { position: t, width }).merged;
-      count++;
-    }
+/** Of each position that has entries: what is stored beside the exact list. `width` is V. */
+export function divergences(
+  { count, offsets, ids, logprobs, rest }: Targets,
+  stored: DecodedTargets,
+  width: number,
+): PositionDivergence[] {
+  const found: PositionDivergence[] = [];
+  for (let t = 0; t < count; t++) {
+    const [from, to] = [offsets[t], offsets[t + 1]];
+    if (from === to) continue;
+    const list = { ids: ids.subarray(from, to), logprobs: logprobs.subarray(from, to) };
+    found.push(divergence({ ...list, tail: rest[t] }, stored, { position: t, width }));
   }
-  return count === 0 ? 0 : sum / count;
+  return found;
+}
+
+/** Mean KL of targets at a step: cells are the kept entries and the rest (merged). */
+function meanDivergence(targets: readonly Targets[], step: number, width: number): number {
+  const grid = { step, tau: 0 };
+  const found = targets.flatMap((part) =>
+    divergences(part, dequantise(quantise(part, grid), grid), width),
+  );
+  return found.reduce((sum, { merged }) => sum + merged, 0) / Math.max(1, found.length);
 }
 
 /** The largest step (to 1e-7) whose mean KL on the sample stays within `klMax` nats. */
@@ -36,7 +40,10 @@ export async function solveStep(
   source: Source,
   { sparsifier, klMax }: { sparsifier: Sparsifier; klMax: number },
 ): Promise<number> {
-  const targets = await firstTargets(source, sparsifier);
+  const targets: Targets[] = [];
+  for await (const first of firstTargets(source, { sparsifiers: [sparsifier], positionsMax })) {
+    targets.push(first.targets[0]);
+  }
   const width = source.identity.vocabulary;
   let [low, high] = [2e-5, 0.5];
   if (meanDivergence(targets, low, width) > klMax) {
@@ -51,17 +58,4 @@ export async function solveStep(
     else high = middle;
   }
   return Math.floor(low * 1e7) / 1e7;
-}
-
-async function firstTargets(source: Source, sparsifier: Sparsifier): Promise<Targets[]> {
-  const targets: Targets[] = [];
-  let positions = 0;
-  for await (const { sample, position, rows } of source.chunks(0)) {
-    const labels = chunkLabels(sample, position, rows.count);
-    const context = { labels, temperatures: [], sampleId: new Uint8Array(16), position };
-    targets.push(sparsifier.sparsify(rows, context));
-    positions += rows.count;
-    if (positions >= positionsMax) break;
-  }
-  return targets;
 }

@@ -75,11 +75,12 @@ function scorer(rows: Rows): Score {
 }
 
 function misaligned(found: { before: number; at: number; after: number }): LogitcaskError {
-  const best = found.before > found.after ? '−1 (the token itself)' : '+1 (one token too late)';
+  const isEarly = found.before > found.after;
+  const best = isEarly ? '−1 (the token itself)' : '+1 (one token too late)';
   const message =
     `capture: the distributions fit shift ${best} better than the next token ` +
     `(mean log-prob ${found.before} / ${found.at} / ${found.after} at shifts −1 / 0 / +1); ` +
-    'shift the token file, or the rows, by one';
+    `shift the token file, or the rows, by one${isEarly ? ' (lists: --aligned tokens)' : ''}`;
   return new LogitcaskError('source-misaligned', message, {
     expected: 'best at shift 0',
     got: found,

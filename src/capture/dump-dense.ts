@@ -25,13 +25,11 @@ export async function openDense(file: string): Promise<DumpRows> {
     width,
     reports: 'whole',
     rowBytes,
-    async rows(from) {
+    async rows(from, lend) {
       let row = from;
-      // used again: a fresh one each time piles up until it is collected
-      let bytes = Buffer.alloc(0);
       return {
         async take(n) {
-          if (bytes.length !== n * rowBytes) bytes = Buffer.allocUnsafeSlow(n * rowBytes);
+          const bytes = Buffer.from(lend(n * rowBytes), 0, n * rowBytes);
           await npy.readInto(bytes, row * rowBytes);
           row += n;
           return denseRows(bytes, { count: n, width, type });

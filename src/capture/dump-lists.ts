@@ -4,9 +4,9 @@ import { LogitcaskError } from '../errors.ts';
 import { integersOf, type NpyHeader, npyCount } from '../formats/npy.ts';
 import { type Npz, openNpz } from '../formats/npz.ts';
 import type { DumpRows } from './dump-rows.ts';
+import { createListCheck, orderTies } from './top-list.ts';
 
 const smallBytesMax = 1024 * 1024 * 1024;
-const massSlack = 1e-3;
 
 /** Errors: `source-unreadable`, `source-mismatch`, and `row-invalid` from its cursors. */
 export async function openLists(file: string): Promise<DumpRows> {
@@ -93,7 +93,7 @@ async function openCursor(lists: Lists, tail: Float32Array | undefined, from: nu
   const [idMember, logprobMember] = [await npz.open('ids'), await npz.open('logprobs')];
   await idMember.skip(from * k * idMember.header.width);
   await logprobMember.skip(from * k * 4);
-  const check = rowChecker(lists);
+  const check = createListCheck(width);
   let row = from;
   return {
     async take(count: number): Promise<ListRows> {
@@ -101,10 +101,11 @@ async function openCursor(lists: Lists, tail: Float32Array | undefined, from: nu
       const ids = new Uint32Array(integersOf(idBytes, idMember.header, `${file}:ids`).buffer);
       const logprobs = floatsOf(await logprobMember.take(count * k * 4));
       for (let i = 0; i < count; i++) {
-        const [own, outside] = [row + i, tail?.[row + i]];
+        const own = row + i;
         const list = ids.subarray(i * k, (i + 1) * k);
-        check(list, logprobs.subarray(i * k, (i + 1) * k), { row: own, tail: outside });
-        orderTies(list, logprobs.subarray(i * k, (i + 1) * k));
+        const values = logprobs.subarray(i * k, (i + 1) * k);
+        check(list, values, { place: () => `row ${own} of ${file}`, tail: tail?.[own] });
+        orderTies(list, values);
       }
       const offsets = Uint32Array.from({ length: count + 1 }, (_, i) => i * k);
       const rows = { form: 'lists' as const, count, width, offsets, ids, logprobs };
@@ -116,46 +117,4 @@ async function openCursor(lists: Lists, tail: Float32Array | undefined, from: nu
       logprobMember.close();
     },
   };
-}
-
-/** Refuses what is no top list of a distribution. */
-function rowChecker({ file, k, width }: Lists) {
-  const sorted = new Uint32Array(k);
-  return (
-    ids: Uint32Array,
-    logprobs: Float32Array,
-    { row, tail = 0 }: { row: number; tail: number | undefined },
-  ): void => {
-    const refuse = (what: string, expected: unknown, got: unknown): never => {
-      const message = `capture: row ${row} of ${file}: ${what}, got ${got}; export it again`;
-      throw new LogitcaskError('row-invalid', message, { expected, got: String(got) });
-    };
-    let mass = 0;
-    for (let i = 0; i < k; i++) {
-      const p = logprobs[i];
-      if (!(p <= massSlack)) refuse('a log-prob is no number ≤ 0', '≤ 0', p);
-      if (ids[i] >= width) refuse(`an id is outside the vocabulary of ${width}`, width, ids[i]);
-      if (p > logprobs[i - 1]) refuse('log-probs do not descend', logprobs[i - 1], p);
-      mass += Math.exp(p);
-    }
-    if (mass > 1 + massSlack) refuse('probabilities sum to more than 1', '≤ 1', mass);
-    if (!(tail >= -massSlack && mass + tail <= 1 + massSlack)) {
-      refuse('the tail is no mass that the list leaves', `0 … ${1 - mass}`, tail);
-    }
-    sorted.set(ids);
-    sorted.sort();
-    for (let i = 1; i < k; i++) {
-      if (sorted[i] === sorted[i - 1]) refuse('an id comes twice', 'distinct ids', sorted[i]);
-    }
-  };
-}
-
-/** Equal log-probs are ordered by id. */
-function orderTies(ids: Uint32Array, logprobs: Float32Array): void {
-  for (let from = 0; from < ids.length; ) {
-    let to = from + 1;
-    while (to < ids.length && logprobs[to] === logprobs[from]) to++;
-    if (to > from + 1) ids.subarray(from, to).sort();
-    from = to;
-  }
 }

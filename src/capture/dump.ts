@@ -1,6 +1,4 @@
 /** Dumps on disk: whole logits in `.npy`, top lists in `.npz`; read chunk by chunk, never whole. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import type { DumpSourceConfig } from '../../schemas/build-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
@@ -8,8 +6,15 @@ import { integersOf, npyCount, openNpy } from '../formats/npy.ts';
 import { openDense } from './dump-dense.ts';
 import { openLists } from './dump-lists.ts';
 import type { DumpRows } from './dump-rows.ts';
-import { readInput } from './input-file.ts';
-import { type Chunk, chunkBytesMax, type SampleInput, type Source } from './source.ts';
+import { digestOfFile, readInput } from './input-file.ts';
+import {
+  type Chunk,
+  chunkBytesMax,
+  type Lend,
+  ownMemory,
+  type SampleInput,
+  type Source,
+} from './source.ts';
 import { openTokenizer } from './tokenizer.ts';
 
 const idBytesMax = 1024 * 1024 * 1024;
@@ -50,7 +55,8 @@ export async function openDumpSource(config: DumpSourceConfig): Promise<Source> 
       inputs: { origin: `dump of ${config.teacher}`, licence: config.licence, digest },
       positions: dump.count,
       tokenizerJson,
-      chunks: (from) => chunks(dump, ids, { from, length: config.sample_length }),
+      chunks: (from, lend = ownMemory()) =>
+        chunks(dump, ids, { from, lend, length: config.sample_length }),
       close: () => dump.close(),
     };
   } catch (error) {
@@ -122,17 +128,12 @@ function mismatch(what: string, expected: unknown, got: unknown): LogitcaskError
   return new LogitcaskError('source-mismatch', message, { expected, got });
 }
 
-/** SHA-256 (hex) over the digests of all input files, each streamed. */
+/** SHA-256 (hex) over the digests of all input files. */
 async function digestFiles(config: DumpSourceConfig): Promise<string> {
   const { logits, tokens, next, tokenizer } = config;
   const digests: Record<string, string> = {};
   for (const [name, file] of Object.entries({ logits, tokens, next, tokenizer })) {
-    if (file === undefined) continue;
-    const hash = createHash('sha256');
-    for await (const piece of createReadStream(file, { highWaterMark: 1024 * 1024 })) {
-      hash.update(piece);
-    }
-    digests[name] = hash.digest('hex');
+    if (file !== undefined) digests[name] = await digestOfFile(file);
   }
   return digestOf(digests);
 }
@@ -140,9 +141,9 @@ async function digestFiles(config: DumpSourceConfig): Promise<string> {
 async function* chunks(
   dump: DumpRows,
   { tokens, next }: Ids,
-  { from, length }: { from: number; length: number },
+  { from, length, lend }: { from: number; length: number; lend: Lend },
 ): AsyncGenerator<Chunk> {
-  const cursor = await dump.rows(Math.min(dump.count, from * length));
+  const cursor = await dump.rows(Math.min(dump.count, from * length), lend);
   const rowsMax = Math.max(1, Math.floor(chunkBytesMax / dump.rowBytes));
   try {
     for (let ordinal = from; ordinal * length < dump.count; ordinal++) {

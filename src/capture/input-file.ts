@@ -1,4 +1,6 @@
-/** An input file that is small enough to be read whole. */
+/** Input files: small ones read whole, digests of any. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { LogitcaskError } from '../errors.ts';
 
@@ -15,4 +17,13 @@ export async function readInput(file: string): Promise<Buffer> {
       cause,
     });
   }
+}
+
+/** SHA-256 (hex) of a file, streamed. */
+export async function digestOfFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(file, { highWaterMark: 1024 * 1024 })) {
+    hash.update(piece);
+  }
+  return hash.digest('hex');
 }

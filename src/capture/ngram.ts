@@ -10,7 +10,14 @@ import { LogitcaskError } from '../errors.ts';
 import { digestOf, sha256Hex } from '../formats/canonical.ts';
 import { readInput } from './input-file.ts';
 import { buildNgram, type NgramModel, ngramParameters } from './ngram-model.ts';
-import { type Chunk, chunkBytesMax, type SampleInput, type Source } from './source.ts';
+import {
+  type Chunk,
+  chunkBytesMax,
+  type Lend,
+  ownMemory,
+  type SampleInput,
+  type Source,
+} from './source.ts';
 import { openTokenizer, type TextTokenizer } from './tokenizer.ts';
 
 const textBytesMax = 256 * 1024 * 1024;
@@ -64,19 +71,18 @@ export async function openNgramSource(
       return positions;
     },
     tokenizerJson,
-    async *chunks(from) {
+    async *chunks(from, lend = ownMemory()) {
       const prepared = await prepare();
       positions = prepared.positions;
       const rowsMax = Math.max(1, Math.floor(chunkBytesMax / (4 * tokenizer.size)));
-      const memory = new Float32Array(rowsMax * tokenizer.size); // used again for every chunk
       for (const sample of prepared.samples.slice(from)) {
-        yield* scoreSample(prepared.model, sample, { width: tokenizer.size, rowsMax, memory });
+        yield* scoreSample(prepared.model, sample, { width: tokenizer.size, rowsMax, lend });
       }
     },
     async score(tokens) {
       const { model } = await prepare();
       const { size: width } = tokenizer;
-      const memory = new Float32Array(tokens.length * width);
+      const memory = new ArrayBuffer(4 * tokens.length * width);
       return scoreRows(model, { tokens, from: 0, to: tokens.length, width, memory });
     },
     async close() {},
@@ -152,12 +158,13 @@ function cut(
 async function* scoreSample(
   model: NgramModel,
   sample: SampleInput,
-  { rowsMax, ...options }: { width: number; rowsMax: number; memory: Float32Array },
+  { rowsMax, width, lend }: { width: number; rowsMax: number; lend: Lend },
 ): AsyncGenerator<Chunk> {
   const { tokens } = sample;
   for (let from = 0; from < tokens.length; from += rowsMax) {
     const to = Math.min(tokens.length, from + rowsMax);
-    yield { sample, position: from, rows: scoreRows(model, { tokens, from, to, ...options }) };
+    const memory = lend(4 * (to - from) * width);
+    yield { sample, position: from, rows: scoreRows(model, { tokens, from, to, width, memory }) };
     await setImmediate();
   }
 }
@@ -168,11 +175,11 @@ interface ScoreOptions {
   readonly to: number;
   readonly width: number;
   /** Where the rows go. */
-  readonly memory: Float32Array;
+  readonly memory: ArrayBufferLike;
 }
 
 function scoreRows(model: NgramModel, { tokens, from, to, width, memory }: ScoreOptions) {
-  const values = memory.subarray(0, (to - from) * width);
+  const values = new Float32Array(memory, 0, (to - from) * width);
   for (let t = from; t < to; t++) {
     const row = values.subarray((t - from) * width, (t - from + 1) * width);
     model.score(tokens.subarray(0, t + 1), row);

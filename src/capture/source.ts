@@ -32,7 +32,8 @@ export interface SampleInput {
 
 /**
  * A run of rows of one sample. Chunks of a sample come in order and together cover all of it. The
- * values of dense rows are valid until the next chunk is asked for: their memory is used again.
+ * values of dense rows lie at the start of memory that the caller lent; without a lender they are
+ * valid until the next chunk is asked for.
  */
 export interface Chunk {
   readonly sample: SampleInput;
@@ -42,7 +43,19 @@ export interface Chunk {
 }
 
 /** A chunk's rows hold at most this many bytes (one row at least). */
-export const chunkBytesMax = 16 * 1024 * 1024;
+export const chunkBytesMax = 4 * 1024 * 1024;
+
+/** Memory for the rows of one chunk, of `bytes` or more; it may be shared with other threads. */
+export type Lend = (bytes: number) => ArrayBufferLike;
+
+/** Lends the same memory for every chunk. */
+export function ownMemory(): Lend {
+  let memory = new ArrayBuffer(0);
+  return (bytes) => {
+    if (memory.byteLength < bytes) memory = new ArrayBuffer(bytes);
+    return memory;
+  };
+}
 
 export interface Source {
   readonly identity: TeacherIdentity;
@@ -56,7 +69,7 @@ export interface Source {
    * Yields chunks from the sample with ordinal `from` on. Deterministic: the same ordinal gives the
    * same chunk content in every run. Throws LogitcaskError before anything misaligned is yielded.
    */
-  chunks(from: number): AsyncIterable<Chunk>;
+  chunks(from: number, lend?: Lend): AsyncIterable<Chunk>;
   /** Scores any tokens, where the source can (used by the alignment self-test). */
   score?(tokens: Int32Array): Promise<Rows>;
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 /** The sources by type. */
 import type { BuildConfig } from '../../schemas/build-config.ts';
 import { openDumpSource } from './dump.ts';
+import { openListsSource } from './lists.ts';
 import { openNgramSource } from './ngram.ts';
 import type { Source } from './source.ts';
 
@@ -19,6 +20,7 @@ export function openSource(
 const sources = {
   ngram: openNgramSource,
   dump: openDumpSource,
+  lists: openListsSource,
 } as const satisfies Record<
   BuildConfig['source']['type'],
   (config: never, options: SourceOptions) => Promise<Source>

@@ -2,13 +2,15 @@
 import type { BatchTargetSet } from '../../schemas/batch.ts';
 import { batchMetadata } from '../../schemas/batch.ts';
 import type { LabelSpace } from '../../schemas/manifest.ts';
-import type { DecodedTargets } from '../distribution/targets.ts';
-import { dequantise } from '../encode/levels.ts';
-import { decodePlanes } from '../encode/planes.ts';
+import { type DecodedTargets, selectPositions } from '../distribution/targets.ts';
+import { checkFrame } from '../encode/frame.ts';
+import { decodeFrame } from '../encode/planes.ts';
+import { checkedPositions } from '../encode/planes-block.ts';
+import { createCodec } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type Columns, type ColumnTypes, decodeStream } from '../formats/arrow.ts';
-import { cellsOf } from '../formats/cells.ts';
-import { int32Of, unpackBits } from '../formats/layout.ts';
+import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
+import { type Column, int32Of, unpackBits } from '../formats/layout.ts';
 import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
 
 export interface Batch {
@@ -21,8 +23,11 @@ export interface Batch {
   readonly positions: number;
   /** The Arrow stream itself. */
   readonly bytes: Buffer;
-  /** Decoded targets of each row, by target set; layout `frames` only. */
-  targets(set?: string): DecodedTargets[];
+  /**
+   * Targets of one set, the first by default: of each row at all positions, or at those given for
+   * the row. Layouts `frames`, decoded when asked for (throws `frame-damaged`), and `plain`.
+   */
+  targets(set?: string, positions?: readonly ArrayLike<number>[]): DecodedTargets[];
 }
 
 /**
@@ -54,15 +59,9 @@ export function readBatch(
   const labelSpace = JSON.parse(metadata['logitcask.label_space']) as LabelSpace;
   const { size: width } = labelSpace;
   checkSampleIds(types, columns, { rows, labelSpace });
-  const frames = new Map<string, DecodedTargets[]>();
-  for (const { name } of targetSets) {
-    const column = columns[`${name}_frame`];
-    if (column === undefined) continue;
-    const decoded = cellsOf(column, 1).map((frame) => {
-      const { header, levels } = decodePlanes(frame, { width });
-      return dequantise(levels, header);
-    });
-    frames.set(name, decoded);
+  const decoders = new Map<string, RowDecoder[]>();
+  if (metadata['logitcask.layout'] !== 'dense') {
+    for (const set of targetSets) decoders.set(set.name, decodersOf(columns, set, width));
   }
   return {
     rows,
@@ -72,13 +71,51 @@ export function readBatch(
     targetSets,
     positions: positionsOf(types, columns, rows),
     bytes,
-    targets(set = targetSets[0].name) {
-      const found = frames.get(set);
-      if (found !== undefined) return found;
-      const message = `client: the batch holds no frames of target set ${set}; ask for \`frames\``;
+    targets(set = targetSets[0].name, positions) {
+      const found = decoders.get(set);
+      if (found !== undefined) return found.map((decode, row) => decode(positions?.[row]));
+      const message = `client: no targets of set ${set} to decode; ask for \`frames\` or \`plain\``;
       throw new LogitcaskError('request-invalid', message, { got: set });
     },
   };
+}
+
+type RowDecoder = (positions?: ArrayLike<number>) => DecodedTargets;
+
+/**
+ * What decodes each row: its frame, whose checksum is checked now, or the columns of codecs `plain`
+ * and `raw`, which are decoded now, as nothing else proves them.
+ */
+function decodersOf(columns: Columns, set: BatchTargetSet, width: number): RowDecoder[] {
+  const { name, kind, step, tau } = set;
+  const frames = columns[`${name}_frame`];
+  if (frames !== undefined) {
+    return cellsOf(frames, 1).map((frame) => {
+      checkFrame(frame);
+      return (positions) => decodeFrame(frame, { width, positions });
+    });
+  }
+  const counts = lengthsOf(columns.mask);
+  const parameters = { step: step ?? 0, tau: tau ?? 0 };
+  const codec = createCodec(set.codec === 'raw' ? 'raw' : 'plain', { kind, width }, parameters);
+  const cells = Object.entries(codec.columns).map(([suffix, type]) =>
+    cellsOf(columnOf(columns, `${name}_${suffix}`), itemBytes(type)),
+  );
+  return counts.map((count, row) => {
+    const own = cells.map((column) => column[row]);
+    const whole = codec.decode(own, count);
+    return (positions) =>
+      positions === undefined ? whole : selectPositions(whole, checkedPositions(positions, count));
+  });
+}
+
+function columnOf(columns: Columns, name: string): Column {
+  const column = columns[name];
+  if (column !== undefined) return column;
+  throw new LogitcaskError('reply-invalid', `client: the batch lacks the column \`${name}\``, {
+    expected: name,
+    got: Object.keys(columns),
+  });
 }
 
 /** Content addresses prove what no frame's checksum covers. */

@@ -3,7 +3,10 @@ import { Command } from 'commander';
 import { version } from '../serve/version.ts';
 import { buildCommand } from './build.ts';
 import type { CommandContext } from './command.ts';
+import { exportCommand } from './export.ts';
+import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
+import { planStorageCommand } from './plan-storage.ts';
 import { pullCommand } from './pull.ts';
 import { quickstartCommand } from './quickstart.ts';
 import { serveCommand } from './serve.ts';
@@ -11,11 +14,14 @@ import { verifyCommand } from './verify.ts';
 
 const commands = [
   quickstartCommand,
+  planStorageCommand,
   buildCommand,
+  importCommand,
   inspectCommand,
   verifyCommand,
   serveCommand,
   pullCommand,
+  exportCommand,
 ] as const;
 
 /** Throws commander's errors instead of printing them and leaving the process. */

@@ -18,8 +18,8 @@ export function describeQuickstart(result: QuickstartResult): string {
 
 const times = (ratio: number) => `${ratio >= 100 ? ratio.toFixed(0) : ratio.toFixed(1)} ×`;
 
-function describeStored({ report, size }: QuickstartResult): string {
-  const topK = `top-${report.manifest.target_sets[0].sparsifier.entries_max}`;
+function describeStored({ size }: QuickstartResult): string {
+  const topK = `top-${size.topK / 8}`;
   const smaller = (bytes: number) =>
     `${times(size.topK / bytes)} smaller than ${topK}, ${times(size.full / bytes)} than whole`;
   const rows: [name: string, bytes: number, note?: string][] = [
@@ -42,13 +42,14 @@ function describeStored({ report, size }: QuickstartResult): string {
 function describeFidelity({ report, size }: QuickstartResult): string {
   const [{ fidelity, alignment, entries }] = report.manifest.target_sets;
   const lines = ['How faithful it is'];
-  if (fidelity?.kl != null) {
-    const { kl, mass, positions } = fidelity;
+  if (fidelity?.squared_error != null) {
+    const { squared_error: error, mass, positions } = fidelity;
     const each = (entries / size.positions).toFixed(1);
-    const [mean, p99] = [kl.mean, kl.p99].map((nats) => nats.toExponential(2));
+    const [mean, p99] = [error.mean, error.p99].map((value) => value.toExponential(2));
     lines.push(
-      `  mass kept   ${(100 * mass).toFixed(2)} % by ${each} entries a position`,
-      `  KL          mean ${mean}, p99 ${p99} nats (${positions} positions)`,
+      `  unbiased    ${each} entries a position, drawn so that p is their expectation`,
+      `  weights     sum to ${mass.toFixed(4)} on average`,
+      `  variance    mean ${mean}, p99 ${p99} (${positions} positions)`,
     );
   }
   if (alignment !== null) {
@@ -88,6 +89,6 @@ function pythonLines({ report, url }: QuickstartResult): string {
     'Use it from Python (python -m pip install ./python)',
     '  from logitcask import Dataset',
     `  for batch in Dataset("${url}", dataset="${report.dataset}", layout="dense"):`,
-    '      print(batch["tokens"].shape, batch["teacher_ids"].shape, batch["teacher_rest"].mean())',
+    '      print(batch["tokens"].shape, batch["teacher_ids"].shape)',
   ].join('\n');
 }

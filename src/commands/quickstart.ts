@@ -83,7 +83,6 @@ async function buildTargets(
     store,
     dataset,
     source: { type: 'ngram', samples: 240 },
-    temperatures: [2],
     // the data set is small: a reference of the default size would dwarf it
     reference: { positions: 512 },
   });

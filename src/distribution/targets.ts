@@ -77,3 +77,26 @@ function joinFloats(parts: readonly Float32Array[]): Float32Array {
   }
   return out;
 }
+
+/** Decoded targets of the positions given, in their order. */
+export function selectPositions(
+  targets: DecodedTargets,
+  positions: ArrayLike<number>,
+): DecodedTargets {
+  const count = positions.length;
+  const offsets = new Uint32Array(count + 1);
+  for (let i = 0; i < count; i++) {
+    const t = positions[i];
+    offsets[i + 1] = offsets[i] + targets.offsets[t + 1] - targets.offsets[t];
+  }
+  const ids = new Uint32Array(offsets[count]);
+  const probs = new Float32Array(offsets[count]);
+  const rest = new Float32Array(targets.kind === 'scaled' ? count : 0);
+  for (let i = 0; i < count; i++) {
+    const [from, to] = [targets.offsets[positions[i]], targets.offsets[positions[i] + 1]];
+    ids.set(targets.ids.subarray(from, to), offsets[i]);
+    probs.set(targets.probs.subarray(from, to), offsets[i]);
+    if (rest.length > 0) rest[i] = targets.rest[positions[i]];
+  }
+  return { kind: targets.kind, count, offsets, ids, probs, rest };
+}

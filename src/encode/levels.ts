@@ -3,6 +3,8 @@
  * (KL ≈ n·step²/6), where a step on log p would waste bits on entries that hardly matter.
  */
 import type { DecodedTargets, TargetKind, Targets } from '../distribution/targets.ts';
+import { growRun, type Run, runPositionsMax, sortRun } from './by-id.ts';
+import { cellsPerNat, thresholdsOf } from './thresholds.ts';
 
 /** Entries of n positions as the integers that are stored; ids ascend within a position. */
 export interface Levels {
@@ -35,39 +37,75 @@ export interface Grid {
   readonly tau: number;
 }
 
+/** Entries that are sorted together: few enough to stay in cache, unless one position has more. */
+const runEntries = 32_768;
+const run: Run = { ids: new Uint32Array(0), tags: new Uint32Array(0) };
+
 /**
  * Scaled targets: level = round(√p / step); entries at level 0 join the rest. Unbiased targets: an
  * entry of weight τ has level 0, every other √w / step, on which its sparsifier has put it.
  */
-export function quantise(targets: Targets, { step, tau }: Grid): Levels {
-  const { kind, count, offsets, ids, logprobs } = targets;
-  const scaled = kind === 'scaled';
-  const atTau = Math.fround(Math.log(tau));
-  const counts = new Uint32Array(count);
-  const rest = new Uint16Array(scaled ? count : 0);
-  // id and level in one float64 (48 bits): the native numeric sort then orders both at once
-  const keys = new Float64Array(ids.length);
-  let at = 0;
-  for (let t = 0; t < count; t++) {
-    const start = at;
-    let mass = targets.rest[t];
-    for (let i = offsets[t]; i < offsets[t + 1]; i++) {
-      const level = Math.round(Math.exp(logprobs[i] / 2) / step);
-      if (!scaled) keys[at++] = ids[i] * 65_536 + (logprobs[i] === atTau ? 0 : Math.max(1, level));
-      else if (level === 0) mass += Math.exp(logprobs[i]);
-      else keys[at++] = ids[i] * 65_536 + level;
+export function quantise(targets: Targets, grid: Grid): Levels {
+  const { kind, count, offsets } = targets;
+  const levels: Levels = {
+    kind,
+    counts: new Uint32Array(count),
+    ids: new Uint32Array(targets.ids.length),
+    levels: new Uint16Array(targets.ids.length),
+    rest: new Uint16Array(kind === 'scaled' ? count : 0),
+  };
+  let kept = 0;
+  for (let from = 0, to = 0; from < count; from = to) {
+    const last = Math.min(count, from + runPositionsMax);
+    for (to = from + 1; to < last && offsets[to + 1] - offsets[from] <= runEntries; ) to++;
+    growRun(run, offsets[to] - offsets[from]);
+    quantiseRun(targets, { grid, from, to }, levels);
+    const starts = new Uint32Array(to - from);
+    const first = kept;
+    for (let t = from; t < to; t++) {
+      starts[t - from] = kept;
+      kept += levels.counts[t];
     }
-    keys.subarray(start, at).sort();
+    sortRun(run, { entries: kept - first, starts }, levels);
+  }
+  return { ...levels, ids: levels.ids.subarray(0, kept), levels: levels.levels.subarray(0, kept) };
+}
+
+/** Writes entries to `run` as they come; counts and rest to their places. */
+function quantiseRun(
+  { kind, offsets, ids, logprobs, rest: masses }: Targets,
+  { grid, from, to }: { grid: Grid; from: number; to: number },
+  { counts, rest }: Levels,
+): void {
+  const { exact, lowest, cells } = thresholdsOf(grid.step);
+  const { ids: runIds, tags } = run;
+  const scaled = kind === 'scaled';
+  const atTau = Math.fround(Math.log(grid.tau));
+  let at = 0;
+  for (let t = from; t < to; t++) {
+    const start = at;
+    const tag = (t - from) << 16;
+    let mass = masses[t];
+    for (let i = offsets[t]; i < offsets[t + 1]; i++) {
+      const logprob = logprobs[i];
+      let level = 0;
+      if (logprob > 0) level = Math.min(65_535, exact(logprob));
+      else if (logprob >= lowest[1]) {
+        level = cells[(logprob * -cellsPerNat) | 0];
+        while (logprob >= lowest[level + 1]) level++;
+      }
+      if (!scaled) level = logprob === atTau ? 0 : Math.max(1, level);
+      else if (level === 0) {
+        mass += Math.exp(logprob);
+        continue;
+      }
+      runIds[at] = ids[i];
+      tags[at++] = tag | level;
+    }
     counts[t] = at - start;
     // never 0 beside entries: a rest of 1 would make them 0, and the divergence infinite
     if (scaled) rest[t] = at === start ? 0 : Math.max(1, quantiseRest(mass));
   }
-  const out = { ids: new Uint32Array(at), levels: new Uint16Array(at) };
-  for (let i = 0; i < at; i++) {
-    out.ids[i] = keys[i] / 65_536;
-    out.levels[i] = keys[i] % 65_536;
-  }
-  return { kind, counts, rest, ...out };
 }
 
 /**
@@ -95,8 +133,8 @@ export function dequantise(
     masses[t] = counts[t] === 0 ? 1 : restMass[rest[t]];
     let sum = 0;
     for (let i = at; i < end; i++) sum += levels[i] * levels[i];
-    const kept = 1 - masses[t];
-    for (; at < end; at++) probs[at] = (levels[at] * levels[at] * kept) / sum;
+    const scale = (1 - masses[t]) / sum;
+    for (; at < end; at++) probs[at] = levels[at] * levels[at] * scale;
   }
   return { kind, count, offsets, ids, probs, rest: masses };
 }

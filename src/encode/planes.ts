@@ -4,8 +4,17 @@
 import type { DecodedTargets, TargetKind, Targets } from '../distribution/targets.ts';
 import type { Codec } from './codec.ts';
 import { type Compression, compressions } from './compression.ts';
-import { checkFrame, damaged, type FrameHeader, rawBytes, writeFrame } from './frame.ts';
-import { dequantise, type Levels, quantise } from './levels.ts';
+import { type FrameHeader, rawBytes, writeFrame } from './frame.ts';
+import { type Grid, type Levels, quantise } from './levels.ts';
+import {
+  idsAt,
+  levelsAt,
+  openBlock,
+  probsAt,
+  type Reading,
+  restAt,
+  weightsAt,
+} from './planes-block.ts';
 
 export interface PlanesOptions {
   readonly kind: TargetKind;
@@ -25,151 +34,123 @@ export function planes({ kind, step, tau = 0, compression, width }: PlanesOption
     parameters: kind === 'unbiased' ? { step, tau, compression } : { step, compression },
     columns: { frame: { type: 'binary' } },
     encode: (targets: Targets) => [encodePlanes(quantise(targets, grid), { ...grid, compression })],
-    decode([frame], count): DecodedTargets {
-      const { header, levels } = decodePlanes(frame, { width, count });
-      return dequantise(levels, header);
-    },
+    decode: ([frame], count) => decodeFrame(frame, { width, count }),
   };
 }
 
-function widthOf(max: number, widths: readonly number[]): number {
-  return widths.find((bytes) => max < 256 ** bytes)!;
+/** Bytes that hold every bit of `bits`. */
+function widthOf(bits: number, widths: readonly number[]): number {
+  return widths.find((bytes) => bits >>> 0 < 256 ** bytes)!;
 }
 
-function maxOf(values: Uint32Array): number {
-  let max = 0;
-  for (let i = 0; i < values.length; i++) if (values[i] > max) max = values[i];
-  return max;
-}
-
-/** Differences of the ids within a position, the first one absolute. */
-function deltasOf({ counts, ids }: Levels): Uint32Array {
-  const deltas = new Uint32Array(ids.length);
-  let at = 0;
-  for (let t = 0; t < counts.length; t++) {
+function shapeOf({ kind, counts, ids }: Levels) {
+  let countBits = 0;
+  let deltaBits = 0;
+  for (let t = 0, i = 0; t < counts.length; t++) {
+    countBits |= counts[t];
     let before = 0;
-    for (const end = at + counts[t]; at < end; at++) {
-      deltas[at] = ids[at] - before;
-      before = ids[at];
+    for (const end = i + counts[t]; i < end; i++) {
+      deltaBits |= ids[i] - before;
+      before = ids[i];
     }
   }
-  return deltas;
-}
-
-/** Writes `bytes` planes of `values` to `raw` at `at`, low bytes first; returns the end. */
-function split(
-  raw: Uint8Array,
-  values: Uint32Array | Uint16Array,
-  { at, bytes }: { at: number; bytes: number },
-): number {
-  let to = at;
-  for (let plane = 0; plane < bytes; plane++) {
-    const shift = 8 * plane;
-    for (let i = 0; i < values.length; i++) raw[to++] = values[i] >>> shift;
-  }
-  return to;
+  return {
+    kind,
+    countWidth: widthOf(countBits, [1, 2, 4]),
+    idPlanes: widthOf(deltaBits, [2, 3, 4]),
+    positions: counts.length,
+    entries: ids.length,
+  };
 }
 
 export function encodePlanes(
-  levels: Levels,
-  { step, tau, compression }: { step: number; tau: number; compression: Compression },
+  { kind, counts, ids, levels, rest }: Levels,
+  { step, tau, compression }: Grid & { compression: Compression },
 ): Uint8Array {
-  const deltas = deltasOf(levels);
-  const shape = {
-    kind: levels.kind,
-    countWidth: widthOf(maxOf(levels.counts), [1, 2, 4]),
-    idPlanes: widthOf(maxOf(deltas), [2, 3, 4]),
-    positions: levels.counts.length,
-    entries: levels.ids.length,
-  };
-  const raw = new Uint8Array(rawBytes(shape));
-  const counts =
-    shape.countWidth === 1
-      ? new Uint8Array(levels.counts)
-      : shape.countWidth === 2
-        ? new Uint16Array(levels.counts)
-        : levels.counts;
-  raw.set(new Uint8Array(counts.buffer, counts.byteOffset, counts.byteLength));
-  let at = counts.byteLength;
-  if (levels.kind === 'scaled') at = split(raw, levels.rest, { at, bytes: 2 });
-  at = split(raw, deltas, { at, bytes: shape.idPlanes });
-  split(raw, levels.levels, { at, bytes: 2 });
+  const shape = shapeOf({ kind, counts, ids, levels, rest });
+  const { countWidth, idPlanes, entries } = shape;
+  const raw = Buffer.allocUnsafe(rawBytes(shape)); // every byte is written
+  let at = 0;
+  for (let t = 0; t < counts.length; t++) {
+    for (let byte = 0; byte < countWidth; byte++) raw[at++] = counts[t] >>> (8 * byte);
+  }
+  splitShorts(raw, rest, at);
+  at += 2 * rest.length;
+  for (let t = 0, i = 0; t < counts.length; t++) {
+    let before = 0;
+    for (const end = i + counts[t]; i < end; i++) {
+      const delta = ids[i] - before;
+      before = ids[i];
+      raw[at + i] = delta;
+      raw[at + entries + i] = delta >>> 8;
+      if (idPlanes > 2) raw[at + 2 * entries + i] = delta >>> 16;
+      if (idPlanes > 3) raw[at + 3 * entries + i] = delta >>> 24;
+    }
+  }
+  splitShorts(raw, levels, at + idPlanes * entries);
   const header: FrameHeader = { ...shape, compression, step, tau, rawBytes: raw.length };
   return writeFrame(header, compressions[compression].compress(raw));
 }
 
+/** Writes the low bytes of `values` from `at` on, then the high bytes. */
+function splitShorts(raw: Uint8Array, values: Uint16Array, at: number): void {
+  const high = at + values.length;
+  for (let i = 0; i < values.length; i++) {
+    raw[at + i] = values[i];
+    raw[high + i] = values[i] >>> 8;
+  }
+}
+
+/** An array whose every item is about to be written: its memory is not cleared first. */
+function unwritten(items: number): ArrayBuffer {
+  return Buffer.allocUnsafeSlow(4 * items).buffer as ArrayBuffer;
+}
+
 /**
- * Decodes a frame to its integers. `count`: the sample's number of positions, where it is known.
- * Throws `frame-damaged`; never gives a wrong row.
+ * Decodes a frame to its integers; all positions, or those asked for. Throws `frame-damaged`;
+ * never gives a wrong row.
  */
 export function decodePlanes(
   frame: Uint8Array,
-  { width, count }: { width: number; count?: number },
+  reading: Reading,
 ): { header: FrameHeader; levels: Levels } {
-  const header = checkFrame(frame);
-  const { positions: n, entries: m } = header;
-  // before anything is decompressed: together they bound what comes out
-  if (n !== (count ?? n)) throw damaged('it holds another number of positions', count, n);
-  if (m > n * width) throw damaged('it holds more entries than ids', n * width, m);
-  const raw = decompress(frame, header);
-  let at = n * header.countWidth;
-  const counts = countsOf(raw.subarray(0, at), header.countWidth);
-  const rest = new Uint16Array(header.kind === 'scaled' ? n : 0);
-  for (let t = 0; t < rest.length; t++) rest[t] = raw[at + t] | (raw[at + n + t] << 8);
-  at += 2 * rest.length;
-  const ids = idsOf(raw, { at, header, counts, width });
-  at += m * header.idPlanes;
-  const levels = new Uint16Array(m);
-  for (let i = 0; i < m; i++) levels[i] = raw[at + i] | (raw[at + m + i] << 8);
-  if (header.kind === 'scaled' && levels.includes(0)) throw damaged('a level is 0', '≥ 1', 0);
-  return { header, levels: { kind: header.kind, counts, ids, levels, rest } };
+  const block = openBlock(frame, reading);
+  const { header, chosen, count, starts, offsets } = block;
+  const scaled = header.kind === 'scaled';
+  const out = {
+    kind: header.kind,
+    counts: new Uint32Array(count),
+    ids: new Uint32Array(offsets[count]),
+    levels: new Uint16Array(offsets[count]),
+    rest: new Uint16Array(scaled ? count : 0),
+  };
+  for (let k = 0; k < count; k++) {
+    const t = chosen === undefined ? k : chosen[k];
+    out.counts[k] = starts[t + 1] - starts[t];
+    if (scaled) out.rest[k] = restAt(block, t);
+    idsAt(block, t, { to: out.ids, at: offsets[k] });
+    levelsAt(block, t, { to: out.levels, at: offsets[k] });
+  }
+  return { header, levels: out };
 }
 
-function decompress(frame: Uint8Array, header: FrameHeader): Uint8Array {
-  try {
-    return compressions[header.compression].decompress(frame.subarray(40), header.rawBytes);
-  } catch (cause) {
-    throw damaged(
-      `its block does not decompress (${(cause as Error).message})`,
-      `${header.rawBytes} bytes`,
-      'an error',
-    );
+/**
+ * Decodes a frame to ids and probabilities, as `dequantise` gives them of its integers; all
+ * positions, or those asked for. Throws `frame-damaged`; never gives a wrong row.
+ */
+export function decodeFrame(frame: Uint8Array, reading: Reading): DecodedTargets {
+  const block = openBlock(frame, reading);
+  const { header, chosen, count, offsets } = block;
+  const scaled = header.kind === 'scaled';
+  const ids = new Uint32Array(unwritten(offsets[count]));
+  const probs = new Float32Array(unwritten(offsets[count]));
+  const rest = new Float32Array(scaled ? count : 0);
+  for (let k = 0; k < count; k++) {
+    const t = chosen === undefined ? k : chosen[k];
+    const at = offsets[k];
+    idsAt(block, t, { to: ids, at });
+    if (scaled) rest[k] = probsAt(block, t, { to: probs, at });
+    else weightsAt(block, t, { to: probs, at });
   }
-}
-
-function countsOf(bytes: Uint8Array, width: number): Uint32Array {
-  if (width === 1) return new Uint32Array(bytes);
-  const aligned = new Uint8Array(bytes);
-  if (width === 2) return new Uint32Array(new Uint16Array(aligned.buffer));
-  return new Uint32Array(aligned.buffer);
-}
-
-function idsOf(
-  raw: Uint8Array,
-  context: { at: number; header: FrameHeader; counts: Uint32Array; width: number },
-): Uint32Array {
-  const { at, header, counts, width } = context;
-  const m = header.entries;
-  const ids = new Uint32Array(m);
-  for (let plane = 0; plane < header.idPlanes; plane++) {
-    const from = at + plane * m;
-    const factor = 256 ** plane;
-    for (let i = 0; i < m; i++) ids[i] += raw[from + i] * factor;
-  }
-  let i = 0;
-  for (let t = 0; t < counts.length; t++) {
-    const end = i + counts[t];
-    if (end > m) throw damaged('its counts exceed its entries', m, end);
-    let before = -1;
-    for (let id = 0; i < end; i++) {
-      id += ids[i]; // in float64: cannot wrap
-      if (id <= before || id >= width) {
-        throw damaged('its ids do not ascend below V', `${before} < id < ${width}`, id);
-      }
-      ids[i] = id;
-      before = id;
-    }
-  }
-  if (i !== m) throw damaged('its counts do not add up to its entries', m, i);
-  return ids;
+  return { kind: header.kind, count, offsets, ids, probs, rest };
 }

@@ -3,6 +3,7 @@ import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Codec, CodecOptions } from './codec.ts';
 import type { Compression } from './compression.ts';
+import { plain } from './plain.ts';
 import { planes } from './planes.ts';
 import { raw } from './raw.ts';
 
@@ -16,6 +17,8 @@ const codecs: Readonly<Record<string, (options: CodecOptions, parameters: Parame
       tau: tau as number | undefined,
       compression: compression as Compression,
     }),
+  plain: (options, { step, tau }) =>
+    plain({ ...options, step: step as number, tau: tau as number | undefined }),
   raw: ({ kind, width }) => raw({ kind, width }),
 };
 

@@ -26,6 +26,7 @@ import {
   Utf8,
 } from 'apache-arrow';
 import { LogitcaskError } from '../errors.ts';
+import type { FileWriter } from './file-writer.ts';
 import { bufferCount, bytesOf, type Column, type ColumnType } from './layout.ts';
 
 export type Columns = Readonly<Record<string, Column>>;
@@ -162,26 +163,11 @@ class ChunkedFileWriter extends RecordBatchFileWriter {
   }
 }
 
-export interface WrittenBatch {
-  /** Offset of the message in the file, and bytes of its metadata, length prefix included. */
-  readonly offset: number;
-  readonly metadataBytes: number;
-  readonly chunks: readonly Uint8Array[];
-}
-
-export interface ArrowFileWriter {
-  /** Bytes of the file before the first batch. */
-  start(): readonly Uint8Array[];
-  batch(columns: Columns): WrittenBatch;
-  /** End marker and footer. */
-  finish(): readonly Uint8Array[];
-}
-
 /** Writes an Arrow file piece by piece; nothing is kept but the footer's list of batches. */
 export function arrowFileWriter(
   types: ColumnTypes,
   metadata: Readonly<Record<string, string>>,
-): ArrowFileWriter {
+): FileWriter {
   const schema = arrowSchema(types, metadata);
   const writer = new ChunkedFileWriter();
   const take = () => writer.chunks.splice(0);

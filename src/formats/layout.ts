@@ -146,6 +146,18 @@ export function concatColumns(type: ColumnType, columns: readonly Column[]): Col
   return { rows, buffers: [Buffer.concat(columns.map((column) => column.buffers[0]))] };
 }
 
+/** Joins runs of rows of several columns. */
+export function concatRows(
+  types: Readonly<Record<string, ColumnType>>,
+  parts: readonly Readonly<Record<string, Column>>[],
+): Record<string, Column> {
+  const joined = Object.entries(types).map(([name, type]) => {
+    const own = parts.map((columns) => columns[name]);
+    return [name, concatColumns(type, own)] as const;
+  });
+  return Object.fromEntries(joined);
+}
+
 /** A list column of one row over flat values. */
 export function listCell(values: Uint8Array, length: number): Column {
   return { rows: 1, buffers: [bytesOf(Int32Array.of(0, length)), values] };

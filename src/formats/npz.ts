@@ -1,7 +1,8 @@
 /** NumPy's `.npz`: a zip of `.npy` members, streamed; a member is never held whole. */
-import type { Readable } from 'node:stream';
-import { crc32 } from 'node:zlib';
-import { type Entry, openPromise } from 'yauzl';
+import { createReadStream } from 'node:fs';
+import { pipeline, type Readable } from 'node:stream';
+import { crc32, createInflateRaw } from 'node:zlib';
+import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import { LogitcaskError } from '../errors.ts';
 import { checkNpySize, type NpyHeader, npyHeaderBytesMax, parseNpyHeader } from './npy.ts';
 
@@ -48,13 +49,28 @@ export async function openNpz(file: string): Promise<Npz> {
         throw new LogitcaskError('source-unreadable', message, { expected: name, got: names });
       }
       const label = `${file}:${name}`;
-      const stream = await zip.openReadStreamPromise(entry).catch((cause) => {
+      const stream = await streamOf(file, zip, entry).catch((cause) => {
         throw unreadable(label, cause);
       });
       return openMember(stream, label, { size: entry.uncompressedSize, crc32: entry.crc32 });
     },
     close: () => zip.close(),
   };
+}
+
+/**
+ * The bytes of a member. The library's own streams end the process when one is destroyed while
+ * another one reads.
+ */
+async function streamOf(file: string, zip: ZipFile, entry: Entry): Promise<Readable> {
+  const { compressionMethod: method, compressedSize } = entry;
+  if (!(method === 0 || method === 8) || entry.isEncrypted() || compressedSize === 0) {
+    throw new Error(`compression ${method} of ${compressedSize} bytes`);
+  }
+  const { fileDataStart: start } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
+  const raw = createReadStream(file, { start, end: start + compressedSize - 1 });
+  // its error reaches the reader by the stream that is returned
+  return method === 0 ? raw : pipeline(raw, createInflateRaw(), () => {});
 }
 
 function unreadable(file: string, cause: Error): LogitcaskError {
@@ -112,6 +128,7 @@ function reader(stream: Readable, file: string, { size, crc32: expected }: Membe
       heldBytes += next.value.length;
       seen += next.value.length;
       crc = crc32(next.value, crc);
+      if (seen > size) throw unreadable(file, new Error('it is longer than it says'));
       if (seen === size && crc !== expected) throw unreadable(file, new Error('wrong CRC-32'));
     }
     const all = held.length === 1 ? held[0] : Buffer.concat(held);

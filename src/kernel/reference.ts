@@ -15,26 +15,29 @@ import {
 } from './engine.ts';
 
 const { fround } = Math;
-const [c0, c1, c2, c3, c4, c5] = narrow;
+const [c0, c1, c2, c3, c4] = narrow;
 const [d0, d1, d2, d3, d4, d5, d6, d7] = wide;
 const wideMagic = 1.5 * 2 ** 52;
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
+/** 2^n, made from its exponent. */
+const power = new Float64Array(1);
+const exponent = new Uint32Array(power.buffer); // little-endian
+
+/** 2^n from n = −127, where it is 0 as float32's exponent says, to 127. */
+const scales = Float32Array.from({ length: 255 }, (_, i) => (i === 0 ? 0 : 2 ** (i - 127)));
 
 /** 2^((x − shift) · factor), every operation rounded to float32. */
 function narrowPower(x: number, shift: number, factor: number): number {
   let t = fround(fround(x - shift) * factor);
   if (t < exponentMin) t = exponentMin; // NaN stays
-  const shifted = fround(t + magic);
-  const g = fround(t - fround(shifted - magic));
-  float[0] = shifted;
-  bits[0] <<= 23;
-  let r = fround(fround(c5 * g) + c4);
-  r = fround(fround(r * g) + c3);
+  const n = fround(fround(t + magic) - magic);
+  const g = fround(t - n);
+  let r = fround(fround(c4 * g) + c3);
   r = fround(fround(r * g) + c2);
   r = fround(fround(r * g) + c1);
   r = fround(fround(r * g) + c0);
-  return fround(r * float[0]);
+  return fround(r * scales[n - exponentMin]);
 }
 
 /** e^(x − shift) in float64. */
@@ -44,7 +47,8 @@ function widePower(x: number, shift: number): number {
   const n = t + wideMagic - wideMagic;
   const g = t - n;
   const high = ((d7 * g + d6) * g + d5) * g + d4;
-  return ((((high * g + d3) * g + d2) * g + d1) * g + d0) * 2 ** n;
+  exponent[1] = (n + 1023) << 20;
+  return ((((high * g + d3) * g + d2) * g + d1) * g + d0) * power[0];
 }
 
 function blockSum(lanes: Float32Array): number {
@@ -61,6 +65,7 @@ function orderOf(x: number): number {
 
 class Reference implements Engine {
   readonly name = 'typescript';
+  readonly row: Float32Array | Uint16Array;
   readonly ids: Uint32Array;
   readonly drawn: Uint32Array;
   top = 0;
@@ -86,6 +91,7 @@ class Reference implements Engine {
     this.ids = new Uint32Array(k);
     this.drawn = new Uint32Array(k + 2);
     this.#row = new Float32Array(width);
+    this.row = type === 'f32' ? this.#row : new Uint16Array(width);
     this.#stride = strideOf(width);
     this.#sampled = new Float32Array(Math.ceil(width / this.#stride));
     this.#blocks = new Float64Array(Math.ceil(width / blockLength));
@@ -97,7 +103,7 @@ class Reference implements Engine {
   load(values: Float32Array | Uint16Array, start: number): void {
     const row = this.#row;
     if (this.#type === 'f32') {
-      row.set(values.subarray(start, start + row.length) as Float32Array);
+      if (values !== row) row.set(values.subarray(start, start + row.length));
     } else if (this.#type === 'f16') {
       for (let i = 0; i < row.length; i++) row[i] = floatOfHalf[values[start + i]];
     } else {
@@ -106,9 +112,7 @@ class Reference implements Engine {
     }
   }
 
-  value(id: number): number {
-    return this.#row[id];
-  }
+  readonly value = (id: number): number => this.#row[id];
 
   sample(): number {
     let max = Number.NEGATIVE_INFINITY;

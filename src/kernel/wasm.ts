@@ -1,4 +1,97 @@
-/** Which engine runs. */
+/** The compiled engine (kernel/row.ts), loaded once; where WASM SIMD is missing, the reference. */
+import { readFileSync } from 'node:fs';
+import type { FloatType } from '../distribution/rows.ts';
+import { floatOfHalf } from '../formats/float16.ts';
+import { type Engine, type EngineOptions, strideOf } from './engine.ts';
 import { referenceEngine } from './reference.ts';
 
-export const createEngine = referenceEngine;
+/** What is used of it here: Node's own types leave it to those of browsers. */
+declare const WebAssembly: {
+  validate(bytes: Uint8Array): boolean;
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
+};
+
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  setup(width: number, type: number, stride: number, k: number): void;
+  getRow(): number;
+  getIds(): number;
+  getDrawn(): number;
+  getTop(): number;
+  getBelow(): number;
+  getInside(): number;
+  getOutside(): number;
+  sample(): number;
+  nth(rank: number): number;
+  pass(threshold: number, shift: number): number;
+  select(k: number): number;
+  scaledSum(shift: number, factor: number): number;
+  draw(head: number, unit: number, start: number): number;
+}
+
+const types: readonly FloatType[] = ['f32', 'f16', 'bf16'];
+const bytes = readFileSync(new URL('./row.wasm', import.meta.url));
+const module = WebAssembly.validate(bytes) ? new WebAssembly.Module(bytes) : undefined;
+
+/** Which engine this process runs; `typescript` where its WebAssembly has no SIMD. */
+export const engineName: Engine['name'] = module === undefined ? 'typescript' : 'wasm';
+
+export function createEngine(options: EngineOptions): Engine {
+  return module === undefined ? referenceEngine(options) : wasmEngine(module, options);
+}
+
+function wasmEngine(compiled: object, { width, type, k }: EngineOptions): Engine {
+  const abort = () => {
+    throw new RangeError(`kernel: no memory for a row of ${width} values and ${k} entries`);
+  };
+  const instance = new WebAssembly.Instance(compiled, { env: { abort } });
+  const wasm = instance.exports as Exports;
+  wasm.setup(width, types.indexOf(type), strideOf(width), k);
+  const { buffer } = wasm.memory; // it never grows again
+  const row =
+    type === 'f32'
+      ? new Float32Array(buffer, wasm.getRow(), width)
+      : new Uint16Array(buffer, wasm.getRow(), width);
+  return {
+    name: 'wasm',
+    row,
+    ids: new Uint32Array(buffer, wasm.getIds(), k),
+    drawn: new Uint32Array(buffer, wasm.getDrawn(), k + 2),
+    get top() {
+      return wasm.getTop();
+    },
+    get below() {
+      return wasm.getBelow();
+    },
+    get inside() {
+      return wasm.getInside();
+    },
+    get outside() {
+      return wasm.getOutside();
+    },
+    load(values, start) {
+      if (values === row) return;
+      row.set(values.subarray(start, start + width));
+    },
+    value: reader(row, type),
+    sample: wasm.sample,
+    nth: wasm.nth,
+    pass: wasm.pass,
+    select: wasm.select,
+    scaledSum: wasm.scaledSum,
+    draw: wasm.draw,
+  };
+}
+
+const word = new Uint32Array(1);
+const float = new Float32Array(word.buffer);
+
+function reader(row: Float32Array | Uint16Array, type: FloatType): Engine['value'] {
+  if (type === 'f32') return (id) => row[id];
+  if (type === 'f16') return (id) => floatOfHalf[row[id]];
+  return (id) => {
+    word[0] = row[id] << 16;
+    return float[0];
+  };
+}

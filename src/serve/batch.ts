@@ -105,6 +105,8 @@ function metadataOf(
     temperature: dense ? request.temperature : temperature,
     temperature_exact: temperatureExact,
     log_z,
+    step: float32Of(codec.parameters.step),
+    tau: float32Of(codec.parameters.tau),
   }));
   const own = Object.entries(place ?? {}).map(([key, value]) => [`logitcask.${key}`, value]);
   return {
@@ -118,4 +120,9 @@ function metadataOf(
     'logitcask.target_sets': canonicalJson(sent),
     ...Object.fromEntries(own),
   };
+}
+
+/** As the codec rounds it, so that every client computes with the same number. */
+function float32Of(parameter: number | string | undefined): number | null {
+  return typeof parameter === 'number' ? Math.fround(parameter) : null;
 }

@@ -4,7 +4,7 @@
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { digestFile } from '../audit/digests.ts';
 import { filePath } from '../shard/names.ts';
-import { shardDamaged } from '../shard/open-snapshot.ts';
+import { shardDamaged } from '../shard/shard-file.ts';
 import type { Store } from '../store/store.ts';
 
 export interface Integrity {

@@ -2,6 +2,7 @@
 import type { LabelSpace, Manifest, TargetSet } from '../../schemas/manifest.ts';
 import { openCodec } from '../encode/table.ts';
 import type { ColumnTypes } from '../formats/arrow.ts';
+import { canonicalJson } from '../formats/canonical.ts';
 import { type ColumnType, list, primitive } from '../formats/layout.ts';
 import { sampleIdBytes } from './sample-id.ts';
 
@@ -37,9 +38,29 @@ export function targetColumns(set: TargetSet, labelSpace: LabelSpace): ColumnTyp
   return columns;
 }
 
-export function shardColumns(
-  manifest: Pick<Manifest, 'kind' | 'target_sets' | 'label_space'>,
-): ColumnTypes {
+type ShardManifest = Pick<Manifest, 'kind' | 'target_sets' | 'label_space'>;
+
+export function shardColumns(manifest: ShardManifest): ColumnTypes {
   const sets = manifest.target_sets.map((set) => targetColumns(set, manifest.label_space));
   return Object.assign({}, inputs[manifest.kind], ...sets);
+}
+
+/** Columns of the shards, and the schema metadata that says what they hold. */
+export function shardSchema(manifest: ShardManifest): {
+  types: ColumnTypes;
+  metadata: Record<string, string>;
+} {
+  const sets = manifest.target_sets.map(({ name, kind, codec, log_z }) => {
+    return { name, kind, codec, log_z };
+  });
+  return {
+    types: shardColumns(manifest),
+    metadata: {
+      'logitcask.version': '1',
+      'logitcask.role': 'shard',
+      'logitcask.alignment': 'predicts-next',
+      'logitcask.label_space': canonicalJson(manifest.label_space),
+      'logitcask.target_sets': canonicalJson(sets),
+    },
+  };
 }

@@ -1,9 +1,14 @@
 /** Where things lie in a store: the one place that knows the folder structure. */
 
+import type { ContainerName } from '../../schemas/common.ts';
+
 const number = (shard: number) => String(shard).padStart(5, '0');
 
-export const shardName = (build: string, shard: number) => `${build}-${number(shard)}.arrow`;
+export const shardName = (build: string, shard: number, format: ContainerName) =>
+  `${build}-${number(shard)}.${format}`;
 export const indexName = (build: string, shard: number) => `${build}-${number(shard)}.index`;
+/** The index of a shard by the shard's name. */
+export const indexNameOf = (shard: string) => shard.replace(/\.[a-z]+$/, '.index');
 export const sampleIndexName = (build: string) => `${build}-samples.index`;
 export const referenceName = (build: string) => `${build}-reference.arrow`;
 export const tokenizerName = (build: string) => `${build}-tokenizer.json`;

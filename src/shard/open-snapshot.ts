@@ -3,17 +3,12 @@
  */
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
-import { type BatchPositions, batchPositions } from '../formats/arrow-positions.ts';
-import {
-  type Column,
-  type ColumnType,
-  concatColumns,
-  int32Of,
-  readRows,
-} from '../formats/layout.ts';
+import type { Columns } from '../formats/arrow.ts';
+import { type ColumnType, concatRows } from '../formats/layout.ts';
 import { createLru, type Lru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import { shardColumns } from './columns.ts';
+import { containerOf } from './containers.ts';
 import {
   type BatchRecord,
   batchRecordBytes,
@@ -22,10 +17,11 @@ import {
   indexHeaderBytes,
   rowRecordBytes,
 } from './index-file.ts';
-import { filePath } from './names.ts';
+import { filePath, indexNameOf } from './names.ts';
 import type { SnapshotReader } from './reader.ts';
 import { sampleIdBytes } from './sample-id.ts';
 import { findSample } from './sample-index.ts';
+import { type Run, readShard, type ShardFile, shardDamaged } from './shard-file.ts';
 import { resolveSnapshot } from './snapshot.ts';
 
 const cacheBytesDefault = 32 * 1024 * 1024;
@@ -34,7 +30,7 @@ export interface OpenSnapshotOptions {
   readonly dataset: string;
   /** Digest or tag. */
   readonly snapshot: string;
-  /** Bytes of batch directories that are kept in memory. */
+  /** Bytes of batch directories and row groups that are kept in memory. */
   readonly cacheBytesMax?: number;
 }
 
@@ -44,28 +40,20 @@ export interface ReaderOptions {
   readonly cacheBytesMax?: number;
 }
 
-/** Rows [row, row + rows) of one record batch. */
-interface Run {
-  readonly shard: Shard;
-  readonly batch: BatchRecord;
-  readonly row: number;
-  readonly rows: number;
-}
-
-interface Shard {
-  readonly file: ManifestFile;
-  readonly path: string;
+interface Shard extends ShardFile {
   readonly indexPath: string;
   /** Ordinal of its first sample. */
   readonly first: number;
+}
+
+interface ShardRun extends Run {
+  readonly shard: Shard;
 }
 
 interface Context {
   readonly store: Store;
   readonly shards: readonly Shard[];
   readonly columns: Readonly<Record<string, ColumnType>>;
-  /** Batch tables, batch positions and offsets of rows, by name. */
-  readonly cache: Lru<Promise<unknown>>;
 }
 
 export async function openSnapshot(
@@ -83,46 +71,72 @@ export function createReader(
 ): SnapshotReader {
   const { dataset } = manifest;
   const columns = shardColumns(manifest);
+  const cache = createLru<Promise<unknown>>(cacheBytesMax);
   let first = 0;
   const shards = manifest.files
     .filter(({ role }) => role === 'shard')
-    .map((file) => {
-      const path = filePath(dataset, file.name);
-      const shard = { file, path, indexPath: path.replace(/\.arrow$/, '.index'), first };
+    .map((file): Shard => {
+      const shard = openShard(store, { dataset, file, columns, cache });
+      const indexPath = filePath(dataset, indexNameOf(file.name));
       first += file.samples;
-      return shard;
+      return { ...shard, indexPath, first: first - file.samples };
     });
-  const context: Context = { store, shards, columns, cache: createLru(cacheBytesMax) };
+  const context: Context = { store, shards, columns };
   return {
     id,
     manifest,
     columns,
     async read(ordinals, names) {
       const runs = await runsOf(context, ordinals, manifest.totals.samples);
-      const read = async (name: string): Promise<[string, Column]> => {
-        const parts = await Promise.all(runs.map((run) => readRun(context, run, name)));
-        return [name, parts.length === 1 ? parts[0] : concatColumns(columns[name], parts)];
-      };
-      return Object.fromEntries(await Promise.all(names.map(read)));
+      const parts = await readRuns(runs, names);
+      if (parts.length === 1) return { ...parts[0] };
+      const own = Object.fromEntries(names.map((name) => [name, columns[name]]));
+      return concatRows(own, parts);
     },
     sampleIds: (from, to) => readSampleIds(context, from, to),
     find: (sampleId) => findSample(store, { dataset, manifest, sampleId }),
-    close: async () => context.cache.clear(),
+    close: async () => cache.clear(),
   };
 }
 
-/** Caches what a key loads; a failed load is not kept. */
-function cached<T>(
-  { cache }: Context,
-  { key, bytes }: { key: string; bytes: number },
-  load: () => Promise<T>,
-): Promise<T> {
-  const known = cache.get(key) as Promise<T> | undefined;
-  if (known !== undefined) return known;
-  const loading = load();
-  cache.set(key, loading, bytes);
-  loading.catch(() => cache.delete(key));
-  return loading;
+export function openShard(
+  store: Store,
+  options: {
+    dataset: string;
+    file: ManifestFile;
+    columns: ShardFile['columns'];
+    cache: Lru<Promise<unknown>>;
+  },
+): ShardFile {
+  const { dataset, file, columns, cache } = options;
+  const path = filePath(dataset, file.name);
+  return {
+    file,
+    path,
+    columns,
+    read: (offset, length) => readShard(store, { path, file }, offset, length),
+    cached<T>(key: string, bytes: number, load: () => Promise<T>) {
+      const known = cache.get(key) as Promise<T> | undefined;
+      if (known !== undefined) return known;
+      const loading = load();
+      cache.set(key, loading, bytes);
+      loading.catch(() => cache.delete(key));
+      return loading;
+    },
+  };
+}
+
+/** As many runs at a time as their container allows. */
+async function readRuns(runs: readonly ShardRun[], names: readonly string[]): Promise<Columns[]> {
+  const parts: Columns[] = [];
+  while (parts.length < runs.length) {
+    const { runsAtOnce } = containerOf(runs[parts.length].shard.file.name);
+    const next = runs.slice(parts.length, parts.length + runsAtOnce);
+    const read = ({ shard, ...run }: ShardRun) =>
+      containerOf(shard.file.name).readRun(shard, run, names);
+    parts.push(...(await Promise.all(next.map(read))));
+  }
+  return parts;
 }
 
 function shardOf(shards: readonly Shard[], ordinal: number): Shard {
@@ -141,7 +155,7 @@ function shardOf(shards: readonly Shard[], ordinal: number): Shard {
  */
 async function batchesOf(context: Context, shard: Shard): Promise<BatchRecord[]> {
   const { file, indexPath } = shard;
-  return cached(context, { key: indexPath, bytes: 4096 }, async () => {
+  return shard.cached(indexPath, 4096, async () => {
     const size = await context.store.size(indexPath);
     if (size === undefined) throw indexDamaged(indexPath, 'an index', 'none');
     const { header, batches } = decodeIndex(await context.store.readAll(indexPath), indexPath);
@@ -155,8 +169,8 @@ async function runsOf(
   context: Context,
   ordinals: readonly number[],
   samples: number,
-): Promise<Run[]> {
-  const runs: Run[] = [];
+): Promise<ShardRun[]> {
+  const runs: ShardRun[] = [];
   for (const ordinal of ordinals) {
     if (!(ordinal >= 0 && ordinal < samples)) throw noSample(ordinal, samples);
     const shard = shardOf(context.shards, ordinal);
@@ -178,66 +192,6 @@ async function runsOf(
 function noSample(got: number, samples: number): LogitcaskError {
   const message = `snapshot: there is no sample ${got}`;
   return new LogitcaskError('sample-not-found', message, { expected: `0 … ${samples - 1}`, got });
-}
-
-function positionsOf(context: Context, { shard, batch }: Run): Promise<BatchPositions> {
-  const key = `${shard.path}@${batch.offset}`;
-  return cached(context, { key, bytes: 2 * batch.metadataBytes }, async () => {
-    const bytes = await readShard(context, shard, batch.offset, batch.metadataBytes);
-    try {
-      const positions = batchPositions(bytes, batch.offset, context.columns);
-      if (positions.rows === batch.rows) return positions;
-      throw new Error(`${positions.rows} rows`);
-    } catch (error) {
-      const got = (error as Error).message;
-      throw shardDamaged(shard.file.name, `${batch.rows} rows of our columns`, got);
-    }
-  });
-}
-
-async function readRun(context: Context, run: Run, name: string): Promise<Column> {
-  const { shard, batch } = run;
-  const type = context.columns[name];
-  const positions = (await positionsOf(context, run)).columns[name];
-  const hasOffsets = type.type === 'list' || type.type === 'utf8' || type.type === 'binary';
-  const fetch = async (buffer: number, offset: number, length: number) => {
-    const { offset: at, bytes } = positions[buffer];
-    if (!(offset >= 0 && length >= 0 && offset + length <= bytes)) {
-      throw shardDamaged(shard.file.name, `${bytes} bytes in \`${name}\``, offset + length);
-    }
-    if (!hasOffsets || buffer !== 0) return readShard(context, shard, at + offset, length);
-    const key = `${shard.path}@${at}`;
-    const whole = await cached(context, { key, bytes }, async () => {
-      const offsets = await readShard(context, shard, at, bytes);
-      if (ascends(int32Of(offsets).subarray(0, batch.rows + 1))) return offsets;
-      throw shardDamaged(shard.file.name, `ascending offsets in \`${name}\``, 'others');
-    });
-    return whole.subarray(offset, offset + length);
-  };
-  return readRows(type, { from: run.row, to: run.row + run.rows }, fetch);
-}
-
-function ascends(offsets: Int32Array): boolean {
-  return offsets[0] === 0 && offsets.every((offset, i) => i === 0 || offset >= offsets[i - 1]);
-}
-
-async function readShard(
-  { store }: Context,
-  { path, file }: Shard,
-  ...[offset, length]: [number, number]
-): Promise<Buffer> {
-  try {
-    return await store.read(path, offset, length);
-  } catch (error) {
-    const { code, got } = error as LogitcaskError;
-    if (code !== 'store-not-found' && code !== 'store-truncated') throw error;
-    throw shardDamaged(file.name, `${file.bytes} bytes`, got ?? 'no such file');
-  }
-}
-
-export function shardDamaged(file: string, expected: unknown, got: unknown): LogitcaskError {
-  const message = `shard: ${file} is damaged; restore it from a copy, or build the data set again`;
-  return new LogitcaskError('shard-damaged', message, { expected, got });
 }
 
 async function readSampleIds(context: Context, from: number, to: number): Promise<Uint8Array> {

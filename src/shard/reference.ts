@@ -57,13 +57,17 @@ export interface ReferencePicker {
   sample(): (priority: number) => boolean;
 }
 
+/** `total`: positions of the source, where it knows them; half of them or more are learned. */
 export function createReferencePicker(options: {
   positions: number;
   seed: number;
+  total?: number;
 }): ReferencePicker {
-  const { positions, seed } = options;
+  const { positions, seed, total = 0 } = options;
   let kept: number[] = [];
-  let bound = positions === 0 ? -1 : Number.POSITIVE_INFINITY;
+  // so few have a smaller hash that more need not be looked at: an exact list costs ten rows
+  const few = 2 ** 53 * Math.min(1, (2 * positions) / total);
+  let bound = positions === 0 ? -1 : few;
   let fresh: ReferencePosition[] = [];
   const restore = (priority: number) => {
     kept.push(priority);

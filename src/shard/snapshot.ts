@@ -144,16 +144,22 @@ function refuseUnknown({ version, features }: Partial<Manifest>): void {
   }
 }
 
+/** A manifest's bytes and the id that they have. */
+export function encodeManifest(document: Manifest): ResolvedSnapshot {
+  const checked = manifest.parse(document);
+  const bytes = Buffer.from(canonicalJson(checked));
+  return { id: sha256Hex(bytes), bytes, manifest: checked };
+}
+
 /** Writes a manifest, whose presence makes the snapshot exist, and then points the tag at it. */
 export async function writeSnapshot(
   store: Store,
   document: Manifest,
   tag: string,
 ): Promise<ResolvedSnapshot> {
-  const checked = manifest.parse(document);
-  const bytes = Buffer.from(canonicalJson(checked));
-  const id = sha256Hex(bytes);
+  const resolved = encodeManifest(document);
+  const { id, bytes } = resolved;
   await store.write(snapshotPath(document.dataset, id), bytes);
   await store.write(tagPath(document.dataset, tag), Buffer.from(`${id}\n`));
-  return { id, bytes, manifest: checked };
+  return resolved;
 }

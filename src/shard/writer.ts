@@ -1,11 +1,12 @@
 /**
- * Writes one shard and its index; memory holds one record batch, and neither file is seen
+ * Writes one shard and its index; memory holds one batch, and neither file is seen
  * half-written.
  */
 import { createHash } from 'node:crypto';
-import { arrowFileWriter, type Columns, type ColumnTypes } from '../formats/arrow.ts';
-import { columnBytes, concatColumns } from '../formats/layout.ts';
+import type { Columns, ColumnTypes } from '../formats/arrow.ts';
+import { columnBytes, concatRows } from '../formats/layout.ts';
 import type { Store } from '../store/store.ts';
+import { containerOf } from './containers.ts';
 import { type BatchRecord, encodeIndex, type RowRecord } from './index-file.ts';
 
 export interface ShardTarget {
@@ -26,8 +27,10 @@ export interface ShardRow extends RowRecord {
 
 export interface ShardWriter {
   readonly samples: number;
-  /** Bytes of the columns so far. */
+  /** Bytes so far: of the columns, or of the file where its container compresses them. */
   readonly bytes: number;
+  /** Whether it has reached a size, or all the batches that a file of its kind may have. */
+  isFull(bytesMax: number): boolean;
   add(row: ShardRow): Promise<void>;
   /** Commits the index, then the shard: a shard that can be seen has its index. */
   finish(nextInput: number): Promise<void>;
@@ -36,7 +39,8 @@ export interface ShardWriter {
 
 export async function openShardWriter(target: ShardTarget): Promise<ShardWriter> {
   const { store, types, batchBytesMax } = target;
-  const arrow = arrowFileWriter(types, target.metadata);
+  const container = containerOf(target.shard);
+  const format = container.writer(types, target.metadata);
   const file = await store.create(target.shard);
   const hash = createHash('sha256');
   const batches: BatchRecord[] = [];
@@ -53,14 +57,7 @@ export async function openShardWriter(target: ShardTarget): Promise<ShardWriter>
   };
   const flush = async () => {
     if (pending.length === 0) return;
-    const joined = Object.entries(types).map(([name, type]) => [
-      name,
-      concatColumns(
-        type,
-        pending.map((columns) => columns[name]),
-      ),
-    ]);
-    const { offset, metadataBytes, chunks } = arrow.batch(Object.fromEntries(joined));
+    const { offset, metadataBytes, chunks } = format.batch(concatRows(types, pending));
     const firstRow = rows.length - pending.length;
     batches.push({ firstRow, rows: pending.length, offset, metadataBytes });
     pending = [];
@@ -68,18 +65,20 @@ export async function openShardWriter(target: ShardTarget): Promise<ShardWriter>
     await append(chunks);
   };
   try {
-    await append(arrow.start());
+    await append(format.start());
   } catch (error) {
     await file.abort();
     throw error;
   }
+  const size = () => (container.compressed ? file.bytesWritten + pendingBytes : bytes);
   return {
     get samples() {
       return rows.length;
     },
     get bytes() {
-      return bytes;
+      return size();
     },
+    isFull: (bytesMax) => size() >= bytesMax || batches.length >= container.batchesMax,
     async add({ columns, sampleId, positions, learned, entries }) {
       const size = Object.values(columns).reduce((sum, column) => sum + columnBytes(column), 0);
       if (pendingBytes > 0 && pendingBytes + size > batchBytesMax) await flush();
@@ -93,7 +92,7 @@ export async function openShardWriter(target: ShardTarget): Promise<ShardWriter>
     },
     async finish(nextInput) {
       await flush();
-      await append(arrow.finish());
+      await append(format.finish());
       const header = { ...totals, nextInput, shardBytes: file.bytesWritten };
       const index = encodeIndex({ ...header, shardDigest: hash.digest() }, batches, rows);
       await store.write(target.index, index);

@@ -58,10 +58,9 @@ function fromDense(
   for (let t = 0; t < rows.count; t++) {
     const count = kernel.run(rows.values, t * rows.width);
     const kept = cut(logprobs, { from: 0, count });
-    for (let i = 0; i < kept; i++, at++) {
-      out.ids[at] = kernel.ids[i];
-      out.logprobs[at] = logprobs[i];
-    }
+    out.ids.set(kernel.ids.subarray(0, kept), at);
+    out.logprobs.set(logprobs.subarray(0, kept), at);
+    at += kept;
     let { rest } = kernel;
     for (let i = count - 1; i >= kept; i--) rest += Math.exp(logprobs[i]);
     out.offsets[t + 1] = at;

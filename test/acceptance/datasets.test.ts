@@ -22,8 +22,8 @@ describe('data sets', () => {
     expect(first.status).toBe(200);
     expect(first.headers['cache-control']).toBe('no-cache');
     expect(first.json()).toEqual({
-      datasets: [{ name: 'planes', tags: { latest: made.planes.snapshot } }],
-      next: 'planes',
+      datasets: [{ name: 'parquet', tags: { latest: made.parquet.snapshot } }],
+      next: 'parquet',
     });
     const second = await ask(url, '/v1/datasets?limit=1&cursor=planes');
     expect(second.json()).toMatchObject({ datasets: [{ name: 'raw' }], next: null });
@@ -122,6 +122,10 @@ describe('rows', () => {
     const best = planes.probs.indexOf(Math.max(...planes.probs.slice(0, planes.counts[0])));
     expect(ids[0]).toBe(planes.ids[best]);
     expect(probs[0]).toBeCloseTo(planes.probs[best], 2);
+  });
+
+  it.each(['plain', 'parquet'])('are those of the frames from %s', async (dataset) => {
+    expect(await rows('?offset=97&length=9', dataset)).toEqual(await rows('?offset=97&length=9'));
   });
 
   it('are found by sample id', async () => {

@@ -235,10 +235,13 @@ describe('a step', () => {
     expect((await ask(url, path())).json()).toMatchObject({ status, code });
   });
 
-  it('in frames is not to be had of a snapshot that stores none', async () => {
-    const path = stepPath(0, `?snapshot=${made.raw.snapshot}`);
-    expect((await ask(url, path)).json()).toMatchObject({ status: 406, code: 'not-acceptable' });
-  });
+  it.each(['raw', 'plain', 'parquet'] as const)(
+    'in frames is not to be had of a snapshot that stores none (%s)',
+    async (name) => {
+      const path = stepPath(0, `?snapshot=${made[name].snapshot}`);
+      expect((await ask(url, path)).json()).toMatchObject({ status: 406, code: 'not-acceptable' });
+    },
+  );
 
   it('of a snapshot with other samples is refused', async () => {
     const other = await postPlan(url, 'planes', { global_batch: 8 });

@@ -16,6 +16,7 @@ async function built(settings: Record<string, unknown>) {
   const config = configOf({
     store: place.path('store'),
     source,
+    sparsifier: { type: 'top-k', k: 64 },
     reference: { positions: 480, entries: 200 },
     ...settings,
   });
@@ -84,13 +85,20 @@ describe('fidelity', () => {
   });
 
   it('of a teacher that is certain is finite, so that the manifest can hold it', async () => {
+    const sparsifier = { type: 'top-k', k: 64 };
     for (const [name, codec] of Object.entries({ p: { type: 'planes' }, r: { type: 'raw' } })) {
       const { source, logits } = writeDump(place.folder, { ...shape, positions: 96 });
       logits.forEach((x, i) => {
         logits[i] = 60 * x; // all but the largest entries underflow in float32
       });
       writeFileSync(place.path('logits.npy'), npy('<f4', [96, 200], new Uint8Array(logits.buffer)));
-      const config = configOf({ store: place.path(name), source, codec, dataset: name });
+      const config = configOf({
+        store: place.path(name),
+        source,
+        sparsifier,
+        codec,
+        dataset: name,
+      });
       const { manifest } = await build(config, { dataFolder: 'data' });
       expect(manifest.target_sets[0].fidelity?.kl?.mean).toBeLessThan(1e-4);
     }

@@ -28,6 +28,7 @@ beforeEach(async () => {
   const config = configOf({
     store: place.path('store'),
     source: writeDump(place.folder, shape).source,
+    sparsifier: { type: 'top-k', k: 64 },
     shard: { bytes_max: 65_536, batch_bytes_max: 8192 },
     reference: { positions: 64, entries: 64 },
   });

@@ -22,6 +22,7 @@ function settings(store: string, source: unknown, more: Record<string, unknown> 
   return configOf({
     store: join(folder, store),
     source,
+    sparsifier: { type: 'top-k', k: 64 },
     shard: { bytes_max: 65_536, batch_bytes_max: 8192 },
     reference: { positions: 64, entries: 128 },
     ...more,

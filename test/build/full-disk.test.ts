@@ -31,6 +31,7 @@ describe.runIf(canMount)('a full disk', () => {
     const config = configOf({
       store: join(mounted, 'store'),
       source: dump.source,
+      sparsifier: { type: 'top-k', k: 64 },
       shard: { bytes_max: 65_536, batch_bytes_max: 16_384 },
       reference: { positions: 32, entries: 64 },
     });

@@ -14,7 +14,7 @@ let args: readonly string[] = [];
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'logitcask-kill-'));
-  writeDump(folder, { positions: 6000, vocabulary: 512, sampleLength: 32 });
+  writeDump(folder, { positions: 20_000, vocabulary: 512, sampleLength: 32 });
   const config = join(folder, 'build.yaml');
   const files = `{type: dump, logits: ${folder}/logits.npy, tokens: ${folder}/tokens.npy, sample_length: 32}`;
   const shard = '{bytes_max: 65536, batch_bytes_max: 16384}';
@@ -61,7 +61,7 @@ it(`leaves whole shards only when killed ${kills} times, and ends with the same 
   for (let kill = 0; kill < kills; kill++) {
     const store = `killed${kill % 10}`; // each store is killed several times in a row
     const { child, ended } = start(store);
-    await wait(wholeMs * (0.15 + 0.8 * next()));
+    await wait(wholeMs * (0.3 + 0.7 * next()));
     child.kill('SIGKILL');
     await ended;
     for (const [name, digest] of Object.entries(safely(() => visible(store)))) {

@@ -50,7 +50,12 @@ const first = () => ({ plan, epoch: 0, step: 0 });
 describe('the client', () => {
   it('lists data sets and proves manifests by their digest', async () => {
     const client = connect(server.url);
-    expect((await client.datasets()).map(({ name }) => name)).toEqual(['planes', 'raw']);
+    expect((await client.datasets()).map(({ name }) => name)).toEqual([
+      'parquet',
+      'plain',
+      'planes',
+      'raw',
+    ]);
     const { id, manifest } = await client.manifest('planes');
     expect(id).toBe(made.planes.snapshot);
     expect(manifest).toEqual(made.planes.manifest);
@@ -77,6 +82,11 @@ describe('the client', () => {
     for (const layout of ['frames', 'plain', 'dense'] as const) {
       expect((await client.step(first(), { layout })).rows).toBe(8);
     }
+    const [frames, plain] = await Promise.all([
+      client.step(first()),
+      client.step(first(), { layout: 'plain' }),
+    ]);
+    expect(plain.targets()).toEqual(frames.targets());
     const dense = await client.step(first(), { layout: 'dense', pad_to: 64, rank: 1, world: 3 });
     expect([dense.rows, dense.positions]).toEqual([3, 3 * 64]);
     expect(() => dense.targets()).toThrowError(

@@ -66,7 +66,8 @@ describe('logitcask build', () => {
   ] as const)('stops on %s, keeps whole shards, and goes on behind them', async (signal, code) => {
     const config = join(folder, 'build.yaml');
     const small = '{bytes_max: 65536, batch_bytes_max: 16384}';
-    writeFileSync(config, `shard: ${small}\nreference: {positions: 64, entries: 64}\n`);
+    const rest = 'reference: {positions: 64, entries: 64}\nsparsifier: {type: top-k}';
+    writeFileSync(config, `shard: ${small}\n${rest}\n`);
     const args = ['build', ...dump({ positions: 12_800, vocabulary: 512 }), '--config', config];
     const { child, ended } = start([...args, ...inStore('stopped')]);
     const files = join(folder, 'stopped', 'default', 'files');

@@ -3,9 +3,9 @@ import { Encoder } from '@toondepauw/node-zstd';
 import fc from 'fast-check';
 import { compressSync } from 'lz4-napi';
 import { describe, expect, it } from 'vitest';
-import { zstdBound } from '../../src/encode/compression.ts';
 import { checkFrame, headerBytes } from '../../src/encode/frame.ts';
 import { decodePlanes, encodePlanes } from '../../src/encode/planes.ts';
+import { checkZstd } from '../../src/formats/zstd.ts';
 import { damagedFrame } from '../contracts/codec.ts';
 
 const width = 1000;
@@ -208,9 +208,19 @@ describe('a frame that expands beyond measure is refused in bounded time and mem
   it('ZSTD block headers are walked before anything is decompressed', () => {
     const raw = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) >> 7));
     const frame = new Encoder(3).encodeSync(raw);
-    expect(zstdBound(frame)).toBeGreaterThanOrEqual(raw.length);
-    expect(zstdBound(bomb)).toBeGreaterThanOrEqual(400_000_000);
-    expect(() => zstdBound(frame.subarray(0, frame.length - 1))).toThrowError('ZSTD');
-    expect(() => zstdBound(Buffer.concat([frame, frame]))).toThrowError('ZSTD');
+    checkZstd(frame, raw.length);
+    const refusedFor = (bytes: Uint8Array, rawBytes: number, why: string) => {
+      expect(() => checkZstd(bytes, rawBytes)).toThrowError(why);
+    };
+    refusedFor(bomb, raw.length, 'too many ZSTD blocks');
+    refusedFor(frame, 10 * raw.length, 'too few ZSTD blocks');
+    refusedFor(frame.subarray(0, frame.length - 1), raw.length, 'after a ZSTD frame');
+    refusedFor(frame.subarray(0, 7), raw.length, 'cut short');
+    refusedFor(Buffer.concat([frame, frame]), raw.length, 'after a ZSTD frame');
+    const window = Buffer.from(frame);
+    window[5] = ((23 - 10) << 3) + 1; // 9 MiB
+    refusedFor(window, raw.length, 'window');
+    const sized = Buffer.from([...frame.subarray(0, 4), 0xa0, 1, 0, 0, 0, 1, 0, 0]);
+    refusedFor(sized, 2, 'declares 1 bytes');
   });
 });

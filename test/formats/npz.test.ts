@@ -32,6 +32,18 @@ describe.each([{ deflate: true }, { deflate: false }])('a .npz with %o', (option
     npz.close();
   });
 
+  it('can be left while its members are read', async () => {
+    writeNpz(file, { ...members, other: members.big }, options);
+    for (let i = 0; i < 20; i++) {
+      const npz = await openNpz(file);
+      const opened = [await npz.open('big'), await npz.open('other')];
+      await Promise.all(opened.map((member) => member.take(100 + i * 20_000)));
+      for (const member of opened) member.close();
+      npz.close();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20)); // a late read must not throw
+  });
+
   it('refuses to read past the end of a member', async () => {
     writeNpz(file, members, options);
     const npz = await openNpz(file);

@@ -49,7 +49,7 @@ function offsetsOf(counts: Uint32Array): number[] {
 }
 
 /** The formulas of docs/format.md on the lists of `plain`. */
-function seePlainPlanes({ batches }: DecodedStream): SeenRow[] {
+function seePlainLevels({ batches }: DecodedStream): SeenRow[] {
   return ragged(batches[0]).map(({ tokens, mask, slice }) => {
     const offsets = offsetsOf(new Uint32Array(slice('teacher_counts', 4)));
     const ids = new Uint32Array(slice('teacher_ids', 4));
@@ -117,13 +117,15 @@ testLayout('frames', {
   tolerance: 0,
   see: seeFrames,
 });
-testLayout('plain of planes', {
-  store: () => made,
-  dataset: 'planes',
-  request: { layout: 'plain' },
-  tolerance: 1e-7,
-  see: seePlainPlanes,
-});
+for (const dataset of ['planes', 'plain', 'parquet'] as const) {
+  testLayout(`plain of ${dataset}`, {
+    store: () => made,
+    dataset,
+    request: { layout: 'plain' },
+    tolerance: 1e-7,
+    see: seePlainLevels,
+  });
+}
 testLayout('plain of raw', {
   store: () => made,
   dataset: 'raw',
@@ -131,7 +133,7 @@ testLayout('plain of raw', {
   tolerance: 1e-7,
   see: seePlainRaw,
 });
-for (const dataset of ['planes', 'raw'] as const) {
+for (const dataset of ['planes', 'raw', 'plain', 'parquet'] as const) {
   testLayout(`dense float32 of ${dataset}`, {
     store: () => made,
     dataset,

@@ -27,7 +27,7 @@ async function open(cacheBytesMax?: number): Promise<SnapshotReader> {
   return openSnapshot(place.store, { dataset: 'default', snapshot: 'latest', cacheBytesMax });
 }
 
-const shard = (i: number) => place.path(filePath('default', shardName(build, i)));
+const shard = (i: number) => place.path(filePath('default', shardName(build, i, 'arrow')));
 const index = (i: number) => place.path(filePath('default', indexName(build, i)));
 
 describe('a reader of shards', () => {
@@ -146,13 +146,13 @@ describe('a damaged shard or index is named', () => {
     const reader = await open();
     rmSync(shard(0));
     await place.store.close(); // forgets open files
-    const damaged = named('shard-damaged', shardName(build, 0));
+    const damaged = named('shard-damaged', shardName(build, 0, 'arrow'));
     await expect(reader.read([0], ['tokens'])).rejects.toThrowError(damaged);
     await reader.read([40], ['tokens']);
     truncateSync(shard(2), 3000);
     await place.store.close();
     await expect(reader.read([64], ['tokens'])).rejects.toThrowError(
-      named('shard-damaged', shardName(build, 2)),
+      named('shard-damaged', shardName(build, 2, 'arrow')),
     );
     await reader.close();
   });
@@ -198,7 +198,7 @@ describe('a damaged shard or index is named', () => {
       await place.store.close();
       const reader = await open();
       await expect(reader.read([0, 6, 7, 8], ['tokens'])).rejects.toThrowError(
-        named('shard-damaged', shardName(build, 0)),
+        named('shard-damaged', shardName(build, 0, 'arrow')),
       );
       bytes.writeInt32LE(before, at + 4 * row);
     }

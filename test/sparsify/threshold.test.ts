@@ -67,25 +67,29 @@ describe('threshold', () => {
     return (p - (level * step) ** 2) * (((level + 1) * step) ** 2 - p);
   };
 
-  it.each(['exact', 'levels'] as const)('is unbiased over seeds: %s weights', (rule) => {
-    const seeds = 20_000;
-    const sum = new Float64Array(width);
-    for (let seed = 0; seed < seeds; seed++) {
-      for (const [id, weight] of weightsOf(drawn(seed, { rule }))) sum[id] += weight;
-    }
-    // entries that are drawn ten times or more, in standard errors
-    const scores = probs.flatMap((p, id) => {
-      if ((p / tau) * seeds < 10) return [];
-      const error = Math.sqrt(varianceOf(p, rule) / seeds);
-      return [(sum[id] / seeds - p) / Math.max(error, 1e-7)];
-    });
-    expect(scores.length).toBeGreaterThan(width / 2);
-    expect(Math.max(...scores.map(Math.abs))).toBeLessThan(5);
-    const beyond = scores.filter((score) => Math.abs(score) > 2).length / scores.length;
-    expect(beyond).toBeLessThan(0.08); // chance makes 4.6 %
-    const drift = scores.reduce((a, b) => a + b, 0) / Math.sqrt(scores.length);
-    expect(Math.abs(drift)).toBeLessThan(4);
-  });
+  it.each(['exact', 'levels'] as const)(
+    'is unbiased over seeds: %s weights',
+    (rule) => {
+      const seeds = 20_000;
+      const sum = new Float64Array(width);
+      for (let seed = 0; seed < seeds; seed++) {
+        for (const [id, weight] of weightsOf(drawn(seed, { rule }))) sum[id] += weight;
+      }
+      // entries that are drawn ten times or more, in standard errors
+      const scores = probs.flatMap((p, id) => {
+        if ((p / tau) * seeds < 10) return [];
+        const error = Math.sqrt(varianceOf(p, rule) / seeds);
+        return [(sum[id] / seeds - p) / Math.max(error, 1e-7)];
+      });
+      expect(scores.length).toBeGreaterThan(width / 2);
+      expect(Math.max(...scores.map(Math.abs))).toBeLessThan(5);
+      const beyond = scores.filter((score) => Math.abs(score) > 2).length / scores.length;
+      expect(beyond).toBeLessThan(0.08); // chance makes 4.6 %
+      const drift = scores.reduce((a, b) => a + b, 0) / Math.sqrt(scores.length);
+      expect(Math.abs(drift)).toBeLessThan(4);
+    },
+    60_000,
+  );
 
   it('sums to 1 within a draw in every row, and never exceeds its entriesMax', () => {
     const sparsifier = threshold({ tau });

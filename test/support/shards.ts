@@ -1,4 +1,5 @@
 /** Snapshots written sample by sample through the shard writer, without a teacher. */
+import type { ContainerName } from '../../schemas/common.ts';
 import type { Manifest, ManifestFile, TargetSet } from '../../schemas/manifest.ts';
 import { digestFile } from '../../src/audit/digests.ts';
 import type { Targets } from '../../src/distribution/targets.ts';
@@ -78,21 +79,23 @@ export interface WriteOptions {
   readonly batchBytesMax?: number;
   readonly set?: TargetSet;
   readonly passRecordsMax?: number;
+  readonly format?: ContainerName;
 }
 
 /** Writes each inner list as a shard, and the manifest. */
 export async function writeSamples(
   store: Store,
   shards: readonly (readonly Sample[])[],
-  { batchBytesMax = 2000, set = targetSet, passRecordsMax }: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<{ id: string; manifest: Manifest }> {
+  const { batchBytesMax = 2000, set = targetSet, passRecordsMax, format = 'arrow' } = options;
   const dataset = 'default';
   const types = shardColumns({ kind: 'text', target_sets: [set], label_space: labelSpace });
   let input = 0;
   for (const [i, samples] of shards.entries()) {
     const writer = await openShardWriter({
       store,
-      shard: filePath(dataset, shardName(build, i)),
+      shard: filePath(dataset, shardName(build, i, format)),
       index: filePath(dataset, indexName(build, i)),
       types,
       metadata: {},
@@ -121,7 +124,7 @@ export async function writeSamples(
   });
   const files: ManifestFile[] = [];
   for (const [i, samples] of shards.entries()) {
-    files.push(await described('shard', shardName(build, i), samples));
+    files.push(await described('shard', shardName(build, i, format), samples));
     files.push(await described('index', indexName(build, i), samples));
   }
   files.push(await described('index', sampleIndexName(build), []));
@@ -129,7 +132,7 @@ export async function writeSamples(
   const document: Manifest = {
     format: 'logitcask',
     version: 1,
-    features: [],
+    features: format === 'parquet' ? ['parquet'] : [],
     dataset,
     kind: 'text',
     alignment: 'predicts-next',

@@ -1,5 +1,6 @@
 /** Layout `plain`: lists of counts, ids and levels that any Arrow reader understands. */
 import type { TargetSet } from '../../../schemas/manifest.ts';
+import { plainCells, plainColumns } from '../../encode/plain.ts';
 import { decodePlanes } from '../../encode/planes.ts';
 import type { Columns } from '../../formats/arrow.ts';
 import { cellsOf } from '../../formats/cells.ts';
@@ -8,20 +9,11 @@ import {
   type Column,
   type ColumnType,
   concatColumns,
-  list,
   listCell,
-  primitive,
 } from '../../formats/layout.ts';
 import { targetColumns } from '../../shard/columns.ts';
 import type { Layout, LayoutInput } from './layout.ts';
 import { locate } from './locate.ts';
-
-const planeTypes = {
-  counts: list(primitive('uint32')),
-  ids: list(primitive('uint32')),
-  levels: list(primitive('uint16')),
-  rest: list(primitive('uint16')),
-} as const;
 
 export const plain: Layout = {
   name: 'plain',
@@ -51,19 +43,18 @@ export const plain: Layout = {
 /** Frames to lists; adds their types. */
 function transcode(input: LayoutInput, set: TargetSet, types: Record<string, ColumnType>): Columns {
   const { size: width } = input.manifest.label_space;
-  const names = (Object.keys(planeTypes) as (keyof typeof planeTypes)[]).filter(
-    (name) => name !== 'rest' || set.kind === 'scaled',
-  );
-  const parts: Record<string, Column[]> = Object.fromEntries(names.map((name) => [name, []]));
+  const own = Object.entries(plainColumns(set.kind));
+  const parts: Column[][] = own.map(() => []);
   cellsOf(input.stored[`${set.name}_frame`], 1).forEach((frame, row) => {
     const { levels } = locate(input, row, () => decodePlanes(frame, { width }));
-    for (const name of names)
-      parts[name].push(listCell(bytesOf(levels[name]), levels[name].length));
+    plainCells(levels).forEach((cell, i) => {
+      parts[i].push(listCell(bytesOf(cell), cell.length));
+    });
   });
   const columns: Record<string, Column> = {};
-  for (const name of names) {
-    types[`${set.name}_${name}`] = planeTypes[name];
-    columns[`${set.name}_${name}`] = concatColumns(planeTypes[name], parts[name]);
+  for (const [i, [suffix, type]] of own.entries()) {
+    types[`${set.name}_${suffix}`] = type;
+    columns[`${set.name}_${suffix}`] = concatColumns(type, parts[i]);
   }
   return columns;
 }

@@ -6,6 +6,7 @@
 import type { LabelSpace, TargetSet } from '../../../schemas/manifest.ts';
 import { damaged, type FrameHeader } from '../../encode/frame.ts';
 import { type Levels, restMass } from '../../encode/levels.ts';
+import { readPlain } from '../../encode/plain.ts';
 import { decodePlanes } from '../../encode/planes.ts';
 import { readRaw } from '../../encode/raw.ts';
 
@@ -34,6 +35,12 @@ export const ranked: Readonly<Record<string, Rank>> = {
     const { header, levels } = decodePlanes(frame, { width: labelSpace.size });
     if (header.positions === count) return rankLevels(levels, header);
     throw damaged('it holds another number of positions', count, header.positions);
+  },
+  plain: (cells, { set, labelSpace, count }) => {
+    const { kind, codec } = set;
+    const levels = readPlain(cells, { kind, width: labelSpace.size, count });
+    const { step, tau = 0 } = codec.parameters as Readonly<Record<string, number>>;
+    return rankLevels(levels, { step: Math.fround(step), tau: Math.fround(tau) });
   },
   raw: (cells, { set, labelSpace, count }) =>
     readRaw(cells, { kind: set.kind, width: labelSpace.size, count }),

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { fileParams } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { filePath } from '../../shard/names.ts';
-import { shardDamaged } from '../../shard/open-snapshot.ts';
+import { shardDamaged } from '../../shard/shard-file.ts';
 import { resolveSnapshot } from '../../shard/snapshot.ts';
 import type { Store } from '../../store/store.ts';
 import { type ByteRange, isFresh, rangeOf } from '../http-cache.ts';

@@ -1,0 +1,64 @@
+"""Decoding in Python: CPU seconds a position of frames with numpy, and of Parquet with pyarrow.
+
+usage: codec_speed.py CASES.json; a line on stdin runs every case once and prints
+{name: positions a CPU second} as JSON.
+"""
+
+import io
+import json
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from logitcask import decode_frame
+
+pa.set_cpu_count(1)
+TURNS = 40
+
+
+def to_parquet(targets):
+    """What people do today: lists of int32 ids and float16 log-probs, ZSTD-3."""
+    offsets = pa.array(targets.offsets.astype(np.int32))
+    columns = {
+        "ids": pa.array(targets.ids.astype(np.int32)),
+        "logprobs": pa.array(np.log(targets.probs).astype(np.float16)),
+    }
+    lists = {name: pa.ListArray.from_arrays(offsets, items) for name, items in columns.items()}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(lists), sink, compression="zstd", compression_level=3)
+    return sink.getvalue()
+
+
+def read_parquet(data):
+    table = pq.read_table(pa.BufferReader(data), use_threads=False)
+    for name in table.column_names:
+        for chunk in table.column(name).chunks:
+            chunk.flatten().to_numpy(zero_copy_only=True)
+
+
+def prepared(case):
+    with open(case["file"], "rb") as file:
+        frame = file.read()
+    targets = decode_frame(frame, case["width"])
+    positions = len(targets.offsets) - 1
+    if case["parquet"]:
+        data = to_parquet(targets)
+        print(f"# {case['name']}: {len(data) / positions:.1f} B/position", file=sys.stderr)
+        return positions, lambda: read_parquet(data)
+    return positions, lambda: decode_frame(frame, case["width"])
+
+
+def speed(positions, run):
+    run()
+    before = time.process_time()
+    for _ in range(TURNS):
+        run()
+    return TURNS * positions / (time.process_time() - before)
+
+
+with open(sys.argv[1], encoding="utf8") as file:
+    cases = {case["name"]: prepared(case) for case in json.load(file)}
+for _ in sys.stdin:
+    print(json.dumps({name: speed(*case) for name, case in cases.items()}), flush=True)

@@ -1,0 +1,63 @@
+/** Threads that reduce chunks of whole rows, and the memory that they share with the source. */
+import { Piscina } from 'piscina';
+import { chunkBytesMax, type Lend } from '../capture/source.ts';
+import { LogitcaskError } from '../errors.ts';
+import { type Reduced, type ReduceFailure, type ReduceTask, reduce } from './reduce.ts';
+
+export interface Pool {
+  /** Chunks that may be under way at once: the source's memory is bounded by it. */
+  readonly ahead: number;
+  /** Lends memory until the chunk that lies in it has been reduced. */
+  readonly lend: Lend;
+  /** Throws what `reduce` throws. */
+  run(task: ReduceTask): Promise<Reduced>;
+  close(): Promise<void>;
+}
+
+/** So many bytes of rows are reduced in this thread first: a small build starts no other. */
+const ownBytes = 64 * 1024 * 1024;
+/** Threads run compiled code, also where this file is run as it is written. */
+const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/build/' : './';
+
+export function createPool(workers: number): Pool {
+  const free: SharedArrayBuffer[] = [];
+  let own = workers > 1 ? ownBytes : Number.POSITIVE_INFINITY;
+  let piscina: Piscina | undefined;
+
+  const inThread = async (task: ReduceTask): Promise<Reduced> => {
+    piscina ??= new Piscina({
+      filename: new URL(`${compiled}reduce.js`, import.meta.url).href,
+      name: 'reduceInThread',
+      minThreads: workers,
+      maxThreads: workers,
+    });
+    const result: Reduced | ReduceFailure = await piscina.run(task);
+    if ('targets' in result) return result;
+    const { code, message, expected, got } = result;
+    throw new LogitcaskError(code, message, { expected, got });
+  };
+
+  return {
+    ahead: workers + 1,
+    lend(bytes) {
+      const found = free.findIndex(({ byteLength }) => byteLength >= bytes);
+      if (found >= 0) return free.splice(found, 1)[0];
+      return new SharedArrayBuffer(Math.max(bytes, chunkBytesMax));
+    },
+    async run(task) {
+      const { rows } = task;
+      if (rows.form === 'lists') return reduce(task);
+      try {
+        if (own <= 0) return await inThread(task);
+        own -= rows.values.byteLength;
+        return reduce(task);
+      } finally {
+        const memory: unknown = rows.values.buffer;
+        if (memory instanceof SharedArrayBuffer) free.push(memory);
+      }
+    },
+    async close() {
+      await piscina?.destroy();
+    },
+  };
+}

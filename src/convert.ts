@@ -1,0 +1,132 @@
+/** Snapshots from one container into another without loss: into a store, or into a folder. */
+import type { ContainerName } from '../schemas/common.ts';
+import { type Conversion, convertFiles } from './convert/files.ts';
+import { flatten, manifestName, openFolder } from './convert/folder.ts';
+import { codecIn } from './convert/rows.ts';
+import type { Compression } from './encode/compression.ts';
+import { LogitcaskError } from './errors.ts';
+import { digestOf } from './formats/canonical.ts';
+import { lockPath, tagPath } from './shard/names.ts';
+import { createReader } from './shard/open-snapshot.ts';
+import {
+  encodeManifest,
+  type ResolvedSnapshot,
+  readBuildStatus,
+  resolveSnapshot,
+  writeBuildStatus,
+  writeSnapshot,
+} from './shard/snapshot.ts';
+import { acquireLock } from './store/lock.ts';
+import type { Store } from './store/store.ts';
+import { openStore } from './store/table.ts';
+
+export interface ConvertOptions extends Pick<Conversion, 'signal' | 'onProgress'> {
+  readonly format: ContainerName;
+  /** Of frames, in Arrow. */
+  readonly compression: Compression;
+}
+
+export interface ImportOptions extends ConvertOptions {
+  /** An exported snapshot, or a data set of a store. */
+  readonly folder: string;
+  /** Digest or tag, where it is a data set. */
+  readonly snapshot: string;
+  readonly dataset: string;
+  readonly tag: string;
+}
+
+export interface ExportOptions extends ConvertOptions {
+  readonly dataset: string;
+  readonly snapshot: string;
+  /** Holds no snapshot yet. */
+  readonly folder: string;
+}
+
+/** The name that the files of a conversion carry: the same conversion meets its own files. */
+function nameOf({ id, manifest }: ResolvedSnapshot, options: ConvertOptions): string {
+  const codecs = manifest.target_sets.map((set) => codecIn(set, options));
+  return digestOf({ convert: 1, snapshot: id, container: options.format, codecs }).slice(0, 16);
+}
+
+/** Writes a snapshot of the store into a folder, `manifest.json` last. */
+export async function exportSnapshot(
+  store: Store,
+  options: ExportOptions,
+): Promise<ResolvedSnapshot> {
+  const snapshot = await resolveSnapshot(store, options.dataset, options.snapshot);
+  const folder = await openStore(options.folder);
+  try {
+    if ((await folder.size(manifestName)) !== undefined) {
+      const message = `export: ${options.folder} holds a snapshot; give another folder`;
+      throw new LogitcaskError('store-exists', message, { got: manifestName });
+    }
+    const to = {
+      store: flatten(folder),
+      dataset: options.dataset,
+      build: nameOf(snapshot, options),
+    };
+    const written = await convert(store, snapshot, { to, ...options, choice: options });
+    await folder.write(manifestName, written.bytes, { replace: false });
+    return written;
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Takes a folder's snapshot into the store. A complete conversion of it is reused. */
+export async function importSnapshot(
+  store: Store,
+  options: ImportOptions,
+): Promise<ResolvedSnapshot & { reused: boolean }> {
+  const { dataset, tag } = options;
+  const source = await openFolder(options.folder, options.snapshot);
+  try {
+    const build = nameOf(source.snapshot, options);
+    const lock = await acquireLock(store, lockPath(dataset, build));
+    try {
+      const statuses = await readBuildStatus(store, dataset);
+      const done = statuses.find((one) => one.build === build && one.state === 'complete');
+      if (done?.snapshot != null) {
+        const known = await resolveSnapshot(store, dataset, done.snapshot);
+        await store.write(tagPath(dataset, tag), Buffer.from(`${known.id}\n`));
+        return { ...known, reused: true };
+      }
+      const to = { store, dataset, build };
+      const { manifest } = await convert(source.store, source.snapshot, {
+        ...options,
+        to,
+        choice: options,
+      });
+      const resolved = await writeSnapshot(store, manifest, tag);
+      const { samples, positions } = manifest.totals;
+      await writeBuildStatus(store, dataset, {
+        build,
+        state: 'complete',
+        snapshot: resolved.id,
+        samples,
+        positions,
+        shards: manifest.files.filter(({ role }) => role === 'shard').length,
+        updatedMs: Date.now(),
+        error: null,
+      });
+      return { ...resolved, reused: false };
+    } finally {
+      await lock.release();
+    }
+  } finally {
+    await source.store.close();
+  }
+}
+
+async function convert(
+  store: Store,
+  snapshot: ResolvedSnapshot,
+  options: Omit<Conversion, 'from'>,
+): Promise<ResolvedSnapshot> {
+  const reader = createReader(store, snapshot);
+  try {
+    return encodeManifest(await convertFiles({ ...options, from: { store, reader } }));
+  } finally {
+    await reader.close();
+  }
+}

@@ -1,0 +1,112 @@
+/** One row of a shard in the codecs of another container; the integers stay what they are. */
+import type { ContainerName } from '../../schemas/common.ts';
+import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import type { Cell } from '../encode/codec.ts';
+import type { Compression } from '../encode/compression.ts';
+import { damaged } from '../encode/frame.ts';
+import type { Grid, Levels } from '../encode/levels.ts';
+import { plainCells, readPlain } from '../encode/plain.ts';
+import { decodePlanes, encodePlanes } from '../encode/planes.ts';
+import { openCodec } from '../encode/table.ts';
+import type { Columns } from '../formats/arrow.ts';
+import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
+import { bytesOf, type Column, listCell, unpackBits } from '../formats/layout.ts';
+import type { SnapshotReader } from '../shard/reader.ts';
+import type { ShardRow } from '../shard/writer.ts';
+
+export interface CodecChoice {
+  readonly format: ContainerName;
+  /** Of frames. */
+  readonly compression: Compression;
+}
+
+type Codec = TargetSet['codec'];
+
+/** `raw` stays; levels are frames in Arrow and columns in Parquet. */
+export function codecIn({ codec }: TargetSet, { format, compression }: CodecChoice): Codec {
+  if (codec.name === 'raw') return codec;
+  const { compression: _, ...grid } = codec.parameters;
+  return format === 'parquet'
+    ? { name: 'plain', parameters: grid }
+    : { name: 'planes', parameters: { ...grid, compression } };
+}
+
+export async function convertRow(
+  reader: SnapshotReader,
+  ordinal: number,
+  choice: CodecChoice,
+): Promise<ShardRow> {
+  const stored = await reader.read([ordinal], Object.keys(reader.columns));
+  const { target_sets: sets, label_space: labelSpace } = reader.manifest;
+  const [positions] = lengthsOf(stored.mask);
+  const columns: Record<string, Column> = { ...stored };
+  let entries = 0;
+  for (const set of sets) {
+    const converted = convertSet(stored, set, { labelSpace, positions, choice });
+    for (const suffix of Object.keys(openCodec(set, labelSpace).columns)) {
+      delete columns[`${set.name}_${suffix}`];
+    }
+    Object.assign(columns, converted.columns);
+    entries += converted.entries;
+  }
+  const learned = unpackBits(stored.mask.buffers[1], positions).reduce((sum, bit) => sum + bit, 0);
+  return { columns, sampleId: stored.sample_id.buffers[0], positions, learned, entries };
+}
+
+interface SetOptions {
+  readonly labelSpace: LabelSpace;
+  readonly positions: number;
+  readonly choice: CodecChoice;
+}
+
+function convertSet(
+  stored: Columns,
+  set: TargetSet,
+  { labelSpace, positions: count, choice }: SetOptions,
+): { columns: Columns; entries: number } {
+  const { columns } = openCodec(set, labelSpace);
+  const cells = Object.entries(columns).map(([suffix, type]) => {
+    return cellsOf(stored[`${set.name}_${suffix}`], itemBytes(type))[0];
+  });
+  if (set.codec.name === 'raw') {
+    const { ids } = openCodec(set, labelSpace).decode(cells, count);
+    const own = Object.keys(columns).map((suffix) => `${set.name}_${suffix}`);
+    return { columns: pick(stored, own), entries: ids.length };
+  }
+  const codec = codecIn(set, choice);
+  const levels = levelsOf(set, cells, { width: labelSpace.size, count });
+  const grid = gridOf(codec);
+  const made: Cell[] =
+    codec.name === 'plain'
+      ? plainCells(levels)
+      : [encodePlanes(levels, { ...grid, compression: choice.compression })];
+  const suffixes = Object.keys(openCodec({ ...set, codec }, labelSpace).columns);
+  const named = suffixes.map((suffix, i) => {
+    return [`${set.name}_${suffix}`, listCell(bytesOf(made[i]), made[i].length)];
+  });
+  return { columns: Object.fromEntries(named), entries: levels.ids.length };
+}
+
+function pick(columns: Columns, names: readonly string[]): Columns {
+  return Object.fromEntries(names.map((name) => [name, columns[name]]));
+}
+
+function gridOf({ parameters }: Codec): Grid {
+  const { step, tau = 0 } = parameters as Readonly<Record<string, number>>;
+  return { step: Math.fround(step), tau: Math.fround(tau) };
+}
+
+function levelsOf(
+  set: TargetSet,
+  cells: readonly Uint8Array[],
+  { width, count }: { width: number; count: number },
+): Levels {
+  const { kind, codec } = set;
+  if (codec.name === 'plain') return readPlain(cells, { kind, width, count });
+  const { header, levels } = decodePlanes(cells[0], { width, count });
+  const { step, tau } = gridOf(codec);
+  // columns have one step and τ, those of the manifest
+  if (header.kind === kind && header.step === step && header.tau === tau) return levels;
+  const got = { kind: header.kind, step: header.step, tau: header.tau };
+  throw damaged('it has another step or τ than its target set', { kind, step, tau }, got);
+}

@@ -1,0 +1,78 @@
+/** Our column types as Parquet has them: flat columns and lists, nothing optional. */
+import type { Encoding, SchemaElement } from 'hyparquet';
+import { LogitcaskError } from '../errors.ts';
+import type { ColumnTypes } from './arrow.ts';
+import type { ColumnType } from './layout.ts';
+
+/** The values of one column. */
+export interface Leaf {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly listed: boolean;
+  /** Of an item of a list, otherwise of the column. */
+  readonly type: ColumnType;
+  readonly element: SchemaElement;
+  readonly encoding: Encoding;
+  /** Bytes of a value in Parquet; undefined for bits and for values with a length each. */
+  readonly width: number | undefined;
+}
+
+type Physical = Omit<SchemaElement, 'name' | 'repetition_type'>;
+
+/**
+ * Unsigned types by `converted_type`: with an INTEGER logical type the writer's files are not read.
+ */
+const physical: Readonly<Record<string, Physical>> = {
+  int32: { type: 'INT32' },
+  uint8: { type: 'INT32', converted_type: 'UINT_8' },
+  uint16: { type: 'INT32', converted_type: 'UINT_16' },
+  uint32: { type: 'INT32', converted_type: 'UINT_32' },
+  uint64: { type: 'INT64', converted_type: 'UINT_64' },
+  float16: { type: 'FIXED_LEN_BYTE_ARRAY', type_length: 2, logical_type: { type: 'FLOAT16' } },
+  float32: { type: 'FLOAT' },
+  bool: { type: 'BOOLEAN' },
+  utf8: { type: 'BYTE_ARRAY', converted_type: 'UTF8' },
+  binary: { type: 'BYTE_ARRAY' },
+};
+
+const widths: Readonly<Record<string, number>> = { INT32: 4, INT64: 8, FLOAT: 4 };
+
+function leafOf(name: string, column: ColumnType): Leaf {
+  const listed = column.type === 'list';
+  const type = listed ? column.item : column;
+  const found =
+    type.type === 'fixed_binary'
+      ? { type: 'FIXED_LEN_BYTE_ARRAY' as const, type_length: type.size }
+      : physical[type.type];
+  if (found === undefined) {
+    const message = `parquet: column ${name} of type ${type.type} has no form here; use arrow`;
+    throw new LogitcaskError('manifest-unsupported', message, { got: column });
+  }
+  const width = found.type_length ?? widths[found.type as string];
+  const element: SchemaElement = {
+    ...found,
+    name: listed ? 'element' : name,
+    repetition_type: 'REQUIRED',
+  };
+  const path = listed ? [name, 'list', 'element'] : [name];
+  // DuckDB 1.5 reads BYTE_STREAM_SPLIT of floats only; integers in it would be 15 % smaller
+  const encoding = type.type === 'float32' ? 'BYTE_STREAM_SPLIT' : 'PLAIN';
+  return { name, path, listed, type, element, encoding, width };
+}
+
+export function leavesOf(types: ColumnTypes): Leaf[] {
+  return Object.entries(types).map(([name, type]) => leafOf(name, type));
+}
+
+export function schemaOf(leaves: readonly Leaf[]): SchemaElement[] {
+  const columns = leaves.flatMap(({ name, listed, element }): SchemaElement[] =>
+    listed
+      ? [
+          { name, repetition_type: 'REQUIRED', num_children: 1, converted_type: 'LIST' },
+          { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+          element,
+        ]
+      : [element],
+  );
+  return [{ name: 'schema', num_children: leaves.length }, ...columns];
+}

@@ -1,0 +1,69 @@
+/** ZSTD with bounded output: the library has no limit of its own (12 KB have become 400 MB). */
+import { Decoder, Encoder } from '@toondepauw/node-zstd';
+
+type Level = 3 | 6;
+
+const blockBytesMax = 128 * 1024;
+const windowMax = 8 * 1024 * 1024;
+const slackBytesMax = 8 * 1024 * 1024;
+const encoders: Readonly<Record<Level, Encoder>> = { 3: new Encoder(3), 6: new Encoder(6) };
+const decoder = new Decoder();
+
+export function zstdCompress(raw: Uint8Array, level: Level = 3): Uint8Array {
+  return encoders[level].encodeSync(bufferOf(raw));
+}
+
+/** Gives exactly `rawBytes` bytes or throws, before anything much larger is allocated. */
+export function zstdDecompress(block: Uint8Array, rawBytes: number): Uint8Array {
+  checkZstd(block, rawBytes);
+  return exact(decoder.decodeSync(bufferOf(block)), rawBytes);
+}
+
+export function exact(raw: Uint8Array, rawBytes: number): Uint8Array {
+  if (raw.length !== rawBytes) throw new Error(`${raw.length} bytes came out, not ${rawBytes}`);
+  return raw;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
+ * Walks a ZSTD frame and refuses one that would take more memory than `rawBytes` bytes need: the
+ * library itself has no limit (12 KB have become 400 MB). One frame, a window of at most 8 MiB, a
+ * content size that is true where it is declared, blocks of at most 128 KiB or the window.
+ */
+export function checkZstd(frame: Uint8Array, rawBytes: number): void {
+  const magic = frame[0] | (frame[1] << 8) | (frame[2] << 16) | (frame[3] << 24);
+  if (frame.length < 6 || magic !== (0xfd2fb528 | 0)) throw new Error('no ZSTD frame');
+  const descriptor = frame[4];
+  const singleSegment = (descriptor >> 5) & 1;
+  // exponent − 10 above 3 bits of eighths
+  const window = singleSegment ? rawBytes : 2 ** (10 + (frame[5] >> 3)) * (1 + (frame[5] & 7) / 8);
+  if (!singleSegment && window > windowMax) throw new Error('its ZSTD window is large');
+  const blockMax = Math.min(blockBytesMax, window);
+  const sizeBytes = [singleSegment, 2, 4, 8][descriptor >> 6];
+  const dictionary = [0, 1, 2, 4][descriptor & 3];
+  let at = 5 + (1 - singleSegment) + dictionary + sizeBytes;
+  if (sizeBytes > 0) {
+    let size = sizeBytes === 2 ? 256 : 0; // two bytes count from there on
+    for (let i = 0; i < sizeBytes; i++) size += frame[at - sizeBytes + i] * 256 ** i;
+    if (size !== rawBytes) throw new Error(`its ZSTD frame declares ${size} bytes`);
+  }
+  let bound = 0;
+  for (let last = 0; last === 0; ) {
+    if (at + 3 > frame.length) throw new Error('a ZSTD block is cut short');
+    const header = frame[at] | (frame[at + 1] << 8) | (frame[at + 2] << 16);
+    last = header & 1;
+    const type = (header >> 1) & 3;
+    const size = header >> 3;
+    if (size > blockMax) throw new Error('a ZSTD block is too large');
+    bound += type === 2 ? blockMax : size;
+    at += 3 + (type === 1 ? 1 : size);
+  }
+  if (at + ((descriptor >> 2) & 1) * 4 !== frame.length)
+    throw new Error('bytes after a ZSTD frame');
+  // an encoder may split blocks, each counted at 128 KiB; the slack bounds the allocation
+  if (bound > 2 * rawBytes + slackBytesMax) throw new Error('too many ZSTD blocks');
+  if (bound < rawBytes) throw new Error('too few ZSTD blocks');
+}
