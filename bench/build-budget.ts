@@ -34,7 +34,18 @@ export async function* buildBudget(log: (text: string) => void): AsyncGenerator<
     const floor = await floorOf(logits, cores);
     const store = mkdtempSync(join(tmpdir(), 'logitcask-budget-'));
     try {
-      const args = ['build', '--logits', logits, '--tokens', tokens, '--store', store, '--json'];
+      const args = [
+        'build',
+        '--logits',
+        logits,
+        '--tokens',
+        tokens,
+        '--store',
+        store,
+        '--k',
+        '64',
+        '--json',
+      ];
       const built = await measure(process.execPath, [cli, ...args]);
       const { seconds, elapsed } = JSON.parse(built.stdout);
       const allowed = (repeats * (floor.read + floor.kernel + floor.encode)) / cores;

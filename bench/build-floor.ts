@@ -1,4 +1,4 @@
-/** Prints what 512 rows of a dump cost one core at the least: read, reduced, encoded; and digested. */
+/** Prints what 512 rows of a dump cost one core at least: to read, reduce, encode and digest. */
 import { createHash } from 'node:crypto';
 import { openSync, readSync } from 'node:fs';
 import { planes } from '../src/encode/planes.ts';

@@ -46,16 +46,6 @@ export function valueAt(base: usize, type: i32, id: i32): f32 {
   return reinterpret<f32>(sign | 0x7f800000 | ((magnitude & 0x3ff) << 13));
 }
 
-/** 2^((x − shift) · log2 e) in float32. */
-export function narrowPower(x: f32, shift: f32): f32 {
-  let t = (x - shift) * LOG2E;
-  if (t < EXPONENT_MIN) t = EXPONENT_MIN; // NaN stays
-  const shifted = t + MAGIC;
-  const g = t - (shifted - MAGIC);
-  const r = (((C4 * g + C3) * g + C2) * g + C1) * g + C0;
-  return r * reinterpret<f32>(reinterpret<u32>(shifted) << 23);
-}
-
 /** Two wide powers; the lanes are what widePower gives. */
 export function widePowers(x: f32, y: f32, shift: f32): v128 {
   const values = f64x2.replace_lane(f64x2.splat(<f64>x), 1, <f64>y);
@@ -118,4 +108,31 @@ export function lanesSum(a: v128, b: v128, c: v128, d: v128): f64 {
     <f64>f32x4.extract_lane(h, 1) +
     (<f64>f32x4.extract_lane(h, 2) + <f64>f32x4.extract_lane(h, 3))
   );
+}
+
+// @ts-ignore: decorator
+@inline
+function storePowers(to: usize, x: v128, threshold4: v128, shift4: v128, factor4: v128): void {
+  v128.store(to, v128.andnot(powers(x, shift4, factor4), f32x4.ge(x, threshold4)));
+}
+
+/** Powers of the 16 values at `at` that lie below the threshold, 0 of the others, to `to`. */
+export function groupPowers<T>(at: usize, to: usize, threshold: f32, shift: f32): void {
+  const isHalf = !isFloat<T>() && !isSigned<T>();
+  const scale: f32 = isHalf ? HALF_SCALE : 1;
+  const threshold4 = f32x4.splat(threshold * scale);
+  const shift4 = f32x4.splat(shift * scale);
+  const factor4 = f32x4.splat(isHalf ? LOG2E * HALF_UNSCALE : LOG2E);
+  if (isFloat<T>()) {
+    for (let i: usize = 0; i < 64; i += 16) {
+      storePowers(to + i, v128.load(at + i), threshold4, shift4, factor4);
+    }
+    return;
+  }
+  const low = v128.load(at);
+  const high = v128.load(at, 16);
+  storePowers(to, widenLow<T>(low), threshold4, shift4, factor4);
+  storePowers(to + 16, widenHigh<T>(low), threshold4, shift4, factor4);
+  storePowers(to + 32, widenLow<T>(high), threshold4, shift4, factor4);
+  storePowers(to + 48, widenHigh<T>(high), threshold4, shift4, factor4);
 }

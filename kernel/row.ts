@@ -9,8 +9,8 @@ import {
   HALF_SCALE,
   HALF_UNSCALE,
   LOG2E,
+  groupPowers,
   lanesSum,
-  narrowPower,
   powers,
   valueAt,
   widenHigh,
@@ -36,6 +36,7 @@ let foundAt: usize = 0;
 let keysAt: usize = 0;
 let idsAt: usize = 0;
 let drawnAt: usize = 0;
+let groupAt: usize = 0;
 let drawnMax: i32 = 0;
 
 let count: i32 = 0;
@@ -77,7 +78,8 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   keysAt = foundAt + align((<usize>width + 1) * 8);
   idsAt = keysAt + align(<usize>width * 8);
   drawnAt = idsAt + align(<usize>k * 4);
-  const end = drawnAt + align(<usize>drawnMax * 4);
+  groupAt = drawnAt + align(<usize>drawnMax * 4);
+  const end = groupAt + 64;
   const pages = <i32>((end + 0xffff) >>> 16);
   if (pages > memory.size() && memory.grow(pages - memory.size()) < 0) unreachable();
   for (let i = width; i < padded; i++) {
@@ -277,15 +279,17 @@ export function draw(head: i32, unit: f64, start: f64): i32 {
   }
   for (let from = 0, block: usize = 0; from < width; from += BLOCK, block++) {
     const after = sum + load<f64>(blocksAt + (block << 3));
-    if (next < after) {
-      const to = min(from + BLOCK, width);
-      for (let id = from; id < to; id++) {
-        const x = valueAt(rowAt, type, id);
-        if (x >= threshold) continue;
-        const e = <f64>narrowPower(x, shift);
+    const to = next < after ? min(from + BLOCK, width) : from;
+    for (let first = from; first < to; first += GROUP) {
+      const at = rowAt + ((<usize>first) << (type == F32 ? 2 : 1));
+      if (type == F32) groupPowers<f32>(at, groupAt, threshold, shift);
+      else if (type == F16) groupPowers<u16>(at, groupAt, threshold, shift);
+      else groupPowers<i16>(at, groupAt, threshold, shift);
+      for (let i = 0; i < GROUP; i++) {
+        const e = <f64>load<f32>(groupAt + (<usize>i << 2));
         sum += e;
         if (!(next < sum) || e == 0 || drawn == drawnMax) continue;
-        store<i32>(drawnAt + (<usize>drawn << 2), id);
+        store<i32>(drawnAt + (<usize>drawn << 2), first + i);
         drawn++;
         next = (start + <f64>drawn) * unit;
       }
