@@ -4,11 +4,10 @@ import { steps } from '../encode/levels.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type ChosenConfig, kindOf, type Rules, rulesAt } from './rules.ts';
 import { solveBytes } from './solve-bytes.ts';
-import { solveStep } from './solve-kl.ts';
+import { solveStep, stepRange } from './solve-kl.ts';
 
 export const tauDefault = 0.02;
-/** Bounds within which a budget is solved for. */
-const stepRange = { low: 2e-5, high: 0.5 } as const;
+/** Bounds within which a budget of bytes is solved for. */
 const tauRange = { low: 1e-4, high: 0.5 } as const;
 
 /** Errors: `config-invalid` where a budget cannot be met, or what it chooses is given as well. */

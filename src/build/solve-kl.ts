@@ -7,6 +7,8 @@ import { LogitcaskError } from '../errors.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
 import { firstTargets } from './first-targets.ts';
 
+/** Steps within which a budget is solved for: those that a configuration may name. */
+export const stepRange = { low: 2e-5, high: 0.5 } as const;
 const positionsMax = 2048;
 const bisections = 24;
 
@@ -45,7 +47,7 @@ export async function solveStep(
     targets.push(first.targets[0]);
   }
   const width = source.identity.vocabulary;
-  let [low, high] = [2e-5, 0.5];
+  let { low, high }: { low: number; high: number } = stepRange;
   if (meanDivergence(targets, low, width) > klMax) {
     throw new LogitcaskError('config-invalid', 'encode: no step reaches `max_kl`; use codec raw', {
       expected: `at least ${meanDivergence(targets, low, width)}`,

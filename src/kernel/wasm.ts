@@ -12,7 +12,9 @@ declare const WebAssembly: {
   readonly Instance: new (module: object, imports: object) => { readonly exports: object };
 };
 
-interface Exports {
+/** Steps that the module exports as the engine has them, and where the rest lies. */
+interface Exports
+  extends Pick<Engine, 'sample' | 'nth' | 'pass' | 'select' | 'scaledSum' | 'draw'> {
   readonly memory: { readonly buffer: ArrayBuffer };
   setup(width: number, type: number, stride: number, k: number): void;
   getRow(): number;
@@ -22,12 +24,6 @@ interface Exports {
   getBelow(): number;
   getInside(): number;
   getOutside(): number;
-  sample(): number;
-  nth(rank: number): number;
-  pass(threshold: number, shift: number): number;
-  select(k: number): number;
-  scaledSum(shift: number, factor: number): number;
-  draw(head: number, unit: number, start: number): number;
 }
 
 const types: readonly FloatType[] = ['f32', 'f16', 'bf16'];
