@@ -92,11 +92,28 @@ export interface StepRequest {
   readonly world: number;
 }
 
+/** The rows of one rank's batch, in order. */
 export interface StepSamples {
-  /** Ordinals in the snapshot, in order. */
+  /** Which of the plan's streams each row comes from. */
+  readonly streams: readonly number[];
+  /** Ordinals in the streams' snapshots. */
   readonly ordinals: readonly number[];
-  /** 1 where the sample only fills the step (tail `pad`): weight 0. */
+  /** 1 where the row only fills the step (tail `pad`): weight 0. */
   readonly pad: Uint8Array;
+  /** Packed plans only: which part of its sample each row holds, and where it lies. */
+  readonly segments?: Segments;
+}
+
+/** One value a row. A row is a run of positions of one sample, inside one pack. */
+export interface Segments {
+  /** Number of the pack within the batch, from 0. */
+  readonly pack: Int32Array;
+  /** Where the row begins in its pack. */
+  readonly offset: Int32Array;
+  /** First position of the sample that the row holds. */
+  readonly first: Int32Array;
+  /** Positions that the row holds. */
+  readonly positions: Int32Array;
 }
 
 /** A plan ready to be asked for steps; keeps the order of the epoch that was asked for last. */
@@ -105,7 +122,7 @@ export interface OpenPlan {
   readonly plan: StoredPlan;
   readonly steps: number;
   /** Throws `step-out-of-range`, `rank-out-of-range`. */
-  samples(request: StepRequest): StepSamples;
+  samples(request: StepRequest): Promise<StepSamples>;
 }
 
 export function openPlan(plan: StoredPlan): OpenPlan {
@@ -116,7 +133,7 @@ export function openPlan(plan: StoredPlan): OpenPlan {
     id,
     plan,
     steps,
-    samples({ epoch, step, rank, world }) {
+    async samples({ epoch, step, rank, world }) {
       check({ epoch, step, rank, world }, steps);
       if (order?.epoch !== epoch) order = { epoch, at: epochOrder(plan, id, epoch) };
       const { at } = order;
@@ -128,6 +145,7 @@ export function openPlan(plan: StoredPlan): OpenPlan {
       const to = low + Math.floor((size * (rank + 1)) / world);
       const indices = Array.from({ length: to - from }, (_, i) => from + i);
       return {
+        streams: indices.map(() => 0),
         // the tail is filled from the start of the same epoch, and marked
         ordinals: indices.map((index) => at(index % n)),
         pad: Uint8Array.from(indices, (index) => (index < n ? 0 : 1)),

@@ -25,7 +25,7 @@ export const steps: Route = (server, context) => {
       const { params, query } = request;
       const plan = await context.plan(params.plan);
       const { rank, world } = query;
-      const { ordinals, pad } = plan.samples({ ...params, rank, world });
+      const { ordinals, pad } = await plan.samples({ ...params, rank, world });
       const type = negotiate(request.headers.accept, [arrowType]);
       const reader = await snapshotOf(context, plan, query);
       const etag = digestOf({ version, ...params, query, snapshot: reader.id }).slice(0, 32);
