@@ -10,12 +10,14 @@ export const sampleParams = snapshotParams.extend({
   sample: z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 lower-case hex digits'),
 });
 export const planParams = z.object({ plan: sha256 });
-export const stepParams = planParams.extend({
+export const epochParams = planParams.extend({
   epoch: z.coerce
     .number()
     .int()
     .min(0)
     .max(2 ** 32 - 1),
+});
+export const stepParams = epochParams.extend({
   step: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
 });
 

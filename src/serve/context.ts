@@ -1,6 +1,7 @@
 /** What every route works with: the store, open snapshots and plans under limits. */
 import type { ServeConfig } from '../../schemas/serve-config.ts';
-import { type OpenPlan, openPlan } from '../plan/plan.ts';
+import { type OpenPlan, openPlan } from '../plan/open-plan.ts';
+import type { Permutation } from '../plan/permutation.ts';
 import { readPlan } from '../plan/stored.ts';
 import { createReader } from '../shard/open-snapshot.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
@@ -10,6 +11,8 @@ import type { Store } from '../store/store.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
 
 const plansOpenMax = 64;
+/** Tables of the orders of small sets, over all plans. */
+const orderBytesMax = 64 * 1024 * 1024;
 
 export interface ServeContext {
   readonly store: Store;
@@ -27,6 +30,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
   const plans = createLru<OpenPlan>(plansOpenMax);
+  const orders = createLru<Permutation>(orderBytesMax);
   const integrity = await openIntegrity(store);
   return {
     store,
@@ -48,7 +52,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
     async plan(id) {
       const known = plans.get(id);
       if (known !== undefined) return known;
-      const plan = openPlan(await readPlan(store, id));
+      const plan = await openPlan(await readPlan(store, id), { store, orders });
       plans.set(id, plan, 1);
       return plan;
     },

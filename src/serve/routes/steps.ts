@@ -5,7 +5,7 @@ import { type BatchRequest, batchRequest } from '../../../schemas/batch.ts';
 import { stepParams } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { digestOf } from '../../formats/canonical.ts';
-import type { OpenPlan } from '../../plan/plan.ts';
+import type { OpenPlan } from '../../plan/open-plan.ts';
 import { snapshotPath } from '../../shard/names.ts';
 import type { SnapshotReader } from '../../shard/reader.ts';
 import { listDatasets } from '../../shard/snapshot.ts';
@@ -25,7 +25,11 @@ export const steps: Route = (server, context) => {
       const { params, query } = request;
       const plan = await context.plan(params.plan);
       const { rank, world } = query;
-      const { ordinals, pad } = await plan.samples({ ...params, rank, world });
+      const { ordinals, pad, segments } = await plan.samples({ ...params, rank, world });
+      if (plan.plan.streams.length > 1 || segments !== undefined) {
+        const message = 'plan: steps of mixtures and of packs are not served yet';
+        throw new LogitcaskError('plan-unsupported', message);
+      }
       const type = negotiate(request.headers.accept, [arrowType]);
       const reader = await snapshotOf(context, plan, query);
       const etag = digestOf({ version, ...params, query, snapshot: reader.id }).slice(0, 32);
