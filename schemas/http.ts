@@ -1,6 +1,6 @@
 /** Parameters and replies of the routes that are no documents of their own. */
 import { z } from 'zod';
-import { layoutName } from './batch.ts';
+import { batchRequest, layoutName } from './batch.ts';
 import { count, name, sha256 } from './common.ts';
 
 export const datasetParams = z.object({ dataset: name });
@@ -10,14 +10,18 @@ export const sampleParams = snapshotParams.extend({
   sample: z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 lower-case hex digits'),
 });
 export const planParams = z.object({ plan: sha256 });
-export const stepParams = planParams.extend({
+export const epochParams = planParams.extend({
   epoch: z.coerce
     .number()
     .int()
     .min(0)
     .max(2 ** 32 - 1),
-  step: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
 });
+const step = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+export const stepParams = epochParams.extend({ step });
+
+/** Steps [from, to) of an epoch, all of them by default. */
+export const streamQuery = batchRequest.extend({ from: step.default(0), to: step.optional() });
 
 export const listQuery = z.object({
   cursor: z.string().max(128).optional(),

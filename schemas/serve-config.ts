@@ -42,6 +42,20 @@ export const serveConfig = z.strictObject({
       snapshots_open_max: z.int().positive().default(4),
       /** Positions that one batch may hold. */
       batch_positions_max: z.int().positive().default(1_048_576),
+      /** Samples kept in memory as they are sent. */
+      cache_bytes_max: z
+        .int()
+        .positive()
+        .default(128 * 1024 * 1024),
+      /** Steps whose samples are read and made ready at a time; others wait their turn. */
+      loads_max: z.int().positive().default(4),
+      /** Batches on their way to clients; one that is larger is refused, others wait. */
+      reply_bytes_max: z
+        .int()
+        .positive()
+        .default(128 * 1024 * 1024),
+      /** Time that a client may take none of its batch. */
+      write_timeout_ms: z.int().positive().default(30_000),
     })
     .prefault({}),
 });

@@ -123,6 +123,16 @@ export interface OpenPlan {
   readonly steps: number;
   /** Throws `step-out-of-range`, `rank-out-of-range`. */
   samples(request: StepRequest): Promise<StepSamples>;
+  /** Rows of a rank's steps [from, to) together: arithmetic, whatever their number. */
+  rows(request: StepsRequest): Promise<number>;
+  /** Plans of packs: positions of a pack. */
+  readonly packLength?: number;
+}
+
+export interface StepsRequest extends Omit<StepRequest, 'step'> {
+  readonly from: number;
+  /** Behind the last step; at most the plan's `steps`. */
+  readonly to: number;
 }
 
 export function openPlan(plan: StoredPlan): OpenPlan {
@@ -150,6 +160,16 @@ export function openPlan(plan: StoredPlan): OpenPlan {
         ordinals: indices.map((index) => at(index % n)),
         pad: Uint8Array.from(indices, (index) => (index < n ? 0 : 1)),
       };
+    },
+    async rows({ epoch, from, to, rank, world }) {
+      if (from < to) check({ epoch, step: to - 1, rank, world }, steps);
+      check({ epoch, step: from, rank, world }, steps);
+      const batch = plan.identity.global_batch;
+      const own = (size: number) =>
+        Math.floor((size * (rank + 1)) / world) - Math.floor((size * rank) / world);
+      const last = plan.streams[0].samples - (steps - 1) * batch;
+      const short = to === steps && from < to && plan.identity.tail === 'short' ? 1 : 0;
+      return (to - from - short) * own(batch) + short * own(Math.min(batch, last));
     },
   };
 }

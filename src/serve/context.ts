@@ -1,4 +1,5 @@
 /** What every route works with: the store, open snapshots and plans under limits. */
+import type { BatchRequest } from '../../schemas/batch.ts';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { type OpenPlan, openPlan } from '../plan/plan.ts';
 import { readPlan } from '../plan/stored.ts';
@@ -8,8 +9,12 @@ import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
+import { type Prepared, prepare } from './prepare.ts';
+import { createReadySamples, type ReadySamples } from './ready.ts';
+import { createReplies, type Replies } from './replies.ts';
 
 const plansOpenMax = 64;
+const preparedMax = 64;
 
 export interface ServeContext {
   readonly store: Store;
@@ -18,6 +23,10 @@ export interface ServeContext {
   /** A snapshot by digest or tag; its files are proved in the background once it is opened. */
   snapshot(dataset: string, ref: string): Promise<SnapshotReader>;
   plan(id: string): Promise<OpenPlan>;
+  /** What a request asks of snapshots; kept for the requests like it. */
+  prepared(readers: readonly SnapshotReader[], request: BatchRequest): Prepared;
+  readonly ready: ReadySamples;
+  readonly replies: Replies;
   /** True once the server is about to stop. */
   stopping: boolean;
   close(): void;
@@ -28,10 +37,24 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
   const plans = createLru<OpenPlan>(plansOpenMax);
   const integrity = await openIntegrity(store);
+  const { cache_bytes_max: cacheBytesMax, loads_max: loadsMax } = config.limits;
+  const ready = createReadySamples({ cacheBytesMax, loadsMax });
+  const kept = createLru<Prepared>(preparedMax);
   return {
     store,
     config,
     integrity,
+    ready,
+    replies: createReplies(config.limits),
+    prepared(readers, request) {
+      const { rank, world, replicate, snapshot, ...view } = request;
+      const key = JSON.stringify([readers.map(({ id }) => id), view]);
+      const known = kept.get(key);
+      if (known?.readers.every((reader, i) => reader === readers[i])) return known;
+      const made = prepare(readers, { ...request, rank: 0, world: 1 });
+      kept.set(key, made, 1);
+      return made;
+    },
     stopping: false,
     async snapshot(dataset, ref) {
       const known = readers.get(`${dataset}/${ref}`); // digests only: tags move
@@ -54,6 +77,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
     },
     close() {
       integrity.stop();
+      ready.clear();
       readers.clear();
       plans.clear();
     },
