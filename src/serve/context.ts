@@ -22,6 +22,8 @@ export interface ServeContext {
   readonly integrity: Integrity;
   /** A snapshot by digest or tag; its files are proved in the background once it is opened. */
   snapshot(dataset: string, ref: string): Promise<SnapshotReader>;
+  /** A snapshot that is open, by digest, in whatever data set it lies. */
+  opened(id: string): SnapshotReader | undefined;
   plan(id: string): Promise<OpenPlan>;
   /** What a request asks of snapshots; kept for the requests like it. */
   prepared(readers: readonly SnapshotReader[], request: BatchRequest): Prepared;
@@ -57,17 +59,17 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
     },
     stopping: false,
     async snapshot(dataset, ref) {
-      const known = readers.get(`${dataset}/${ref}`); // digests only: tags move
-      if (known !== undefined) return known;
+      const known = readers.get(ref); // digests only: tags move
+      if (known?.manifest.dataset === dataset) return known;
       const resolved = await resolveSnapshot(store, dataset, ref);
-      const key = `${dataset}/${resolved.id}`;
-      const open = readers.get(key);
+      const open = readers.get(resolved.id);
       if (open !== undefined) return open;
       const reader = createReader(store, { ...resolved, cacheBytesMax: directory_bytes_max });
-      readers.set(key, reader, 1);
+      readers.set(resolved.id, reader, 1);
       void integrity.checkAll(reader.manifest);
       return reader;
     },
+    opened: (id) => readers.get(id),
     async plan(id) {
       const known = plans.get(id);
       if (known !== undefined) return known;

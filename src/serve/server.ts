@@ -111,7 +111,7 @@ async function createServer(context: ServeContext): Promise<Server> {
   await server.register(metrics.default, {
     endpoint: null, // health.ts has the route, with a scope
     clearRegisterOnInit: true,
-    routeMetrics: { groupStatusCodes: true },
+    routeMetrics: { enabled: { summary: false }, groupStatusCodes: true },
   });
   for (const route of routes) route(server, context);
   server.get('/openapi.json', { config: { scope: 'read' } }, async () => server.swagger());

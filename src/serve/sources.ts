@@ -56,6 +56,8 @@ async function anywhere(
   { streams: [first, ...others] }: OpenPlan['plan'],
   snapshot: string,
 ): Promise<SnapshotReader> {
+  const open = context.opened(snapshot);
+  if (open !== undefined) return open;
   const own = [first, ...others].find((stream) => stream.snapshot === snapshot)?.dataset;
   const dataset = own ?? (await datasetOf(context.store, snapshot)) ?? first.dataset;
   return context.snapshot(dataset, snapshot);
