@@ -74,6 +74,8 @@ export const batchTargetSet = z.strictObject({
   tau: z.number().nullable(),
 });
 
+export const batchTargetSets = z.array(batchTargetSet);
+
 export type BatchRequest = z.infer<typeof batchRequest>;
 export type BatchMetadata = z.infer<typeof batchMetadata>;
 export type BatchTargetSet = z.infer<typeof batchTargetSet>;

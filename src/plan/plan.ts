@@ -162,13 +162,15 @@ export function openPlan(plan: StoredPlan): OpenPlan {
       };
     },
     async rows({ epoch, from, to, rank, world }) {
-      if (from < to) check({ epoch, step: to - 1, rank, world }, steps);
       check({ epoch, step: from, rank, world }, steps);
+      if (!(to > from && to <= steps)) {
+        throw outOfRange('step-out-of-range', `step ${to}`, `${from + 1} … ${steps}`);
+      }
       const batch = plan.identity.global_batch;
       const own = (size: number) =>
         Math.floor((size * (rank + 1)) / world) - Math.floor((size * rank) / world);
       const last = plan.streams[0].samples - (steps - 1) * batch;
-      const short = to === steps && from < to && plan.identity.tail === 'short' ? 1 : 0;
+      const short = to === steps && plan.identity.tail === 'short' ? 1 : 0;
       return (to - from - short) * own(batch) + short * own(Math.min(batch, last));
     },
   };

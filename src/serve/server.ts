@@ -25,8 +25,9 @@ import { rows } from './routes/rows.ts';
 import { shards } from './routes/shards.ts';
 import { snapshots } from './routes/snapshots.ts';
 import { steps } from './routes/steps.ts';
+import { stream } from './routes/stream.ts';
 
-const routes: readonly Route[] = [health, datasets, snapshots, shards, rows, plans, steps];
+const routes: readonly Route[] = [health, datasets, snapshots, shards, rows, plans, steps, stream];
 const sweepMs = 250;
 /** How often connections are looked at for requests that take too long to arrive. */
 const checkMs = 1000;

@@ -7,6 +7,7 @@ import type { SnapshotReader } from '../shard/reader.ts';
 import { listDatasets } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
 import type { ServeContext } from './context.ts';
+import type { Place } from './metadata.ts';
 
 /** Rank and world of the batch that a request gets. Throws `rank-out-of-range`. */
 export function viewOf({ rank, world, replicate }: BatchRequest): { rank: number; world: number } {
@@ -18,6 +19,21 @@ export function viewOf({ rank, world, replicate }: BatchRequest): { rank: number
     expected: 'rank < world, replicate a divisor of world',
     got: { rank, world, replicate },
   });
+}
+
+/** Where batches stand in a plan; numbers that change from request to request are apart. */
+export function placeOf(
+  { id, packLength }: OpenPlan,
+  { rank, world }: BatchRequest,
+  varying: Readonly<Record<string, number>>,
+): Place {
+  const packs: Record<string, string> =
+    packLength === undefined ? {} : { pack_length: String(packLength) };
+  const numbers = Object.entries(varying).map(([key, value]) => [key, String(value)]);
+  return {
+    fixed: { plan: id, rank: String(rank), world: String(world), ...packs },
+    varying: Object.fromEntries(numbers),
+  };
 }
 
 /**

@@ -62,6 +62,7 @@ describe('the OpenAPI document', () => {
         '/v1/plans',
         '/v1/plans/{plan}',
         '/v1/plans/{plan}/epochs/{epoch}/steps/{step}',
+        '/v1/plans/{plan}/epochs/{epoch}/stream',
         '/version',
       ].sort(),
     );

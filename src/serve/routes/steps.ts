@@ -9,7 +9,7 @@ import { isFresh } from '../http-cache.ts';
 import { layouts } from '../layouts/table.ts';
 import { arrowType, negotiateArrow } from '../negotiate.ts';
 import { sendBody } from '../replies.ts';
-import { readersOf, viewOf } from '../sources.ts';
+import { placeOf, readersOf, viewOf } from '../sources.ts';
 import { version } from '../version.ts';
 import type { Route } from './route.ts';
 
@@ -34,15 +34,7 @@ export const steps: Route = (server, context) => {
       const prepared = context.prepared(readers, query);
       const share = await context.replies.enter();
       try {
-        const place = {
-          fixed: {
-            plan: plan.id,
-            rank: String(query.rank),
-            world: String(query.world),
-            ...(plan.packLength && { pack_length: String(plan.packLength) }),
-          },
-          varying: { epoch: String(epoch), step: String(step) },
-        };
+        const place = placeOf(plan, query, { epoch, step });
         const body = await buildStream(context, { prepared, rows, compression, place });
         return sendBody(request, reply, { body, share, replies: context.replies });
       } catch (error) {
