@@ -35,8 +35,8 @@ type Asked = Readonly<Record<string, string | number>>;
 /**
  * Parses and checks one batch. Throws `reply-truncated` where rows or batches are missing (a cut
  * Arrow stream parses as a whole one), `conflict` where it is not the batch asked for,
- * `frame-damaged` where a frame fails its checksum, `reply-invalid` where tokens and mask of a whole
- * sample do not have the sample id that came with them.
+ * `frame-damaged` where a frame fails its checksum, `reply-invalid` where tokens and mask of a
+ * whole sample do not have the sample id that came with them.
  */
 export function readBatch(bytes: Buffer, asked: Asked = {}): Batch {
   const { batches, ...schema } = readStream(bytes);

@@ -14,8 +14,8 @@ import { type Batch, checkAnnounced, openBatch } from './batch.ts';
 const bodyBytesMax = 1024 * 1024 * 1024;
 
 /**
- * Batches in order. Throws what `readBatch` does; `reply-truncated` where the stream ends before the
- * rows and batches that it announced.
+ * Batches in order. Throws what `readBatch` does; `reply-truncated` where the stream ends before
+ * the rows and batches that it announced.
  */
 export async function* readBatches(
   pieces: AsyncIterable<Buffer>,

@@ -102,7 +102,7 @@ export function negotiateArrow(accept: string | undefined): BodyCompression | un
   throw nothingFits(accept, arrowType);
 }
 
-const isCodec = (name: string): name is BodyCompression => name in bodyCodecs;
+const isCodec = (name: string): name is BodyCompression => Object.hasOwn(bodyCodecs, name);
 
 /**
  * Bodies are never compressed on the way; throws `not-acceptable` where they may not come as they
