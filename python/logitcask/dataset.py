@@ -181,10 +181,13 @@ class LogitDataset(_torch.IterableDataset):
         return self.client.digest(self.plan.id, epoch, from_step, to_step, **place)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._record is not None and self._stripe.in_worker:
-            detail = "a worker does not know what is received, use append_record in the loop"
-            raise _refused(detail, "no workers, or no record=")
-        self._epoch, self._step = self._stripe.begin(self._epoch, self._step)
+        try:
+            if self._record is not None and self._stripe.in_worker:
+                detail = "a worker does not know what is received, use append_record in the loop"
+                raise _refused(detail, "no workers, or no record=")
+            self._epoch, self._step = self._stripe.begin(self._epoch, self._step)
+        except LogitcaskError as error:
+            return _raised(error)  # raised here, it would end a loader's worker without a word
         return self._batches(self._epoch, self._step)
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
@@ -219,6 +222,11 @@ class LogitDataset(_torch.IterableDataset):
 
 def _refused(detail: str, expected: object = None, got: object = None) -> LogitcaskError:
     return LogitcaskError("request-invalid", 400, f"dataset: {detail}", expected=expected, got=got)
+
+
+def _raised(error: LogitcaskError) -> Iterator[Batch]:
+    raise error
+    yield
 
 
 def _check(

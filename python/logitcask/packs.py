@@ -79,7 +79,8 @@ class _Source:
         inside = np.all((offset >= 0) & (ends <= length)) and not np.any(pack[:1])
         if not (inside and np.all(follows)):
             got = {"pack": pack, "offset": offset, "positions": self.lengths}
-            raise invalid_reply("batch: rows do not lie one behind the other in packs", length, got)
+            detail = "batch: rows do not lie one behind the other in packs"
+            raise invalid_reply(detail, expected=f"packs of {length} positions", got=got)
         self.shape = (count, length)
         firsts = np.searchsorted(pack, pack)
         self.documents = (np.arange(len(pack)) - firsts + 1).astype(np.int32)

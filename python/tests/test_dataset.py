@@ -35,16 +35,17 @@ def plan_reply(**changes):
 class PlanServer(FakeServer):
     """Answers the plan and each step with a batch that says which one it is."""
 
-    def __init__(self, faults=(), snapshot=wire.SNAPSHOT):
+    def __init__(self, faults=(), snapshot=wire.SNAPSHOT, steps=STEPS):
         super().__init__(self._answer)
         self._faults = list(faults)
         self._snapshot = snapshot
+        self._steps = steps
         self._lock = threading.Lock()
 
     def _answer(self, connection, released):
         path = self.requests[-1]["path"]
         if "/epochs/" not in path:
-            return plan_reply()(connection, released)
+            return plan_reply(steps_per_epoch=self._steps)(connection, released)
         with self._lock:
             fault = self._faults.pop(0) if self._faults else None
         if fault is not None:
