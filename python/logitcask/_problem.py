@@ -71,7 +71,7 @@ class Problem:
     def _extent(self, targets: Batch | Targets | Soft | None) -> tuple[int, Tensor | None]:
         """Positions of the targets, and where samples begin."""
         if self._view:
-            return self._view.batch["mask"].shape.numel(), self._view.offsets
+            return self._view["mask"].numel(), self._view.offsets
         if targets is None:
             return self.shape.numel(), None
         return targets.positions if isinstance(targets, Soft) else len(targets.offsets) - 1, None
@@ -150,7 +150,7 @@ class Problem:
         """A class weight a cell; that of a bucket is the mean of the classes in it."""
         weights = self.class_weights(weights)
         held = soft.ids >= 0
-        own = torch.where(held, weights[soft.ids.clamp(min=0)], 0)
+        own = torch.where(held, weights[soft.ids.clamp(0, self.vocabulary - 1)], 0)
         if soft.rest is None:
             return own
         kept = weights.new_zeros(soft.positions)

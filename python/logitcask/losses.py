@@ -153,7 +153,7 @@ def cross_entropy(
     problem.learn_only(labels >= 0)
     loss = problem.hard(problem.read(None, (1.0,), True)[1.0])
     if class_weights is not None:
-        loss = loss * problem.class_weights(class_weights)[labels.clamp(min=0)]
+        loss = loss * problem.class_weights(class_weights)[labels.clamp(0, problem.vocabulary - 1)]
     return problem.reduce(loss)
 
 
