@@ -16,8 +16,12 @@ from torch import Tensor
 
 from .errors import LogitcaskError
 
-#: Logits that are held in float32 at a time; a handful of copies of so many are the peak.
-CHUNK_ELEMENTS = 2**22
+#: Logits that are held in float32 at a time; a few copies of so many are the peak. On a CPU they
+#: should stay in its cache, on an accelerator few large kernels are faster.
+CHUNK_ELEMENTS = 2**20
+ACCELERATOR_CHUNK_ELEMENTS = 2**25
+#: A product with the head reads all of it, which should serve so many rows at least.
+HEAD_ROWS = 128
 
 
 class Picks(NamedTuple):
@@ -50,7 +54,8 @@ class Chunks:
         self.learned = mask.nonzero()[:, 0]
         self.place = mask.cumsum(0) - 1
         self.mask = mask
-        self.step = max(1, CHUNK_ELEMENTS // max(1, self.width))
+        elements = CHUNK_ELEMENTS if x.device.type == "cpu" else ACCELERATOR_CHUNK_ELEMENTS
+        self.step = max(1 if head is None else HEAD_ROWS, elements // max(1, self.width))
 
     def picks(self, rows: Tensor, ids: Tensor) -> Picks:
         """Where (row, id) lie; id −1 and rows that are not learned are left out."""
@@ -70,7 +75,7 @@ class Chunks:
 
     def __iter__(self) -> Iterator[Chunk]:
         for rows in self.learned.split(self.step) if len(self.learned) > 0 else ():
-            x = self.x[rows]
+            x = self.x.index_select(0, rows)
             z = x if self.head is None else x @ self.head.T
             yield Chunk(rows, x, z.to(self.dtype))
 
@@ -100,10 +105,10 @@ def _read(
         flat = z.view(-1)
         for picks, out in zip(lists, found):
             picked, at = picks.of(i)
-            out[picks.held[picked]] = flat[at]
-        flat[lists[0].of(i)[1]] = -torch.inf
-        for j, temperature in enumerate(temperatures):
-            outside[j, own] = (z if temperature == 1 else z / temperature).logsumexp(-1)
+            out.index_copy_(0, picks.held[picked], flat.index_select(0, at))
+        flat.index_fill_(0, lists[0].of(i)[1], -torch.inf)
+        for out, temperature in zip(outside, temperatures):
+            out.index_copy_(0, own, _at(z, temperature).logsumexp(-1))
     return outside, *found
 
 
@@ -116,7 +121,6 @@ def _read_backward(
     rows: Tensor,
     ids: Tensor,
     labels: Tensor,
-    outside: Tensor,
     temperatures: Sequence[float],
 ) -> tuple[Tensor, Tensor]:
     """Gradients of x, and of head ([0] where there is none), each written once in its own dtype."""
@@ -124,25 +128,27 @@ def _read_backward(
     chunks = Chunks(x, head, mask)
     everyone = torch.arange(len(x), device=x.device)
     lists = [chunks.picks(rows, ids), chunks.picks(everyone, labels)]
-    # a row without outside has no gradient there: any finite number does
-    outside = outside.masked_fill(outside == -torch.inf, 0)
     grad_x = torch.zeros_like(x)
     grad_head = torch.zeros_like(x.new_empty(0) if head is None else head, dtype=chunks.dtype)
     for i, (own, part, z) in enumerate(chunks):
-        z.view(-1)[lists[0].of(i)[1]] = -torch.inf
+        # finite, so that a row without outside is no NaN; its gradient there is 0
+        z.view(-1).index_fill_(0, lists[0].of(i)[1], torch.finfo(z.dtype).min)
         grad = None
-        for temperature, log_sum, by in zip(temperatures, outside, by_outside):
-            one = (z / temperature).sub_(log_sum[own, None]).exp_()
-            one.mul_(by[own, None] / temperature)
+        for temperature, by in zip(temperatures, by_outside):
+            one = _at(z, temperature).softmax(-1).mul_(by[own, None] / temperature)
             grad = one if grad is None else grad.add_(one)
         for picks, by in zip(lists, by_pick):
             picked, at = picks.of(i)
             grad.view(-1).index_add_(0, at, by[picks.held[picked]])
         grad = grad.to(x.dtype)
-        grad_x[own] = grad if head is None else grad @ head
+        grad_x.index_copy_(0, own, grad if head is None else grad @ head)
         if head is not None:
             grad_head += grad.T @ part
     return grad_x, grad_head.to(x.dtype if head is None else head.dtype)
+
+
+def _at(z: Tensor, temperature: float) -> Tensor:
+    return z if temperature == 1 else z / temperature
 
 
 @_read.register_fake
@@ -153,13 +159,13 @@ def _(x, head, mask, rows, ids, labels, temperatures):
 
 
 @_read_backward.register_fake
-def _(grads, x, head, mask, rows, ids, labels, outside, temperatures):
+def _(grads, x, head, mask, rows, ids, labels, temperatures):
     return torch.empty_like(x), x.new_empty(0) if head is None else torch.empty_like(head)
 
 
 def _setup_context(ctx, inputs, output):
     *tensors, ctx.temperatures = inputs
-    ctx.save_for_backward(*tensors, output[0])
+    ctx.save_for_backward(*tensors)
 
 
 def _backward(ctx, *grads):
