@@ -198,7 +198,7 @@ function* packs(): Generator<Figure> {
       count += packer.finish().length;
       const seconds = (performance.now() - started) / 1000;
       const held = lengths.reduce((sum, n) => sum + n, 0) / (count * length);
-      const of = `${lengths.length} ${name} of the embedded text, packs of ${length}, window ${window}`;
+      const of = `${lengths.length} ${name} of a text, packs of ${length}, window ${window}`;
       yield plain(`${of}: positions that hold one`, '%', 100 * held);
       yield plain('  documents packed', 'M/s', lengths.length / seconds / 1e6);
     }

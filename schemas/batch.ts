@@ -5,11 +5,15 @@
 import { z } from 'zod';
 import { sha256, targetSetName } from './common.ts';
 
+const digits = z.string().regex(/^[0-9]+$/);
+
 export const layoutName = z.enum(['frames', 'plain', 'dense']);
 
 export const batchRequest = z.strictObject({
   rank: z.coerce.number().int().min(0).max(1_048_575).default(0),
   world: z.coerce.number().int().min(1).max(1_048_576).default(1),
+  /** Ranks that get the same batch, for tensor parallelism: it is that of rank / R of world / R. */
+  replicate: z.coerce.number().int().min(1).max(1_048_576).default(1),
   layout: layoutName.default('frames'),
   /** A snapshot with the plan's content, where the plan was made for another one (other codec). */
   snapshot: sha256.optional(),
@@ -22,6 +26,8 @@ export const batchRequest = z.strictObject({
   /** dense: width of log-probs. */
   dtype: z.enum(['float16', 'float32']).default('float16'),
   temperature: z.coerce.number().positive().max(1000).default(1),
+  /** dense: ids of the student's vocabulary; entries from there on are left out, and accounted. */
+  vocab_size: z.coerce.number().int().min(1).max(0xffffffff).optional(),
 });
 
 /**
@@ -30,29 +36,29 @@ export const batchRequest = z.strictObject({
  */
 export const batchMetadata = z.strictObject({
   'logitcask.version': z.literal('1'),
-  'logitcask.rows': z.string().regex(/^[0-9]+$/),
-  'logitcask.batches': z.string().regex(/^[0-9]+$/),
+  'logitcask.rows': digits,
+  'logitcask.batches': digits,
   'logitcask.layout': layoutName,
-  'logitcask.snapshot': sha256,
+  /** Of each stream, joined by commas. */
+  'logitcask.snapshot': z.string().regex(/^[0-9a-f]{64}(,[0-9a-f]{64})*$/),
   'logitcask.alignment': z.literal('predicts-next'),
   'logitcask.label_space': z.string(),
   'logitcask.plan': sha256.optional(),
-  'logitcask.epoch': z
-    .string()
-    .regex(/^[0-9]+$/)
-    .optional(),
-  'logitcask.step': z
-    .string()
-    .regex(/^[0-9]+$/)
-    .optional(),
-  'logitcask.rank': z
-    .string()
-    .regex(/^[0-9]+$/)
-    .optional(),
-  'logitcask.world': z
-    .string()
-    .regex(/^[0-9]+$/)
-    .optional(),
+  'logitcask.epoch': digits.optional(),
+  /** Of a step; a stream has the steps [from, to), one record batch each. */
+  'logitcask.step': digits.optional(),
+  'logitcask.from': digits.optional(),
+  'logitcask.to': digits.optional(),
+  'logitcask.rank': digits.optional(),
+  'logitcask.world': digits.optional(),
+  'logitcask.replicate': digits.optional(),
+  /** Plans of packs: positions of a pack. */
+  'logitcask.pack_length': digits.optional(),
+  /** The student's vocabulary; in a step also what it left out of the batch. */
+  'logitcask.vocab_size': digits.optional(),
+  'logitcask.dropped_entries': digits.optional(),
+  /** Mean over the positions. */
+  'logitcask.dropped_mass': z.string().optional(),
   /** JSON of the target sets sent, each as `batchTargetSet` below. */
   'logitcask.target_sets': z.string(),
 });
@@ -68,6 +74,8 @@ export const batchTargetSet = z.strictObject({
   step: z.number().nullable(),
   tau: z.number().nullable(),
 });
+
+export const batchTargetSets = z.array(batchTargetSet);
 
 export type BatchRequest = z.infer<typeof batchRequest>;
 export type BatchMetadata = z.infer<typeof batchMetadata>;

@@ -1,6 +1,6 @@
 /** Parameters and replies of the routes that are no documents of their own. */
 import { z } from 'zod';
-import { layoutName } from './batch.ts';
+import { batchRequest, layoutName } from './batch.ts';
 import { count, name, sha256 } from './common.ts';
 
 export const datasetParams = z.object({ dataset: name });
@@ -17,9 +17,11 @@ export const epochParams = planParams.extend({
     .min(0)
     .max(2 ** 32 - 1),
 });
-export const stepParams = epochParams.extend({
-  step: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
-});
+const step = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+export const stepParams = epochParams.extend({ step });
+
+/** Steps [from, to) of an epoch, all of them by default. */
+export const streamQuery = batchRequest.extend({ from: step.default(0), to: step.optional() });
 
 export const listQuery = z.object({
   cursor: z.string().max(128).optional(),

@@ -44,6 +44,20 @@ export const serveConfig = z.strictObject({
       batch_positions_max: z.int().positive().default(1_048_576),
       /** Samples that the filter or the packs of a plan may go through while a client waits. */
       plan_samples_max: z.int().positive().default(10_000_000),
+      /** Samples kept in memory as they are sent. */
+      cache_bytes_max: z
+        .int()
+        .positive()
+        .default(128 * 1024 * 1024),
+      /** Steps whose samples are read and made ready at a time; others wait their turn. */
+      loads_max: z.int().positive().default(4),
+      /** Batches on their way to clients; one that is larger is refused, others wait. */
+      reply_bytes_max: z
+        .int()
+        .positive()
+        .default(128 * 1024 * 1024),
+      /** Time that a client may take none of its batch. */
+      write_timeout_ms: z.int().positive().default(30_000),
     })
     .prefault({}),
 });

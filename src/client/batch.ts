@@ -1,16 +1,16 @@
 /** Batches as received: nothing is believed that the stream's own metadata does not confirm. */
-import type { BatchTargetSet } from '../../schemas/batch.ts';
-import { batchMetadata } from '../../schemas/batch.ts';
-import type { LabelSpace } from '../../schemas/manifest.ts';
+import { type BatchTargetSet, batchMetadata, batchTargetSets } from '../../schemas/batch.ts';
+import { type LabelSpace, labelSpace } from '../../schemas/manifest.ts';
 import { type DecodedTargets, selectPositions } from '../distribution/targets.ts';
-import { checkFrame } from '../encode/frame.ts';
+import { checkFrame, damaged } from '../encode/frame.ts';
 import { decodeFrame } from '../encode/planes.ts';
 import { checkedPositions } from '../encode/planes-block.ts';
 import { createCodec } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
-import { type Columns, type ColumnTypes, decodeStream } from '../formats/arrow.ts';
+import type { Columns, ColumnTypes } from '../formats/arrow.ts';
+import { readStream, type StreamSchema } from '../formats/arrow-read.ts';
 import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
-import { type Column, int32Of, unpackBits } from '../formats/layout.ts';
+import { type ColumnType, int32Of, list, primitive, unpackBits } from '../formats/layout.ts';
 import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
 
 export interface Batch {
@@ -30,38 +30,61 @@ export interface Batch {
   targets(set?: string, positions?: readonly ArrayLike<number>[]): DecodedTargets[];
 }
 
+type Asked = Readonly<Record<string, string | number>>;
+
 /**
  * Parses and checks one batch. Throws `reply-truncated` where rows or batches are missing (a cut
  * Arrow stream parses as a whole one), `conflict` where it is not the batch asked for,
- * `frame-damaged` where a frame fails its checksum, `reply-invalid` where tokens and mask do not
- * have
- * the sample id that came with them.
+ * `frame-damaged` where a frame fails its checksum, `reply-invalid` where tokens and mask of a
+ * whole sample do not have the sample id that came with them.
  */
-export function readBatch(
-  bytes: Buffer,
-  asked: Readonly<Record<string, string | number>> = {},
-): Batch {
-  const { metadata, types, batches } = decodeStream(bytes);
+export function readBatch(bytes: Buffer, asked: Asked = {}): Batch {
+  const { batches, ...schema } = readStream(bytes);
+  const announced = checkAnnounced(schema, asked);
+  const rows = batches.reduce((sum, batch) => sum + rowsOf(batch), 0);
+  expectEqual('reply-truncated', 'batches', [announced.batches, batches.length]);
+  expectEqual('reply-truncated', 'rows', [announced.rows, rows]);
+  return openBatch(schema, batches[0], bytes);
+}
+
+/** What a stream says will come. Throws `reply-invalid`, `conflict`. */
+export function checkAnnounced(
+  { metadata }: StreamSchema,
+  asked: Asked,
+): { batches: number; rows: number } {
   const parsed = batchMetadata.safeParse(metadata);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0];
     const text = `client: the batch lacks \`${path.join('.')}\` (${message})`;
     throw new LogitcaskError('reply-invalid', text, { expected: path.join('.') });
   }
-  const rows = batches.reduce((sum, batch) => sum + Object.values(batch)[0].rows, 0);
-  expectEqual('reply-truncated', 'batches', [parsed.data['logitcask.batches'], batches.length]);
-  expectEqual('reply-truncated', 'rows', [parsed.data['logitcask.rows'], rows]);
   for (const [key, value] of Object.entries(asked)) {
     expectEqual('conflict', key, [value, metadata[`logitcask.${key}`]]);
   }
-  const [columns] = batches;
-  const targetSets = JSON.parse(metadata['logitcask.target_sets']) as BatchTargetSet[];
-  const labelSpace = JSON.parse(metadata['logitcask.label_space']) as LabelSpace;
-  const { size: width } = labelSpace;
-  checkSampleIds(types, columns, { rows, labelSpace });
+  const { 'logitcask.batches': batches, 'logitcask.rows': rows } = parsed.data;
+  return { batches: Number(batches), rows: Number(rows) };
+}
+
+/** Every column of a batch has the same number. */
+export function rowsOf(columns: Columns): number {
+  return Object.values(columns)[0]?.rows ?? 0;
+}
+
+/** One record batch, every check of its rows made. */
+export function openBatch(
+  { types, metadata }: StreamSchema,
+  columns: Columns,
+  bytes: Buffer,
+): Batch {
+  const rows = rowsOf(columns);
+  const targetSets = metadataJson(batchTargetSets, metadata, 'target_sets');
+  const space = metadataJson(labelSpace, metadata, 'label_space');
+  checkTypes(types);
+  const received: Received = { types, columns, rows, spans: spansOf(columns) };
+  checkSampleIds(received, space);
   const decoders = new Map<string, RowDecoder[]>();
   if (metadata['logitcask.layout'] !== 'dense') {
-    for (const set of targetSets) decoders.set(set.name, decodersOf(columns, set, width));
+    for (const set of targetSets) decoders.set(set.name, decodersOf(received, set, space.size));
   }
   return {
     rows,
@@ -69,9 +92,9 @@ export function readBatch(
     columns,
     metadata,
     targetSets,
-    positions: positionsOf(types, columns, rows),
+    positions: positionsOf(received),
     bytes,
-    targets(set = targetSets[0].name, positions) {
+    targets(set = targetSets[0]?.name, positions) {
       const found = decoders.get(set);
       if (found !== undefined) return found.map((decode, row) => decode(positions?.[row]));
       const message = `client: no targets of set ${set} to decode; ask for \`frames\` or \`plain\``;
@@ -86,21 +109,34 @@ type RowDecoder = (positions?: ArrayLike<number>) => DecodedTargets;
  * What decodes each row: its frame, whose checksum is checked now, or the columns of codecs `plain`
  * and `raw`, which are decoded now, as nothing else proves them.
  */
-function decodersOf(columns: Columns, set: BatchTargetSet, width: number): RowDecoder[] {
+function decodersOf(
+  { types, columns, spans }: Received,
+  set: BatchTargetSet,
+  width: number,
+): RowDecoder[] {
   const { name, kind, step, tau } = set;
-  const frames = columns[`${name}_frame`];
-  if (frames !== undefined) {
-    return cellsOf(frames, 1).map((frame) => {
-      checkFrame(frame);
-      return (positions) => decodeFrame(frame, { width, positions });
+  const counts = lengthsOf(columns.mask);
+  if (columns[`${name}_frame`] !== undefined) {
+    expectType(types, `${name}_frame`, { type: 'binary' });
+    return cellsOf(columns[`${name}_frame`], 1).map((frame, row) => {
+      const { positions: whole } = checkFrame(frame);
+      const first = spans?.first[row] ?? 0;
+      const expected = spans?.samples[row] ?? counts[row];
+      if (whole !== expected) throw damaged('it holds other positions', expected, whole);
+      if (counts[row] === whole) return (positions) => decodeFrame(frame, { width, positions });
+      const all = Array.from({ length: counts[row] }, (_, t) => t);
+      return (positions = all) => {
+        const own = checkedPositions(positions, counts[row]).map((t) => first + t);
+        return decodeFrame(frame, { width, positions: own });
+      };
     });
   }
-  const counts = lengthsOf(columns.mask);
   const parameters = { step: step ?? 0, tau: tau ?? 0 };
   const codec = createCodec(set.codec === 'raw' ? 'raw' : 'plain', { kind, width }, parameters);
-  const cells = Object.entries(codec.columns).map(([suffix, type]) =>
-    cellsOf(columnOf(columns, `${name}_${suffix}`), itemBytes(type)),
-  );
+  const cells = Object.entries(codec.columns).map(([suffix, type]) => {
+    expectType(types, `${name}_${suffix}`, type);
+    return cellsOf(columns[`${name}_${suffix}`], itemBytes(type));
+  });
   return counts.map((count, row) => {
     const own = cells.map((column) => column[row]);
     const whole = codec.decode(own, count);
@@ -109,30 +145,61 @@ function decodersOf(columns: Columns, set: BatchTargetSet, width: number): RowDe
   });
 }
 
-function columnOf(columns: Columns, name: string): Column {
-  const column = columns[name];
-  if (column !== undefined) return column;
-  throw new LogitcaskError('reply-invalid', `client: the batch lacks the column \`${name}\``, {
-    expected: name,
-    got: Object.keys(columns),
+function expectType(types: ColumnTypes, name: string, expected: ColumnType): void {
+  const got = types[name];
+  if (JSON.stringify(got) === JSON.stringify(expected)) return;
+  throw new LogitcaskError('reply-invalid', `client: column \`${name}\` has another type`, {
+    expected,
+    got: got ?? 'no such column',
   });
 }
 
-/** Content addresses prove what no frame's checksum covers. */
-function checkSampleIds(
-  types: ColumnTypes,
-  { sample_id, tokens, mask, length }: Columns,
-  { rows, labelSpace }: { rows: number; labelSpace: LabelSpace },
-): void {
+/** Types of the columns that are read here, so that what follows need not look. */
+function checkTypes(types: ColumnTypes): void {
+  const { tokens } = types;
+  const dense = tokens?.type === 'fixed_list' ? tokens.size : undefined;
+  const lists = (item: ColumnType): ColumnType =>
+    dense === undefined ? list(item) : { type: 'fixed_list', size: dense, item };
+  expectType(types, 'sample_id', { type: 'fixed_binary', size: sampleIdBytes });
+  expectType(types, 'tokens', lists(primitive('int32')));
+  expectType(types, 'mask', lists({ type: 'bool' }));
+  if (dense !== undefined) expectType(types, 'length', primitive('int32'));
+  if (types.first_position === undefined) return;
+  expectType(types, 'first_position', primitive('int32'));
+  expectType(types, 'sample_positions', primitive('int32'));
+}
+
+/** Plans of packs: where each row begins in its sample, and how many positions that has. */
+interface Spans {
+  readonly first: Int32Array;
+  readonly samples: Int32Array;
+}
+
+interface Received {
+  readonly types: ColumnTypes;
+  readonly columns: Columns;
+  readonly rows: number;
+  readonly spans: Spans | undefined;
+}
+
+function spansOf({ first_position: first, sample_positions: samples }: Columns): Spans | undefined {
+  if (first === undefined) return undefined;
+  return { first: int32Of(first.buffers[0]), samples: int32Of(samples.buffers[0]) };
+}
+
+/** Content addresses prove what no frame's checksum covers; parts of samples have none. */
+function checkSampleIds({ types, columns, rows, spans }: Received, labelSpace: LabelSpace): void {
+  const { sample_id, tokens, mask, length } = columns;
   const fixed = types.tokens.type === 'fixed_list' ? types.tokens.size : undefined;
-  const starts = fixed === undefined ? int32Of(tokens.buffers[0]) : undefined;
-  const lengths = fixed === undefined ? undefined : int32Of(length.buffers[0]);
-  const ids = int32Of(tokens.buffers[starts === undefined ? 0 : 1]);
-  const learned = unpackBits(mask.buffers[starts === undefined ? 0 : 1], ids.length);
+  const buffer = fixed === undefined ? 1 : 0;
+  const starts = int32Of(fixed === undefined ? tokens.buffers[0] : length.buffers[0]);
+  const ids = int32Of(tokens.buffers[buffer]);
+  const learned = unpackBits(mask.buffers[buffer], ids.length);
   const digest = labelSpaceDigest(labelSpace);
   for (let row = 0; row < rows; row++) {
-    const from = starts?.[row] ?? row * fixed!;
-    const to = starts?.[row + 1] ?? from + lengths![row];
+    const from = fixed === undefined ? starts[row] : row * fixed;
+    const to = fixed === undefined ? starts[row + 1] : from + starts[row];
+    if (spans !== undefined && spans.samples[row] !== to - from) continue;
     const sample = { tokens: ids.subarray(from, to), mask: learned.subarray(from, to) };
     const stated = sample_id.buffers[0].subarray(row * sampleIdBytes, (row + 1) * sampleIdBytes);
     if (textSampleId(digest, sample).equals(stated)) continue;
@@ -143,8 +210,8 @@ function checkSampleIds(
   }
 }
 
-function positionsOf({ tokens }: ColumnTypes, columns: Columns, rows: number): number {
-  if (tokens.type === 'fixed_list') return tokens.size * rows;
+function positionsOf({ types, columns, rows }: Received): number {
+  if (types.tokens.type === 'fixed_list') return types.tokens.size * rows;
   return int32Of(columns.tokens.buffers[0])[rows];
 }
 
@@ -156,4 +223,20 @@ function expectEqual(
   if (String(expected) === String(got)) return;
   const message = `client: the reply has ${what} ${got}, not ${expected} as announced or asked for`;
   throw new LogitcaskError(code, message, { expected, got });
+}
+
+function metadataJson<T>(
+  schema: { safeParse(value: unknown): { success: boolean; data?: T } },
+  metadata: Readonly<Record<string, string>>,
+  key: string,
+): T {
+  const text = metadata[`logitcask.${key}`];
+  try {
+    const { success, data } = schema.safeParse(JSON.parse(text));
+    if (success) return data as T;
+  } catch {
+    // no JSON: refused below
+  }
+  const message = `client: \`logitcask.${key}\` does not have the documented form`;
+  throw new LogitcaskError('reply-invalid', message, { got: text });
 }

@@ -14,6 +14,7 @@ import {
 import type { LogitcaskError } from '../errors.ts';
 import { parseManifest } from '../shard/snapshot.ts';
 import { type Batch, readBatch } from './batch.ts';
+import { readBatches } from './stream.ts';
 import { openTransport, type TransportOptions } from './transport.ts';
 
 const arrowType = 'application/vnd.apache.arrow.stream';
@@ -33,6 +34,13 @@ export interface DigestAddress {
   readonly rank?: number;
   readonly world?: number;
   readonly replicate?: number;
+}
+
+export interface StreamAddress {
+  readonly plan: string;
+  readonly epoch: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface RowsAddress {
@@ -59,6 +67,11 @@ export interface Client {
   rows(address: RowsAddress): Promise<Batch>;
   /** One step's batch for one rank. */
   step(address: StepAddress, request?: Partial<BatchRequest>): Promise<Batch>;
+  /**
+   * Steps [from, to) of an epoch for one rank, each as it arrives. Not asked for again by itself:
+   * whoever reads knows which steps are done.
+   */
+  stream(address: StreamAddress, request?: Partial<BatchRequest>): AsyncIterable<Batch>;
   close(): void;
 }
 
@@ -120,6 +133,13 @@ export function openClient(options: TransportOptions): Client {
       const { rank, world, layout } = asked;
       const path = `/v1/plans/${plan}/epochs/${epoch}/steps/${step}?${query(asked)}`;
       return getBatch(path, { plan, epoch, step, rank, world, layout });
+    },
+    stream({ plan, epoch, from, to }, request = {}) {
+      const asked = batchRequest.parse(request);
+      const { rank, world, layout } = asked;
+      const path = `/v1/plans/${plan}/epochs/${epoch}/stream?${query({ from, to, ...asked })}`;
+      const pieces = transport.receive({ path, accept: arrowType });
+      return readBatches(pieces, { plan, epoch, from, to, rank, world, layout });
     },
     close: () => transport.close(),
   };

@@ -17,6 +17,8 @@ export interface TransportOptions {
 
 export interface Transport {
   send(request: TransportRequest): Promise<TransportReply>;
+  /** The body as it comes, asked for once; throws `reply-truncated` where it breaks off. */
+  receive(request: TransportRequest): AsyncIterable<Buffer>;
   close(): void;
 }
 
@@ -41,7 +43,7 @@ export function openTransport(options: TransportOptions): Transport {
   const base = new URL(url);
   const secure = base.protocol === 'https:';
   const agent = new Agent({ keepAlive: true });
-  const once = async (request: TransportRequest): Promise<TransportReply> => {
+  const ask = async (request: TransportRequest): Promise<IncomingMessage> => {
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
     const headers = {
       accept: request.accept,
@@ -54,7 +56,7 @@ export function openTransport(options: TransportOptions): Transport {
       const outgoing = send(
         new URL(path, base),
         { method, headers, timeout: timeoutMs, agent: secure ? undefined : agent },
-        (incoming) => readBody(incoming).then(resolve, reject),
+        resolve,
       );
       outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)));
       outgoing.on('error', (cause) => reject(unreachable(url, cause)));
@@ -65,7 +67,7 @@ export function openTransport(options: TransportOptions): Transport {
     async send(request) {
       for (let attempt = 1; ; attempt++) {
         try {
-          const reply = await once(request);
+          const reply = await readBody(await ask(request));
           if (reply.status < 400) return reply;
           throw problemOf(reply);
         } catch (error) {
@@ -74,6 +76,11 @@ export function openTransport(options: TransportOptions): Transport {
           await wait(100 * 2 ** attempt * (0.5 + Math.random()));
         }
       }
+    },
+    async *receive(request) {
+      const incoming = await ask(request);
+      if (incoming.statusCode !== 200) throw problemOf(await readBody(incoming));
+      yield* piecesOf(incoming);
     },
     close: () => agent.destroy(),
   };
@@ -86,27 +93,36 @@ function unreachable(url: string, cause: Error): LogitcaskError {
 
 /** The whole body; a reply that ends before its Content-Length is an error, never a short body. */
 async function readBody(incoming: IncomingMessage): Promise<TransportReply> {
-  const declared = Number(incoming.headers['content-length'] ?? Number.NaN);
   const pieces: Buffer[] = [];
   let length = 0;
-  const truncated = (cause?: unknown) =>
-    new LogitcaskError('reply-truncated', 'client: the reply ended before its length', {
-      expected: declared,
-      got: length,
-      cause,
-    });
-  try {
-    for await (const piece of incoming) {
-      pieces.push(piece);
-      length += piece.length;
-      if (length > bodyBytesMax) throw new Error('over 2 GiB');
-    }
-  } catch (cause) {
-    throw truncated(cause);
+  for await (const piece of piecesOf(incoming)) {
+    length += piece.length;
+    if (length > bodyBytesMax) throw truncated(bodyBytesMax, length);
+    pieces.push(piece);
   }
-  if (!incoming.complete || (declared >= 0 && declared !== length)) throw truncated();
   const { statusCode: status = 0, headers } = incoming;
   return { status, headers, body: Buffer.concat(pieces) };
+}
+
+async function* piecesOf(incoming: IncomingMessage): AsyncGenerator<Buffer> {
+  const declared = Number(incoming.headers['content-length'] ?? Number.NaN);
+  let length = 0;
+  try {
+    for await (const piece of incoming) {
+      length += piece.length;
+      yield piece;
+    }
+  } catch (cause) {
+    throw truncated(declared, length, cause);
+  }
+  if (!incoming.complete || (declared >= 0 && declared !== length)) {
+    throw truncated(declared, length);
+  }
+}
+
+function truncated(expected: number, got: number, cause?: unknown): LogitcaskError {
+  const message = 'client: the reply ended before its length';
+  return new LogitcaskError('reply-truncated', message, { expected, got, cause });
 }
 
 function problemOf({ status, headers, body }: TransportReply): LogitcaskError {

@@ -2,7 +2,7 @@
 
 import type { DecodedTargets, TargetKind } from '../distribution/targets.ts';
 import { LogitcaskError } from '../errors.ts';
-import { list, primitive } from '../formats/layout.ts';
+import { int32Of, list, primitive } from '../formats/layout.ts';
 import type { Codec } from './codec.ts';
 
 export interface RawOptions {
@@ -43,19 +43,21 @@ export interface RawEntries {
   readonly rest: Float32Array;
 }
 
-/** Throws `frame-damaged` where the cells contradict each other. */
+/** Views of aligned cells, else copies. Throws `frame-damaged` where they contradict each other. */
 export function readRaw(
   cells: readonly Uint8Array[],
   { kind, width, count }: RawOptions & { count: number },
 ): RawEntries {
-  const [countBytes, idBytes, logprobBytes, restBytes] = cells.map((cell) => {
+  const [countBytes, idBytes, logprobBytes, ...restBytes] = cells.map((cell) => {
     if (cell.byteLength % 4 !== 0) throw contradiction('whole 32-bit values', cell.byteLength);
-    return new Uint8Array(cell).buffer;
+    return int32Of(cell);
   });
-  const counts = new Uint32Array(countBytes);
-  const ids = new Uint32Array(idBytes);
-  const logprobs = new Float32Array(logprobBytes);
-  const rest = kind === 'scaled' ? new Float32Array(restBytes) : new Float32Array(0);
+  const [counts, ids] = [countBytes, idBytes].map(
+    ({ buffer, byteOffset, length }) => new Uint32Array(buffer, byteOffset, length),
+  );
+  const [logprobs, rest = new Float32Array(0)] = [logprobBytes, ...restBytes].map(
+    ({ buffer, byteOffset, length }) => new Float32Array(buffer, byteOffset, length),
+  );
   const offsets = new Uint32Array(count + 1);
   let entries = 0; // in float64: cannot wrap
   for (let t = 0; t < count; t++) {

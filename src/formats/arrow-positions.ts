@@ -1,10 +1,9 @@
 /**
- * Where the buffers of a record batch lie in its file, so that rows are read without the batch. The
- * FlatBuffer is walked here: apache-arrow believes any length, and one flipped bit fills the
- * memory.
+ * Where the buffers of a record batch lie in its file, so that rows are read without the batch.
  */
 import { LogitcaskError } from '../errors.ts';
 import type { ColumnTypes } from './arrow.ts';
+import { readLong, readTable, readVector } from './arrow-flatbuffer.ts';
 import type { ColumnType } from './layout.ts';
 
 export interface BufferPosition {
@@ -20,17 +19,17 @@ export interface BatchPositions {
 }
 
 /** Arrow's buffers of a column in order; false: a validity bitmap, which we never write. */
-function slots(type: ColumnType): boolean[] {
+export function slotsOf(type: ColumnType): boolean[] {
   switch (type.type) {
     case 'utf8':
     case 'binary':
       return [false, true, true];
     case 'list':
-      return [false, true, ...slots(type.item)];
+      return [false, true, ...slotsOf(type.item)];
     case 'fixed_list':
-      return [false, ...slots(type.item)];
+      return [false, ...slotsOf(type.item)];
     case 'struct':
-      return [false, ...Object.values(type.members).flatMap(slots)];
+      return [false, ...Object.values(type.members).flatMap(slotsOf)];
     default:
       return [false, true];
   }
@@ -45,12 +44,12 @@ export function batchPositions(
   offset: number,
   types: ColumnTypes,
 ): BatchPositions {
-  const all = Object.values(types).flatMap(slots);
-  const { rows, regions } = readMessage(bytes, all.length);
+  const all = Object.values(types).flatMap(slotsOf);
+  const { rows, regions } = readBuffers(bytes, all.length);
   const body = offset + bytes.byteLength;
   let at = 0;
   const columns = Object.entries(types).map(([name, type]) => {
-    const own = slots(type).flatMap((keep) => {
+    const own = slotsOf(type).flatMap((keep) => {
       const region = regions[at++];
       return keep ? [{ offset: body + region.offset, bytes: region.bytes }] : [];
     });
@@ -62,7 +61,7 @@ export function batchPositions(
 const recordBatchHeader = 3;
 
 /** Rows and buffers of a RecordBatch message, Arrow's Message.fbs. */
-function readMessage(bytes: Uint8Array, count: number) {
+function readBuffers(bytes: Uint8Array, count: number) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
     const message = readTable(view, 8);
@@ -72,39 +71,17 @@ function readMessage(bytes: Uint8Array, count: number) {
     }
     const batch = readTable(view, message(2));
     const length = batch(0);
-    const field = batch(2);
-    if (field === undefined) throw damaged('no buffers');
-    const vector = field + view.getUint32(field, true);
-    const found = view.getUint32(vector, true);
-    if (found !== count) throw damaged(`${found} buffers, not ${count}`);
-    const regions = Array.from({ length: count }, (_, i) => ({
-      offset: unsigned(view, vector + 4 + 16 * i),
-      bytes: unsigned(view, vector + 12 + 16 * i),
+    const found = readVector(view, batch(2), 16);
+    if (found.length !== count) throw damaged(`${found.length} buffers, not ${count}`);
+    const regions = found.map((at) => ({
+      offset: readLong(view, at),
+      bytes: readLong(view, at + 8),
     }));
-    return { rows: length === undefined ? 0 : unsigned(view, length), regions };
+    return { rows: length === undefined ? 0 : readLong(view, length), regions };
   } catch (error) {
     if (error instanceof RangeError) throw damaged(error.message);
     throw error;
   }
-}
-
-/** Where the fields of a FlatBuffer table lie; undefined where one has its default. */
-function readTable(view: DataView, at: number | undefined) {
-  if (at === undefined) throw damaged('a table is missing');
-  const start = at + view.getUint32(at, true);
-  const fields = start - view.getInt32(start, true);
-  const end = view.getUint16(fields, true);
-  return (field: number): number | undefined => {
-    const slot = 4 + 2 * field;
-    const relative = slot < end ? view.getUint16(fields + slot, true) : 0;
-    return relative === 0 ? undefined : start + relative;
-  };
-}
-
-function unsigned(view: DataView, at: number): number {
-  const value = Number(view.getBigInt64(at, true));
-  if (value >= 0 && value <= Number.MAX_SAFE_INTEGER) return value;
-  throw damaged(`a length or offset of ${value}`);
 }
 
 function damaged(got: string): LogitcaskError {

@@ -179,20 +179,37 @@ export function unpackBits(bits: Uint8Array, length: number): Uint8Array {
 function shiftBits(bytes: Uint8Array, shift: number, length: number): Uint8Array {
   if (shift === 0 && (length & 7) === 0) return bytes;
   const out = new Uint8Array((length + 7) >> 3);
-  for (let i = 0; i < length; i++) {
-    const from = i + shift;
-    if ((bytes[from >> 3] >> (from & 7)) & 1) out[i >> 3] |= 1 << (i & 7);
-  }
+  copyBits({ bits: out, at: 0 }, { bits: bytes, at: shift }, length);
   return out;
 }
 
 function concatBits(columns: readonly Column[], rows: number): Uint8Array {
   const out = new Uint8Array((rows + 7) >> 3);
   let at = 0;
-  for (const { rows: length, buffers } of columns) {
-    for (let i = 0; i < length; i++, at++) {
-      if ((buffers[0][i >> 3] >> (i & 7)) & 1) out[at >> 3] |= 1 << (at & 7);
-    }
+  for (const { rows: count, buffers } of columns) {
+    copyBits({ bits: out, at }, { bits: buffers[0], at: 0 }, count);
+    at += count;
   }
   return out;
+}
+
+/** Bit `at` of packed bits. */
+interface BitPlace {
+  readonly bits: Uint8Array;
+  readonly at: number;
+}
+
+/** Copies bits, eight at a time, onto bits that are 0. */
+export function copyBits(to: BitPlace, from: BitPlace, count: number): void {
+  const left = from.at & 7;
+  const right = to.at & 7;
+  for (let i = 0; i < count; i += 8) {
+    const source = (from.at + i) >> 3;
+    let byte = from.bits[source] >> left;
+    if (left > 0) byte |= from.bits[source + 1] << (8 - left); // undefined behind the end: 0
+    byte &= count - i >= 8 ? 255 : (1 << (count - i)) - 1;
+    const target = (to.at + i) >> 3;
+    to.bits[target] |= byte << right;
+    if (right > 0) to.bits[target + 1] |= byte >> (8 - right); // nothing behind the end
+  }
 }

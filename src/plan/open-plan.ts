@@ -51,6 +51,19 @@ export interface OpenPlan {
   readonly steps: number;
   /** Throws `step-out-of-range`, `rank-out-of-range`, `index-damaged`. */
   samples(request: StepRequest): Promise<StepSamples>;
+  /**
+   * Rows of a rank's steps [from, to) together: arithmetic, whatever their number; of a packed plan
+   * all its packs are looked at.
+   */
+  rows(request: StepsRequest): Promise<number>;
+  /** Packed plans: positions of a pack. */
+  readonly packLength?: number;
+}
+
+export interface StepsRequest extends Omit<StepRequest, 'step'> {
+  readonly from: number;
+  /** Behind the last step; at most the plan's `steps`. */
+  readonly to: number;
 }
 
 /** One item of an epoch: which stream, the number of its draw from it, and whether it only pads. */
@@ -75,37 +88,59 @@ export async function openPlan(
   const rows = await Promise.all(plan.streams.map((stream) => openRows(store, stream)));
   const items = plan.streams.map(itemsOf);
   const places = createPlaces(plan);
+  const packLength = plan.rules.packing?.length;
+  const samples = async (request: StepRequest): Promise<StepSamples> => {
+    const { epoch, step } = request;
+    const [from, to] = ownPlaces(check(request, steps), places.size(step));
+    const cut = places.range(step, from, to);
+    const passes = new Map<string, (index: number) => number>();
+    const itemOf = ({ stream, draw }: Place) => {
+      const pass = Math.floor(draw / items[stream]);
+      const key = `${stream}/${pass}`;
+      let order = passes.get(key);
+      if (order === undefined) {
+        const own = { plan: id, epoch, stream, pass };
+        order = passOrder(plan.identity.shuffle, {
+          pass: own,
+          items: items[stream],
+          cache: orders,
+        });
+        passes.set(key, order);
+      }
+      return order(draw - pass * items[stream]);
+    };
+    const found = await Promise.all(cut.map((place) => rows[place.stream](itemOf(place))));
+    return joinRows(cut, found, packLength !== undefined);
+  };
   return {
     id,
     plan,
     steps,
-    async samples(request) {
-      const { rank, world } = check(request, steps);
-      const { epoch, step } = request;
-      const size = places.size(step);
-      const from = Math.floor((size * rank) / world);
-      const to = Math.floor((size * (rank + 1)) / world);
-      const cut = places.range(step, from, to);
-      const passes = new Map<string, (index: number) => number>();
-      const itemOf = ({ stream, draw }: Place) => {
-        const pass = Math.floor(draw / items[stream]);
-        const key = `${stream}/${pass}`;
-        let order = passes.get(key);
-        if (order === undefined) {
-          const own = { plan: id, epoch, stream, pass };
-          order = passOrder(plan.identity.shuffle, {
-            pass: own,
-            items: items[stream],
-            cache: orders,
-          });
-          passes.set(key, order);
-        }
-        return order(draw - pass * items[stream]);
+    packLength,
+    samples,
+    async rows(request) {
+      const { from, to } = request;
+      const view = check({ ...request, step: from }, steps);
+      if (!(to > from && to <= steps)) {
+        throw outOfRange('step-out-of-range', `step ${to}`, `${from + 1} … ${steps}`);
+      }
+      const own = (step: number) => {
+        const [first, end] = ownPlaces(view, places.size(step));
+        return end - first;
       };
-      const found = await Promise.all(cut.map((place) => rows[place.stream](itemOf(place))));
-      return joinRows(cut, found, plan.rules.packing !== null);
+      if (packLength === undefined) return (to - from - 1) * own(from) + own(to - 1);
+      let rows = 0;
+      for (let step = from; step < to; step++) {
+        rows += (await samples({ ...request, step })).ordinals.length;
+      }
+      return rows;
     },
   };
+}
+
+/** Places of a step that a rank receives: [first, end). */
+function ownPlaces({ rank, world }: View, size: number): [number, number] {
+  return [Math.floor((size * rank) / world), Math.floor((size * (rank + 1)) / world)];
 }
 
 function refuseAlgorithm(got: string): void {
@@ -203,10 +238,12 @@ function joinRows(
 }
 
 /** Rank and world once replicas are taken for one. */
-function check(
-  { epoch, step, rank, world, replicate = 1 }: StepRequest,
-  steps: number,
-): { rank: number; world: number } {
+interface View {
+  readonly rank: number;
+  readonly world: number;
+}
+
+function check({ epoch, step, rank, world, replicate = 1 }: StepRequest, steps: number): View {
   if (!(Number.isInteger(epoch) && epoch >= 0 && epoch <= epochMax)) {
     throw outOfRange('step-out-of-range', `epoch ${epoch}`, `0 … ${epochMax}`);
   }

@@ -1,128 +1,185 @@
-/** One batch: rows of a snapshot in a layout, as a whole Arrow stream of known length. */
-import type { BatchRequest, BatchTargetSet } from '../../schemas/batch.ts';
-import type { TargetSet } from '../../schemas/manifest.ts';
+/** One batch: rows of one or more snapshots in a layout, as a record batch of known length. */
 import { LogitcaskError } from '../errors.ts';
-import { encodeStream } from '../formats/arrow.ts';
-import { canonicalJson } from '../formats/canonical.ts';
-import { packBits } from '../formats/layout.ts';
+import type { ColumnTypes } from '../formats/arrow.ts';
+import type { BodyCompression } from '../formats/arrow-compression.ts';
+import { batchPieces, streamEnd, type WireColumns } from '../formats/arrow-wire.ts';
+import { bytesOf, packBits, primitive } from '../formats/layout.ts';
+import type { StepSamples } from '../plan/open-plan.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
+import { positionsOf, type Rows, wireColumn, wireType } from './assemble.ts';
 import type { ServeContext } from './context.ts';
-import { layouts } from './layouts/table.ts';
+import type { ReadySample, View } from './layouts/layout.ts';
+import { type Announced, headOf, type Place } from './metadata.ts';
+import type { Prepared } from './prepare.ts';
+
+/** Rows without a stream come from the first one; without `pad` they all have weight 1. */
+export type BatchRows = Pick<StepSamples, 'ordinals'> & Partial<StepSamples>;
 
 export interface BatchOptions {
-  readonly reader: SnapshotReader;
-  readonly ordinals: readonly number[];
-  /** 1 where a row has weight 0; none by default. */
-  readonly pad?: Uint8Array;
-  readonly request: BatchRequest;
-  /** Where in a plan the batch stands, as schema metadata. */
-  readonly place?: Readonly<Record<'plan' | 'epoch' | 'step' | 'rank' | 'world', string>>;
+  /** What the request asks of the snapshots, one a stream. */
+  readonly prepared: Prepared;
+  readonly rows: BatchRows;
+  readonly compression?: BodyCompression;
 }
 
-const common = ['sample_id', 'meta', 'tokens', 'mask'] as const;
+/** A record batch and what its stream says of it. */
+export interface Batch extends Announced {
+  readonly pieces: readonly Uint8Array[];
+  readonly bytes: number;
+}
 
-/** Errors: `not-acceptable`, `request-invalid`, `temperature-unsupported`, `*-damaged`. */
-export async function buildBatch(context: ServeContext, options: BatchOptions): Promise<Buffer> {
-  const { reader, ordinals, request } = options;
-  const { manifest } = reader;
-  const layout = layouts[request.layout];
-  const sets = chooseSets(options, layout.setsMax);
-  const refused = sets.find((set) => !layout.accepts(set));
-  if (refused !== undefined) {
-    const { name, codec } = refused;
-    const message = `request: target set ${name} is stored as ${codec.name}, not ${layout.name}`;
-    throw new LogitcaskError('not-acceptable', message, {
-      expected: 'plain or dense',
-      got: layout.name,
-    });
+/** A whole stream of one batch. */
+export async function buildStream(
+  context: ServeContext,
+  options: BatchOptions & { readonly place?: Place },
+): Promise<{ pieces: readonly Uint8Array[]; bytes: number }> {
+  const batch = await buildBatch(context, options);
+  const head = headOf(options.prepared, { batch, place: options.place });
+  const pieces = [head, ...batch.pieces, streamEnd];
+  return { pieces, bytes: head.byteLength + batch.bytes + streamEnd.byteLength };
+}
+
+/** Errors: `request-invalid`, `*-damaged`, `conflict`. */
+export async function buildBatch(
+  context: ServeContext,
+  { prepared, rows, compression }: BatchOptions,
+): Promise<Batch> {
+  refuseLarge(context, prepared, rows);
+  const samples = await samplesOf(context, prepared, rows);
+  const { view, request } = prepared;
+  const spans = rows.segments;
+  const lengths = samples.map((_, row) => positionsOf({ samples, spans }, row));
+  const longest = lengths.reduce((a, b) => Math.max(a, b), 1);
+  const length = request.pad_to ?? longest;
+  if (view.dense && longest > length) {
+    const ordinal = rows.ordinals[lengths.indexOf(longest)];
+    const message = `request: sample ${ordinal} has ${longest} positions, more than pad_to`;
+    throw new LogitcaskError('request-invalid', message, { expected: longest, got: length });
   }
-  refuseLarge(options, context.config.limits.batch_positions_max);
-  context.integrity.refuseQuarantined(manifest, ordinals);
-  const own = Object.keys(reader.columns).filter((name) =>
-    sets.some((set) => name.startsWith(`${set.name}_`)),
-  );
-  const stored = await reader.read(ordinals, [...common, ...own]);
-  const rows = ordinals.length;
-  const { types, columns, temperatureExact } = layout.build({
-    manifest,
-    sets,
-    rows,
-    stored,
-    types: reader.columns,
-    request,
-    describe: (row) => describe(reader, ordinals[row]),
-  });
-  const pad = packBits(options.pad ?? new Uint8Array(rows));
-  const { sample_id, meta } = reader.columns;
-  return encodeStream(
-    { sample_id, pad: { type: 'bool' }, meta, ...types },
-    [{ sample_id: stored.sample_id, pad: { rows, buffers: [pad] }, meta: stored.meta, ...columns }],
-    metadataOf(options, sets, temperatureExact),
-  );
+  const all = { samples, spans, length };
+  refuseHeavy(context, view, all);
+  const types = typesOf(prepared, rows, length);
+  const columns = { ...ownColumns(rows, all), ...viewColumns(view, all) };
+  const count = rows.ordinals.length;
+  const pieces = batchPieces(types, columns, { rows: count, compression });
+  const bytes = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
+  const dropped = request.vocab_size === undefined ? undefined : droppedOf(samples, lengths);
+  return { types, rows: count, pieces, bytes, dropped };
+}
+
+/** Every row's sample, from the snapshot of its stream. */
+async function samplesOf(
+  { ready, integrity }: ServeContext,
+  { readers, view }: Prepared,
+  { streams, ordinals }: BatchRows,
+): Promise<readonly ReadySample[]> {
+  if (readers.length === 1) {
+    integrity.refuseQuarantined(readers[0].manifest, ordinals);
+    return ready.get({ reader: readers[0], view }, ordinals);
+  }
+  const samples = new Array<ReadySample>(ordinals.length);
+  const take = async (reader: SnapshotReader, stream: number) => {
+    const own = ordinals.flatMap((_, row) => (streams?.[row] === stream ? [row] : []));
+    const wanted = own.map((row) => ordinals[row]);
+    integrity.refuseQuarantined(reader.manifest, wanted);
+    const found = await ready.get({ reader, view }, wanted);
+    own.forEach((row, i) => {
+      samples[row] = found[i];
+    });
+  };
+  await Promise.all(readers.map(take));
+  return samples;
+}
+
+/** Columns that tell rows apart: what they weigh, where they come from, where they lie. */
+function ownColumns({ ordinals, pad, streams, segments }: BatchRows, rows: Rows): WireColumns {
+  const one = (array: ArrayBufferView) => ({ buffers: [[bytesOf(array)]] });
+  const lengths = rows.samples.map(({ positions }) => positions);
+  return {
+    pad: one(packBits(pad ?? new Uint8Array(ordinals.length))),
+    stream: one(Uint16Array.from(streams ?? [])),
+    length: one(Int32Array.from(lengths, (_, row) => positionsOf(rows, row))),
+    sample_positions: one(Int32Array.from(lengths)),
+    ...(segments && {
+      pack: one(segments.pack),
+      offset: one(segments.offset),
+      first_position: one(segments.first),
+    }),
+  };
+}
+
+function viewColumns(view: View, rows: Rows): WireColumns {
+  const named = view.columns.map(({ name }, i) => [name, wireColumn(view, i, rows)] as const);
+  return Object.fromEntries(named);
+}
+
+/** Columns of a batch in order; the same for all batches of a plan that are padded to `length`. */
+export function typesOf(
+  { view, readers }: Prepared,
+  { segments }: Pick<BatchRows, 'segments'>,
+  length: number,
+): ColumnTypes {
+  const [sampleId, ...others] = view.columns.map((column) => [
+    column.name,
+    wireType(view, column, length),
+  ]);
+  const packed = ['pack', 'offset', 'first_position', 'sample_positions'];
+  const int32 = primitive('int32');
+  return Object.fromEntries([
+    sampleId,
+    ['pad', { type: 'bool' }],
+    ...(readers.length > 1 ? [['stream', primitive('uint16')]] : []),
+    ...(segments === undefined ? [] : packed.map((name) => [name, int32])),
+    ...(view.dense ? [['length', int32]] : []),
+    ...others,
+  ]);
 }
 
 /** Judged by the mean length of samples, before anything is read. */
-function refuseLarge({ reader, ordinals }: BatchOptions, positionsMax: number): void {
-  const { positions, samples } = reader.manifest.totals;
-  const about = Math.round(ordinals.length * (positions / Math.max(1, samples)));
-  if (about <= positionsMax) return;
+function refuseLarge(
+  { config }: ServeContext,
+  { readers, view, k }: Prepared,
+  { ordinals, streams, segments }: BatchRows,
+): void {
+  const means = readers.map(({ manifest: { totals } }) => {
+    return totals.positions / Math.max(1, totals.samples);
+  });
+  const held = (row: number) => segments?.positions[row] ?? means[streams?.[row] ?? 0];
+  const about = Math.round(ordinals.reduce((sum, _, row) => sum + held(row), 0));
+  const { batch_positions_max: positionsMax, reply_bytes_max: bytesMax } = config.limits;
+  const entriesMax = view.dense ? Math.floor(bytesMax / (4 * k)) : Number.POSITIVE_INFINITY;
+  const most = Math.min(positionsMax, entriesMax);
+  if (about <= most) return;
   const message = 'request: the batch would be too large; lower global_batch or raise world';
   throw new LogitcaskError('request-invalid', message, {
-    expected: `at most ${positionsMax} positions`,
+    expected: `at most ${most} positions`,
     got: `about ${about} positions`,
   });
 }
 
-function describe({ manifest }: SnapshotReader, ordinal: number): string {
-  let first = 0;
-  for (const file of manifest.files.filter(({ role }) => role === 'shard')) {
-    if (ordinal < first + file.samples) return `sample ${ordinal} in ${file.name}`;
-    first += file.samples;
-  }
-  return `sample ${ordinal}`;
+/** Exact, before anything is put together. */
+function refuseHeavy({ config }: ServeContext, view: View, { samples, length }: Rows): void {
+  const cells = samples.reduce(
+    (sum, sample) => sum + sample.cells.reduce((n, { byteLength }) => n + byteLength, 0),
+    0,
+  );
+  const position = view.columns.reduce((sum, { fill }) => sum + (fill?.byteLength ?? 0), 0);
+  const bytes = view.dense ? samples.length * length * position : cells;
+  const { reply_bytes_max: most } = config.limits;
+  if (bytes <= most) return;
+  const message = 'request: the batch would be too large; raise world, or lower k or pad_to';
+  throw new LogitcaskError('request-invalid', message, {
+    expected: `at most ${most} bytes`,
+    got: `${bytes} bytes`,
+  });
 }
 
-function chooseSets({ reader, request }: BatchOptions, setsMax: number): TargetSet[] {
-  const all = reader.manifest.target_sets;
-  if (request.target_set === undefined) return all.slice(0, setsMax);
-  const chosen = all.filter(({ name }) => name === request.target_set);
-  if (chosen.length > 0) return chosen;
-  const message = `request: the snapshot has no target set ${request.target_set}`;
-  const expected = all.map(({ name }) => name);
-  throw new LogitcaskError('request-invalid', message, { expected, got: request.target_set });
-}
-
-function metadataOf(
-  { reader, ordinals, request, place }: BatchOptions,
-  sets: readonly TargetSet[],
-  temperatureExact: boolean,
-): Record<string, string> {
-  const dense = request.layout === 'dense';
-  const sent: BatchTargetSet[] = sets.map(({ name, kind, codec, temperature, log_z }) => ({
-    name,
-    kind,
-    codec: codec.name,
-    temperature: dense ? request.temperature : temperature,
-    temperature_exact: temperatureExact,
-    log_z,
-    step: float32Of(codec.parameters.step),
-    tau: float32Of(codec.parameters.tau),
-  }));
-  const own = Object.entries(place ?? {}).map(([key, value]) => [`logitcask.${key}`, value]);
+function droppedOf(samples: readonly ReadySample[], lengths: readonly number[]) {
+  const positions = lengths.reduce((sum, count) => sum + count, 0);
+  const sum = (pick: (sample: ReadySample) => number) =>
+    samples.reduce((total, sample) => total + pick(sample), 0);
   return {
-    'logitcask.version': '1',
-    'logitcask.rows': String(ordinals.length),
-    'logitcask.batches': '1',
-    'logitcask.layout': request.layout,
-    'logitcask.snapshot': reader.id,
-    'logitcask.alignment': 'predicts-next',
-    'logitcask.label_space': canonicalJson(reader.manifest.label_space),
-    'logitcask.target_sets': canonicalJson(sent),
-    ...Object.fromEntries(own),
+    entries: sum(({ dropped }) => dropped?.entries ?? 0),
+    meanMass: sum(({ dropped }) => dropped?.mass ?? 0) / Math.max(1, positions),
   };
-}
-
-/** As the codec rounds it, so that every client computes with the same number. */
-function float32Of(parameter: number | string | undefined): number | null {
-  return typeof parameter === 'number' ? Math.fround(parameter) : null;
 }

@@ -1,4 +1,5 @@
 /** What every route works with: the store, open snapshots and plans under limits. */
+import type { BatchRequest } from '../../schemas/batch.ts';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { type OpenPlan, openPlan } from '../plan/open-plan.ts';
 import type { Permutation } from '../plan/permutation.ts';
@@ -9,10 +10,14 @@ import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
+import { type Prepared, prepare } from './prepare.ts';
+import { createReadySamples, type ReadySamples } from './ready.ts';
+import { createReplies, type Replies } from './replies.ts';
 
 const plansOpenMax = 64;
 /** Tables of the orders of small sets, over all plans. */
 const orderBytesMax = 64 * 1024 * 1024;
+const preparedMax = 64;
 
 export interface ServeContext {
   readonly store: Store;
@@ -20,7 +25,13 @@ export interface ServeContext {
   readonly integrity: Integrity;
   /** A snapshot by digest or tag; its files are proved in the background once it is opened. */
   snapshot(dataset: string, ref: string): Promise<SnapshotReader>;
+  /** A snapshot that is open, by digest, in whatever data set it lies. */
+  opened(id: string): SnapshotReader | undefined;
   plan(id: string): Promise<OpenPlan>;
+  /** What a request asks of snapshots; kept for the requests like it. */
+  prepared(readers: readonly SnapshotReader[], request: BatchRequest): Prepared;
+  readonly ready: ReadySamples;
+  readonly replies: Replies;
   /** True once the server is about to stop. */
   stopping: boolean;
   close(): void;
@@ -32,23 +43,37 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
   const plans = createLru<OpenPlan>(plansOpenMax);
   const orders = createLru<Permutation>(orderBytesMax);
   const integrity = await openIntegrity(store);
+  const { cache_bytes_max: cacheBytesMax, loads_max: loadsMax } = config.limits;
+  const ready = createReadySamples({ cacheBytesMax, loadsMax });
+  const kept = createLru<Prepared>(preparedMax);
   return {
     store,
     config,
     integrity,
+    ready,
+    replies: createReplies(config.limits),
+    prepared(readers, request) {
+      const { rank, world, replicate, snapshot, ...view } = request;
+      const key = JSON.stringify([readers.map(({ id }) => id), view]);
+      const known = kept.get(key);
+      if (known?.readers.every((reader, i) => reader === readers[i])) return known;
+      const made = prepare(readers, { ...request, rank: 0, world: 1 });
+      kept.set(key, made, 1);
+      return made;
+    },
     stopping: false,
     async snapshot(dataset, ref) {
-      const known = readers.get(`${dataset}/${ref}`); // digests only: tags move
-      if (known !== undefined) return known;
+      const known = readers.get(ref); // digests only: tags move
+      if (known?.manifest.dataset === dataset) return known;
       const resolved = await resolveSnapshot(store, dataset, ref);
-      const key = `${dataset}/${resolved.id}`;
-      const open = readers.get(key);
+      const open = readers.get(resolved.id);
       if (open !== undefined) return open;
       const reader = createReader(store, { ...resolved, cacheBytesMax: directory_bytes_max });
-      readers.set(key, reader, 1);
+      readers.set(resolved.id, reader, 1);
       void integrity.checkAll(reader.manifest);
       return reader;
     },
+    opened: (id) => readers.get(id),
     async plan(id) {
       const known = plans.get(id);
       if (known !== undefined) return known;
@@ -58,6 +83,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
     },
     close() {
       integrity.stop();
+      ready.clear();
       readers.clear();
       plans.clear();
     },

@@ -26,8 +26,19 @@ import { rows } from './routes/rows.ts';
 import { shards } from './routes/shards.ts';
 import { snapshots } from './routes/snapshots.ts';
 import { steps } from './routes/steps.ts';
+import { stream } from './routes/stream.ts';
 
-const routes: readonly Route[] = [health, datasets, snapshots, shards, rows, plans, steps, digests];
+const routes: readonly Route[] = [
+  health,
+  datasets,
+  snapshots,
+  shards,
+  rows,
+  plans,
+  steps,
+  stream,
+  digests,
+];
 const sweepMs = 250;
 /** How often connections are looked at for requests that take too long to arrive. */
 const checkMs = 1000;
@@ -112,7 +123,7 @@ async function createServer(context: ServeContext): Promise<Server> {
   await server.register(metrics.default, {
     endpoint: null, // health.ts has the route, with a scope
     clearRegisterOnInit: true,
-    routeMetrics: { groupStatusCodes: true },
+    routeMetrics: { enabled: { summary: false }, groupStatusCodes: true },
   });
   for (const route of routes) route(server, context);
   server.get('/openapi.json', { config: { scope: 'read' } }, async () => server.swagger());

@@ -2,6 +2,7 @@
 import { arrowFileWriter } from '../formats/arrow.ts';
 import { type BatchPositions, batchPositions } from '../formats/arrow-positions.ts';
 import { type Column, int32Of, readRows } from '../formats/layout.ts';
+import { coalesced, type ReadBytes } from './coalesce.ts';
 import type { BatchRecord } from './index-file.ts';
 import { type Container, type Run, type ShardFile, shardDamaged } from './shard-file.ts';
 
@@ -11,8 +12,11 @@ export const arrowContainer: Container = {
   batchesMax: Number.POSITIVE_INFINITY,
   runsAtOnce: Number.POSITIVE_INFINITY,
   async readRun(shard, run, names) {
-    const read = async (name: string) => [name, await readColumn(shard, run, name)] as const;
-    return Object.fromEntries(await Promise.all(names.map(read)));
+    const read = coalesced((offset, length) => shard.read(offset, length));
+    const columns = names.map(
+      async (name) => [name, await readColumn(shard, run, { name, read })] as const,
+    );
+    return Object.fromEntries(await Promise.all(columns));
   },
   async columnBytes(shard, batch) {
     const { columns } = await positionsOf(shard, batch);
@@ -38,7 +42,11 @@ function positionsOf(shard: ShardFile, batch: BatchRecord): Promise<BatchPositio
   });
 }
 
-async function readColumn(shard: ShardFile, run: Run, name: string): Promise<Column> {
+async function readColumn(
+  shard: ShardFile,
+  run: Run,
+  { name, read }: { name: string; read: ReadBytes },
+): Promise<Column> {
   const { batch } = run;
   const type = shard.columns[name];
   const positions = (await positionsOf(shard, batch)).columns[name];
@@ -48,9 +56,9 @@ async function readColumn(shard: ShardFile, run: Run, name: string): Promise<Col
     if (!(offset >= 0 && length >= 0 && offset + length <= bytes)) {
       throw shardDamaged(shard.file.name, `${bytes} bytes in \`${name}\``, offset + length);
     }
-    if (!hasOffsets || buffer !== 0) return shard.read(at + offset, length);
+    if (!hasOffsets || buffer !== 0) return read(at + offset, length);
     const whole = await shard.cached(`${shard.path}@${at}`, bytes, async () => {
-      const offsets = await shard.read(at, bytes);
+      const offsets = Buffer.from(await read(at, bytes)); // without what was read around it
       if (ascends(int32Of(offsets).subarray(0, batch.rows + 1))) return offsets;
       throw shardDamaged(shard.file.name, `ascending offsets in \`${name}\``, 'others');
     });

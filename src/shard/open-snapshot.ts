@@ -3,8 +3,7 @@
  */
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
-import type { Columns } from '../formats/arrow.ts';
-import { type ColumnType, concatRows } from '../formats/layout.ts';
+import { type Column, type ColumnType, concatRows } from '../formats/layout.ts';
 import { createLru, type Lru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import { shardColumns } from './columns.ts';
@@ -42,6 +41,8 @@ export interface ReaderOptions {
 
 interface Shard extends ShardFile {
   readonly indexPath: string;
+  /** About what its batch records take in memory. */
+  readonly indexCost: number;
   /** Ordinal of its first sample. */
   readonly first: number;
 }
@@ -72,24 +73,29 @@ export function createReader(
   const { dataset } = manifest;
   const columns = shardColumns(manifest);
   const cache = createLru<Promise<unknown>>(cacheBytesMax);
+  const indexBytes = new Map(manifest.files.map(({ name, bytes }) => [name, bytes]));
   let first = 0;
   const shards = manifest.files
     .filter(({ role }) => role === 'shard')
     .map((file): Shard => {
       const shard = openShard(store, { dataset, file, columns, cache });
-      const indexPath = filePath(dataset, indexNameOf(file.name));
+      const indexName = indexNameOf(file.name);
+      const indexCost = 5 * ((indexBytes.get(indexName) ?? 0) - file.samples * rowRecordBytes);
       first += file.samples;
-      return { ...shard, indexPath, first: first - file.samples };
+      const indexPath = filePath(dataset, indexName);
+      return { ...shard, indexPath, indexCost, first: first - file.samples };
     });
   const context: Context = { store, shards, columns };
+  const readParts: SnapshotReader['parts'] = async (ordinals, names) =>
+    readRuns(await runsOf(context, ordinals, manifest.totals.samples), names);
   return {
     id,
     manifest,
     columns,
+    parts: readParts,
     async read(ordinals, names) {
-      const runs = await runsOf(context, ordinals, manifest.totals.samples);
-      const parts = await readRuns(runs, names);
-      if (parts.length === 1) return { ...parts[0] };
+      const parts = await readParts(ordinals, names);
+      if (parts.length === 1) return parts[0];
       const own = Object.fromEntries(names.map((name) => [name, columns[name]]));
       return concatRows(own, parts);
     },
@@ -127,8 +133,11 @@ export function openShard(
 }
 
 /** As many runs at a time as their container allows. */
-async function readRuns(runs: readonly ShardRun[], names: readonly string[]): Promise<Columns[]> {
-  const parts: Columns[] = [];
+async function readRuns(
+  runs: readonly ShardRun[],
+  names: readonly string[],
+): Promise<Record<string, Column>[]> {
+  const parts: Record<string, Column>[] = [];
   while (parts.length < runs.length) {
     const { runsAtOnce } = containerOf(runs[parts.length].shard.file.name);
     const next = runs.slice(parts.length, parts.length + runsAtOnce);
@@ -139,23 +148,24 @@ async function readRuns(runs: readonly ShardRun[], names: readonly string[]): Pr
   return parts;
 }
 
-function shardOf(shards: readonly Shard[], ordinal: number): Shard {
+/** The last item that begins at or before `at`. */
+function findBefore<T>(items: readonly T[], at: number, first: (item: T) => number): T {
   let low = 0;
-  let high = shards.length - 1;
+  let high = items.length - 1;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if (shards[middle].first <= ordinal) low = middle;
+    if (first(items[middle]) <= at) low = middle;
     else high = middle - 1;
   }
-  return shards[low];
+  return items[low];
 }
 
 /**
  * Reads the index whole, once, so that its checksum covers every position that is taken from it.
  */
 async function batchesOf(context: Context, shard: Shard): Promise<BatchRecord[]> {
-  const { file, indexPath } = shard;
-  return shard.cached(indexPath, 4096, async () => {
+  const { file, indexPath, indexCost } = shard;
+  return shard.cached(indexPath, indexCost, async () => {
     const size = await context.store.size(indexPath);
     if (size === undefined) throw indexDamaged(indexPath, 'an index', 'none');
     const { header, batches } = decodeIndex(await context.store.readAll(indexPath), indexPath);
@@ -173,11 +183,13 @@ async function runsOf(
   const runs: ShardRun[] = [];
   for (const ordinal of ordinals) {
     if (!(ordinal >= 0 && ordinal < samples)) throw noSample(ordinal, samples);
-    const shard = shardOf(context.shards, ordinal);
+    const shard = findBefore(context.shards, ordinal, ({ first }) => first);
     const row = ordinal - shard.first;
     const batches = await batchesOf(context, shard);
-    const batch = batches.find((b) => row >= b.firstRow && row < b.firstRow + b.rows);
-    if (batch === undefined) throw shardDamaged(shard.file.name, `row ${row}`, 'no batch with it');
+    const batch = findBefore(batches, row, ({ firstRow }) => firstRow);
+    if (!(row >= batch?.firstRow && row < batch.firstRow + batch.rows)) {
+      throw shardDamaged(shard.file.name, `row ${row}`, 'no batch with it');
+    }
     const last = runs.at(-1);
     const inBatch = row - batch.firstRow;
     if (last?.batch === batch && last.row + last.rows === inBatch) {

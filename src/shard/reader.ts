@@ -9,6 +9,8 @@ export interface SnapshotReader {
   readonly columns: Readonly<Record<string, ColumnType>>;
   /** Rows of the samples with these ordinals, in this order, one Column a name asked for. */
   read(ordinals: readonly number[], names: readonly string[]): Promise<Record<string, Column>>;
+  /** The same in as many parts as there were to read, so that nothing is joined. */
+  parts(ordinals: readonly number[], names: readonly string[]): Promise<Record<string, Column>[]>;
   /** Sample ids of ordinals [from, to), 16 bytes each. */
   sampleIds(from: number, to: number): Promise<Uint8Array>;
   /** Ordinal of a sample id (16 bytes), or undefined. */

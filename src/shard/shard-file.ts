@@ -1,8 +1,9 @@
 /** One shard as its readers see it: bytes by position, its batches, and what is kept in memory. */
 import type { ManifestFile } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
-import type { Columns, ColumnTypes } from '../formats/arrow.ts';
+import type { ColumnTypes } from '../formats/arrow.ts';
 import type { FileWriter } from '../formats/file-writer.ts';
+import type { Column } from '../formats/layout.ts';
 import type { Store } from '../store/store.ts';
 import type { BatchRecord } from './index-file.ts';
 
@@ -33,7 +34,7 @@ export interface Container {
   /** Runs that may be read at a time: a row group is decoded whole. */
   readonly runsAtOnce: number;
   /** Throws `shard-damaged`. */
-  readRun(shard: ShardFile, run: Run, names: readonly string[]): Promise<Columns>;
+  readRun(shard: ShardFile, run: Run, names: readonly string[]): Promise<Record<string, Column>>;
   /** Stored bytes of each column in one batch. */
   columnBytes(shard: ShardFile, batch: BatchRecord): Promise<Readonly<Record<string, number>>>;
 }

@@ -63,6 +63,7 @@ describe('the OpenAPI document', () => {
         '/v1/plans/{plan}',
         '/v1/plans/{plan}/epochs/{epoch}/digest',
         '/v1/plans/{plan}/epochs/{epoch}/steps/{step}',
+        '/v1/plans/{plan}/epochs/{epoch}/stream',
         '/version',
       ].sort(),
     );

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readBatch } from '../../src/client/batch.ts';
+import { int32Of, unpackBits } from '../../src/formats/layout.ts';
 import { ask, makeStore, postPlan, serve, type TestStore } from '../fixtures.ts';
 
 let made: TestStore;
@@ -164,5 +165,63 @@ describe('the proof of an order', () => {
   ])('refuses %s', async (query, code) => {
     const { reply } = await planOf({ seed: '11', global_batch: 8 });
     expect(await digestOf(reply.plan, query)).toMatchObject({ code });
+  });
+});
+
+describe('steps of packs', () => {
+  it('hold every position of every sample once, with its token, mask and target', async () => {
+    const all = await rows();
+    const { reply } = await planOf({ packing: { length: 50, window: 8 }, global_batch: 4 });
+    const seen = new Map(all.map(({ sample_id }) => [sample_id, new Set<number>()]));
+    const byId = new Map(all.map((row) => [row.sample_id, row]));
+    for (let step = 0; step < reply.steps_per_epoch; step++) {
+      const { body } = await ask(url, `/v1/plans/${reply.plan}/epochs/0/steps/${step}`);
+      const batch = readBatch(body, { step });
+      expect(batch.metadata['logitcask.pack_length']).toBe('50');
+      const targets = batch.targets();
+      const ids = Buffer.from(batch.columns.sample_id.buffers[0]);
+      const column = (name: string) => int32Of(batch.columns[name].buffers[0]);
+      const [first, offset, pack] = ['first_position', 'offset', 'pack'].map(column);
+      const starts = column('tokens');
+      const tokens = int32Of(batch.columns.tokens.buffers[1]);
+      const mask = unpackBits(batch.columns.mask.buffers[1], tokens.length);
+      for (let row = 0; row < batch.rows; row++) {
+        const id = ids.toString('hex', 16 * row, 16 * row + 16);
+        const sample = byId.get(id)!;
+        const n = starts[row + 1] - starts[row];
+        expect(offset[row] + n).toBeLessThanOrEqual(50);
+        expect(targets[row].offsets.length).toBe(n + 1);
+        if (row > 0 && pack[row] === pack[row - 1]) {
+          expect(offset[row]).toBe(offset[row - 1] + starts[row] - starts[row - 1]);
+        }
+        for (let t = 0; t < n; t++) {
+          const at = first[row] + t;
+          expect(seen.get(id)!.has(at)).toBe(false);
+          seen.get(id)!.add(at);
+          expect(tokens[starts[row] + t]).toBe(sample.tokens[at]);
+          const seam = t === n - 1 && at < sample.tokens.length - 1;
+          expect(mask[starts[row] + t] === 1).toBe(sample.mask[at] && !seam);
+        }
+      }
+    }
+    for (const { sample_id, tokens } of all) expect(seen.get(sample_id)!.size).toBe(tokens.length);
+  });
+});
+
+describe('steps of a mixture', () => {
+  it('say which stream each row comes from', async () => {
+    const streams = [
+      { dataset: 'planes', repeat: 2 },
+      { dataset: 'planes', choose: 50 },
+    ];
+    const { reply } = await planOf({ streams, global_batch: 12 });
+    const counts = [0, 0];
+    for (let step = 0; step < reply.steps_per_epoch; step++) {
+      const { body } = await ask(url, `/v1/plans/${reply.plan}/epochs/0/steps/${step}`);
+      const { columns, rows: count } = readBatch(body, { step });
+      const bytes = columns.stream.buffers[0];
+      for (let row = 0; row < count; row++) counts[bytes[2 * row]]++;
+    }
+    expect(counts).toEqual([202, 50]);
   });
 });

@@ -6,6 +6,7 @@ import { openClient } from '../../src/client/client.ts';
 import type { RunningServer } from '../../src/serve/server.ts';
 import type { Store } from '../../src/store/store.ts';
 import { ask, makeStore, postPlan, serve, type TestStore } from '../fixtures.ts';
+import { watchedStore } from '../support/watched-store.ts';
 
 let made: TestStore;
 let plan = '';
@@ -20,20 +21,7 @@ afterAll(() => made.remove());
 const stepPath = (step: number) => `/v1/plans/${plan}/epochs/0/steps/${step % 13}`;
 
 /** The same store, each read of which takes a while. */
-function slow(store: Store, delayMs: number): Store {
-  return {
-    ...store,
-    url: store.url,
-    read: async (...range) => {
-      await wait(delayMs);
-      return store.read(...range);
-    },
-    readAll: (...file) => store.readAll(...file),
-    size: (name) => store.size(name),
-    list: (folder) => store.list(folder),
-    write: (...file) => store.write(...file),
-  };
-}
+const slow = (store: Store, delayMs: number) => watchedStore(store, () => wait(delayMs));
 
 describe('stopping', () => {
   it('answers every request under way, under load, and takes no new connection', async () => {

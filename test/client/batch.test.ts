@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readBatch } from '../../src/client/batch.ts';
+import type { LogitcaskError } from '../../src/errors.ts';
 import type { RunningServer } from '../../src/serve/server.ts';
 import { ask, makeStore, postPlan, serve, type TestStore } from '../fixtures.ts';
 
@@ -39,8 +40,24 @@ describe.each(['frames', 'plain', 'dense'])('a batch in layout %s', (layout) => 
     for (const tail of [Buffer.alloc(0), bytes.subarray(-endMarkerBytes)]) {
       const cut = Buffer.concat([bytes.subarray(0, schemaBytes), tail]);
       expect(() => readBatch(cut)).toThrowError(
-        expect.objectContaining({ code: 'reply-truncated', expected: '1', got: 0 }),
+        expect.objectContaining({ code: 'reply-truncated', expected: 1, got: 0 }),
       );
+    }
+  });
+
+  it('with any bit of its messages flipped is refused, or none the worse', () => {
+    const bytes = streams[layout];
+    const schemaBytes = 8 + bytes.readInt32LE(4);
+    const ends = schemaBytes + 8 + bytes.readInt32LE(schemaBytes + 4);
+    for (let at = 0; at < ends; at++) {
+      const flipped = Buffer.from(bytes);
+      flipped[at] ^= 1 << ((at * 5) % 8);
+      try {
+        expect(readBatch(flipped).rows).toBe(3);
+      } catch (error) {
+        const { code } = error as LogitcaskError;
+        expect(['reply-invalid', 'reply-truncated', 'frame-damaged', 'conflict']).toContain(code);
+      }
     }
   });
 });

@@ -5,11 +5,11 @@ import { serveConfig } from '../../schemas/serve-config.ts';
 import { openCodec } from '../../src/encode/table.ts';
 import { type DecodedStream, decodeStream } from '../../src/formats/arrow.ts';
 import { fixedWidth, int32Of, unpackBits } from '../../src/formats/layout.ts';
-import { buildBatch } from '../../src/serve/batch.ts';
 import { createContext, type ServeContext } from '../../src/serve/context.ts';
 import { layouts } from '../../src/serve/layouts/table.ts';
 import type { SnapshotReader } from '../../src/shard/reader.ts';
 import type { TestStore } from '../fixtures.ts';
+import { streamOf } from '../support/batches.ts';
 
 /** One sample as a reader of the batch sees it; entries of a position by id. */
 export interface SeenRow {
@@ -40,7 +40,7 @@ export function testLayout(name: string, layoutCase: LayoutCase): void {
   });
   afterAll(() => context.close());
   const build = async (ordinals: readonly number[], pad?: Uint8Array) =>
-    buildBatch(context, { reader, ordinals, request, pad });
+    streamOf(context, { reader, ordinals, request, pad });
 
   describe(`layout ${name}`, () => {
     it('sends each sample as it is stored, in the order asked for, repeats included', async () => {
@@ -72,8 +72,8 @@ export function testLayout(name: string, layoutCase: LayoutCase): void {
       const set = reader.manifest.target_sets[0];
       const suffix = set.codec.name === 'planes' ? 'frame' : 'counts';
       stored[`${set.name}_${suffix}`].buffers[1][2] ^= 1;
-      const damaged = { ...reader, read: async () => stored };
-      const attempt = buildBatch(context, { reader: damaged, ordinals: [7, 8], request });
+      const damaged = { ...reader, parts: async () => [stored] };
+      const attempt = streamOf(context, { reader: damaged, ordinals: [7, 8], request });
       if (layouts[request.layout].name === 'plain' && dataset !== 'planes') {
         await expect(attempt).resolves.toBeInstanceOf(Buffer); // copied as stored, never decoded
       } else {

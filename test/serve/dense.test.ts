@@ -4,10 +4,10 @@ import type { Manifest } from '../../schemas/manifest.ts';
 import { serveConfig } from '../../schemas/serve-config.ts';
 import { decodeStream } from '../../src/formats/arrow.ts';
 import { fromFloat16 } from '../../src/formats/float16.ts';
-import { buildBatch } from '../../src/serve/batch.ts';
 import { createContext, type ServeContext } from '../../src/serve/context.ts';
 import type { SnapshotReader } from '../../src/shard/reader.ts';
 import { makeStore, shape, type TestStore } from '../fixtures.ts';
+import { streamOf } from '../support/batches.ts';
 
 let made: TestStore;
 let context: ServeContext;
@@ -50,7 +50,7 @@ async function denseOf(
 ): Promise<Dense> {
   const request = batchRequest.parse({ layout: 'dense', dtype: 'float32', ...asked });
   const { types, batches, metadata } = decodeStream(
-    await buildBatch(context, { reader, ordinals, request }),
+    await streamOf(context, { reader, ordinals, request }),
   );
   const { tokens, teacher_logprobs: logprobs } = types;
   if (tokens.type !== 'fixed_list' || logprobs.type !== 'fixed_list') throw new Error('no lists');

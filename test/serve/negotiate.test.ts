@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { negotiate, refuseEncoding } from '../../src/serve/negotiate.ts';
+import { negotiate, negotiateArrow, refuseEncoding } from '../../src/serve/negotiate.ts';
 
 const offered = ['application/json', 'application/x-ndjson', 'application/vnd.apache.arrow.stream'];
 const arrow = 'application/vnd.apache.arrow.stream';
@@ -54,6 +54,44 @@ describe('Accept', () => {
     }
     expect(performance.now() - started).toBeLessThan(500);
   });
+});
+
+describe('codecs of an Arrow stream', () => {
+  it.each([
+    [undefined, undefined],
+    ['', undefined],
+    ['*/*', undefined],
+    [arrow, undefined],
+    [`${arrow}; codecs="zstd, lz4"`, 'zstd'],
+    [`${arrow}; codecs="lz4, zstd"`, 'lz4'],
+    [`${arrow}; codecs=zstd`, 'zstd'],
+    [`${arrow}; CODECS="ZSTD"`, 'zstd'],
+    [`${arrow}; codecs="brotli, lz4"`, 'lz4'],
+    [`${arrow}; codecs="brotli"`, undefined],
+    [`${arrow}; codecs=""`, undefined],
+    [`${arrow}; codecs="zstd`, 'zstd'],
+    [`${arrow}; codecs="zstd";q=0, ${arrow}`, undefined],
+    [`${arrow}; codecs="zstd";q=0, */*`, undefined],
+    [`${arrow}; codecs="zstd";q=0.5, ${arrow}`, undefined],
+    [`${arrow}; codecs="zstd";q=0.5, ${arrow};q=0.4`, 'zstd'],
+    [`${arrow}; codecs="zstd";q=0.5, ${arrow}; codecs="lz4";q=0.6`, 'lz4'],
+    [`${arrow}; codecs="zstd", ${arrow}; codecs="lz4"`, 'zstd'],
+    [`${arrow}; codecs="zstd", ${arrow};q=0`, 'zstd'],
+    [`${arrow}; codecs="zstd";q=2, ${arrow}`, undefined],
+    [`application/json, ${arrow}; codecs="lz4";q=0.1`, 'lz4'],
+    [`text/html; codecs="zstd", */*`, undefined],
+    [`${arrow}; codecs="__proto__, toString"`, undefined],
+  ])('%j is answered with %s', (accept, codec) => {
+    expect(negotiateArrow(accept)).toBe(codec);
+  });
+
+  it.each([`${arrow};q=0`, `${arrow}; codecs="zstd";q=0`, 'text/html', '*/*;q=0', 'nonsense'])(
+    '%j fits nothing',
+    (accept) => {
+      const code = 'not-acceptable';
+      expect(() => negotiateArrow(accept)).toThrowError(expect.objectContaining({ code }));
+    },
+  );
 });
 
 describe('Accept-Encoding', () => {

@@ -4,10 +4,10 @@ import type { TargetSet } from '../../schemas/manifest.ts';
 import { serveConfig } from '../../schemas/serve-config.ts';
 import { readBatch } from '../../src/client/batch.ts';
 import type { Targets } from '../../src/distribution/targets.ts';
-import { buildBatch } from '../../src/serve/batch.ts';
 import { createContext, type ServeContext } from '../../src/serve/context.ts';
 import type { SnapshotReader } from '../../src/shard/reader.ts';
 import { expectSame } from '../contracts/codec.ts';
+import { streamOf } from '../support/batches.ts';
 import { random } from '../support/dump.ts';
 import { useStore } from '../support/folder.ts';
 import { targetSet, width, writeSamples } from '../support/shards.ts';
@@ -68,7 +68,7 @@ describe.each([
   it.each(layouts)('reach the client bit for bit in layout %s', async (layout) => {
     await open();
     const request = batchRequest.parse({ layout });
-    const batch = readBatch(await buildBatch(context, { reader, ordinals: [2, 0, 1], request }));
+    const batch = readBatch(await streamOf(context, { reader, ordinals: [2, 0, 1], request }));
     expect(batch.targetSets[0]).toMatchObject({ kind: 'unbiased', step, tau });
     const decoded = batch.targets();
     for (const [row, ordinal] of [2, 0, 1].entries()) {
@@ -80,7 +80,7 @@ describe.each([
   it('are dense in rank order', async () => {
     await open();
     const request = batchRequest.parse({ layout: 'dense', dtype: 'float32', k: 6 });
-    const bytes = await buildBatch(context, { reader, ordinals: [0], request });
+    const bytes = await streamOf(context, { reader, ordinals: [0], request });
     const { columns } = readBatch(bytes);
     expect(columns.teacher_rest).toBeUndefined();
     const logprobs = new Float32Array(new Uint8Array(columns.teacher_logprobs.buffers[0]).buffer);

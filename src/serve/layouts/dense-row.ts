@@ -1,4 +1,5 @@
-/** The inner loop of `dense`: one sample's ranked entries into padded arrays. */
+/** The inner loop of `dense`: one sample's ranked entries into arrays of k a position. */
+import type { Dropped } from './layout.ts';
 import type { Ranked } from './ranked.ts';
 
 /** A temperature other than the stored one. */
@@ -15,60 +16,55 @@ export interface DenseArrays {
 }
 
 export interface FillOptions {
-  /** Position of the batch at which the sample begins. */
-  readonly first: number;
   /** Entries that a position has room for. */
   readonly k: number;
   readonly temperature: Temperature | undefined;
   /** V */
   readonly width: number;
+  /** Ids from here on are not sent. */
+  readonly vocabulary: number;
 }
 
-export function fillRow(out: DenseArrays, entries: Ranked, options: FillOptions): void {
-  const { first, k, temperature } = options;
-  const { offsets, ids, logprobs } = entries;
-  for (let t = 0; t + 1 < offsets.length; t++) {
-    const to = (first + t) * k;
-    const sent = Math.min(k, offsets[t + 1] - offsets[t]);
-    for (let i = 0; i < sent; i++) {
-      out.ids[to + i] = ids[offsets[t] + i];
-      out.logprobs[to + i] = logprobs[offsets[t] + i];
-    }
-  }
-  if (temperature !== undefined) temper(out, entries, { ...options, temperature });
-  else if (entries.rest.length > 0) addRest(out, entries, options);
-}
-
-/** What `k` cuts off joins the rest. */
-function addRest(out: DenseArrays, entries: Ranked, { first, k }: FillOptions): void {
-  const { offsets, logprobs, rest } = entries;
-  for (let t = 0; t < rest.length; t++) {
-    let mass = rest[t];
-    for (let i = offsets[t] + k; i < offsets[t + 1]; i++) mass += Math.exp(logprobs[i]);
-    out.rest[first + t] = mass;
-  }
-}
-
-/** log p at temperature T is log p / T − log Z_T; what is not sent is the rest. */
-function temper(
-  out: DenseArrays,
+/** Arrays for positions, padded; what is not sent is mass of the rest. */
+export function fillRow(
   entries: Ranked,
-  { first, k, temperature, width }: FillOptions & { temperature: Temperature },
-): void {
-  const { offsets } = entries;
-  const scale = 1 / temperature.value;
-  for (let t = 0; t + 1 < offsets.length; t++) {
-    const logZ = temperature.logZ?.[t] ?? spreadLogZ(entries, { position: t, scale, width });
-    const from = (first + t) * k;
-    const to = from + Math.min(k, offsets[t + 1] - offsets[t]);
-    let mass = 0;
-    for (let i = from; i < to; i++) {
-      const logp = out.logprobs[i] * scale - logZ;
-      out.logprobs[i] = logp;
-      mass += Math.exp(logp);
+  options: FillOptions,
+): { arrays: DenseArrays; dropped: Dropped } {
+  const { k, temperature, vocabulary, width } = options;
+  const { offsets, ids, logprobs, rest } = entries;
+  const count = offsets.length - 1;
+  const out: DenseArrays = {
+    ids: new Int32Array(count * k),
+    logprobs: new Float32Array(count * k).fill(Number.NEGATIVE_INFINITY),
+    rest: new Float32Array(count),
+  };
+  const scale = 1 / (temperature?.value ?? 1);
+  const dropped = { entries: 0, mass: 0 };
+  for (let t = 0; t < count; t++) {
+    const logZ =
+      temperature === undefined
+        ? 0
+        : (temperature.logZ?.[t] ?? spreadLogZ(entries, { position: t, scale, width }));
+    let at = t * k;
+    let sent = 0;
+    let cut = 0;
+    for (let i = offsets[t]; i < offsets[t + 1]; i++) {
+      if (ids[i] >= vocabulary) {
+        const mass = Math.exp(logprobs[i] * scale - logZ);
+        dropped.entries++;
+        dropped.mass += mass;
+        cut += mass;
+      } else if (at < (t + 1) * k) {
+        const logprob = temperature === undefined ? logprobs[i] : logprobs[i] * scale - logZ;
+        out.ids[at] = ids[i];
+        out.logprobs[at++] = logprob;
+        if (temperature !== undefined) sent += Math.exp(logprob);
+      } else if (temperature === undefined) cut += Math.exp(logprobs[i]);
     }
-    out.rest[first + t] = Math.max(0, 1 - mass);
+    if (temperature !== undefined) out.rest[t] = Math.max(0, 1 - sent);
+    else if (rest.length > 0) out.rest[t] = rest[t] + cut;
   }
+  return { arrays: out, dropped };
 }
 
 /** log Σ p^(1/T) where the rest is spread uniformly over the ids that are not stored. */

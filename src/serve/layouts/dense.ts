@@ -1,89 +1,109 @@
 /** Layout `dense`: padded arrays [rows, L, k] in rank order, ready to be a tensor. */
+import type { BatchRequest } from '../../../schemas/batch.ts';
 import type { TargetSet } from '../../../schemas/manifest.ts';
 import { openCodec } from '../../encode/table.ts';
 import { LogitcaskError } from '../../errors.ts';
-import { cellsOf, itemBytes, lengthsOf } from '../../formats/cells.ts';
 import { fromFloat16, toFloat16 } from '../../formats/float16.ts';
+import { bytesOf, type ColumnType, primitive } from '../../formats/layout.ts';
+import { type FillOptions, fillRow, type Temperature } from './dense-row.ts';
 import {
-  bytesOf,
-  type Column,
-  type ColumnType,
-  packBits,
-  primitive,
-  unpackBits,
-} from '../../formats/layout.ts';
-import { fillRow, type Temperature } from './dense-row.ts';
-import type { Layout, LayoutInput } from './layout.ts';
-import { locate } from './locate.ts';
-import { ranked } from './ranked.ts';
-
-const denseBytesMax = 1024 * 1024 * 1024;
+  type CellColumn,
+  inputColumns,
+  type Layout,
+  type StoredSample,
+  type ViewOptions,
+} from './layout.ts';
+import { type Ranked, ranked } from './ranked.ts';
 
 export const dense: Layout = {
   name: 'dense',
   setsMax: 1,
+  compressed: false,
   accepts: () => true,
-  build(input) {
-    const [set] = input.sets;
-    const lengths = lengthsOf(input.stored.tokens);
-    const shape = shapeOf(input, set, lengths);
-    const temperature = temperatureOf(input, set);
-    const { rows } = input;
-    const { positions: L, k } = shape;
-    const out = {
-      ids: new Int32Array(rows * L * k),
-      logprobs: new Float32Array(rows * L * k).fill(Number.NEGATIVE_INFINITY),
-      rest: new Float32Array(rows * L).fill(1),
-    };
-    const { label_space: labelSpace } = input.manifest;
-    const cells = Object.entries(openCodec(set, labelSpace).columns).map(([suffix, type]) => {
-      return cellsOf(input.stored[`${set.name}_${suffix}`], itemBytes(type));
-    });
+  view(options) {
+    const { request, sets, manifest } = options;
+    const [set] = sets;
+    const k = request.k ?? set.sparsifier.entries_max;
+    const { label_space: labelSpace } = manifest;
+    const vocabulary = request.vocab_size ?? labelSpace.size;
+    const temperature = temperatureOf(set, request);
+    const codec = Object.keys(openCodec(set, labelSpace).columns);
+    const label = set.label_logprob ? [`${set.name}_label_logprob`] : [];
+    const inputs = inputColumns.map(({ name }) => name);
+    const reads = [...inputs, ...codec.map((suffix) => `${set.name}_${suffix}`), ...label];
+    if (temperature.column !== undefined) reads.push(temperature.column);
+    const { dtype, vocab_size: vocabularyAsked = '' } = request;
     const rank = ranked[set.codec.name];
-    const { column } = temperature;
-    const logZ = column === undefined ? undefined : cellsOf(input.stored[column], 4);
-    for (let row = 0; row < rows; row++) {
-      const own = cells.map((column) => column[row]);
-      const count = lengths[row];
-      const entries = locate(input, row, () => rank(own, { set, labelSpace, count }));
-      fillRow(out, entries, {
-        first: row * L,
-        k,
-        temperature: temperature.of(logZ?.[row]),
-        width: labelSpace.size,
-      });
-    }
+    const stored = { k, vocabulary, whole: vocabulary >= labelSpace.size };
     return {
-      ...columnsOf(input, set, { lengths, L, k, ...out }),
+      key: `dense ${set.name} ${k} ${dtype} ${request.temperature} ${vocabularyAsked}`,
+      reads,
+      columns: columnsOf(options, k),
+      dense: true,
       temperatureExact: temperature.exact,
+      ready({ positions, cell }) {
+        const cells = codec.map((suffix) => cell(`${set.name}_${suffix}`));
+        const entries = rank(cells, { set, labelSpace, count: positions });
+        const { column } = temperature;
+        const logZ = column === undefined ? undefined : cell(column);
+        const options: FillOptions = {
+          k,
+          temperature: temperature.of(logZ),
+          width: labelSpace.size,
+          vocabulary,
+        };
+        const asStored = options.temperature === undefined && isDense(entries, stored);
+        const { arrays, dropped } = asStored
+          ? { arrays: entries, dropped: { entries: 0, mass: 0 } }
+          : fillRow(entries, options);
+        const { ids, logprobs, rest } = arrays;
+        const targets: ArrayBufferView[] = [
+          ids,
+          dtype === 'float16' ? toFloat16(logprobs) : logprobs,
+        ];
+        if (set.kind === 'scaled') targets.push(rest);
+        for (const name of label) targets.push(labelsOf(cell(name)));
+        return { positions, cells: [...inputs.map(cell), ...targets.map(bytesOf)], dropped };
+      },
     };
   },
 };
 
-/** Throws `request-invalid` where a sample does not fit, or the batch would be too large. */
-function shapeOf(
-  { request, rows, describe }: LayoutInput,
-  set: TargetSet,
-  lengths: readonly number[],
-): { positions: number; k: number } {
-  const longest = Math.max(1, ...lengths);
-  const positions = request.pad_to ?? longest;
-  if (longest > positions) {
-    const sample = describe(lengths.indexOf(longest));
-    const message = `${sample} has ${longest} positions, more than pad_to`;
-    throw new LogitcaskError('request-invalid', message, { expected: longest, got: positions });
+/** Whether the entries are the arrays asked for already: k of them at every position. */
+function isDense({ offsets }: Ranked, { k, whole }: { k: number; whole: boolean }): boolean {
+  for (let t = 1; t < offsets.length; t++) if (offsets[t] - offsets[t - 1] !== k) return false;
+  return whole;
+}
+
+function columnsOf({ sets: [set], request }: ViewOptions, k: number): CellColumn[] {
+  const lists = (item: ColumnType): ColumnType => ({ type: 'fixed_list', size: k, item });
+  const half = request.dtype === 'float16';
+  const none = half
+    ? new Uint16Array(k).fill(0xfc00)
+    : new Float32Array(k).fill(Number.NEGATIVE_INFINITY);
+  const float = primitive(half ? 'float16' : 'float32');
+  const padded: CellColumn[] = [
+    { ...inputColumns[2], fill: new Uint8Array(4) },
+    { ...inputColumns[3], fill: new Uint8Array(0) },
+    position(`${set.name}_ids`, lists(primitive('int32')), new Int32Array(k)),
+    position(`${set.name}_logprobs`, lists(float), none),
+  ];
+  const float32 = primitive('float32');
+  if (set.kind === 'scaled') {
+    padded.push(position(`${set.name}_rest`, float32, Float32Array.of(1)));
   }
-  const k = request.k ?? set.sparsifier.entries_max;
-  if (rows * positions * k * 8 > denseBytesMax) {
-    const message = `request: the batch would hold over ${denseBytesMax} bytes; lower k or pad_to`;
-    throw new LogitcaskError('request-invalid', message, { got: { rows, positions, k } });
+  if (set.label_logprob) {
+    padded.push(position(`${set.name}_label_logprob`, float32, Float32Array.of(Number.NaN)));
   }
-  return { positions, k };
+  return [...inputColumns.slice(0, 2), ...padded];
+}
+
+function position(name: string, type: ColumnType, fill: ArrayBufferView): CellColumn {
+  return { name, per: 'position', type, fill: bytesOf(fill) };
 }
 
 /** How the temperature asked for is had: as stored, by a stored log Z, or approximated. */
-function temperatureOf({ request }: LayoutInput, set: TargetSet) {
-  const { temperature: value } = request;
+function temperatureOf(set: TargetSet, { temperature: value }: BatchRequest) {
   const stored = { exact: true, column: undefined, of: (): Temperature | undefined => undefined };
   if (value === set.temperature) return stored;
   if (set.kind === 'unbiased') {
@@ -106,77 +126,6 @@ function temperatureOf({ request }: LayoutInput, set: TargetSet) {
   };
 }
 
-interface Filled {
-  readonly lengths: readonly number[];
-  readonly L: number;
-  readonly k: number;
-  readonly ids: Int32Array;
-  readonly logprobs: Float32Array;
-  readonly rest: Float32Array;
-}
-
-function columnsOf(input: LayoutInput, set: TargetSet, filled: Filled) {
-  const { rows, stored, request } = input;
-  const { lengths, L, k } = filled;
-  const fixed = (size: number, item: ColumnType): ColumnType => ({
-    type: 'fixed_list',
-    size,
-    item,
-  });
-  const half = request.dtype === 'float16';
-  const types: Record<string, ColumnType> = {
-    length: primitive('int32'),
-    tokens: fixed(L, primitive('int32')),
-    mask: fixed(L, { type: 'bool' }),
-    [`${set.name}_ids`]: fixed(L, fixed(k, primitive('int32'))),
-    [`${set.name}_logprobs`]: fixed(L, fixed(k, primitive(half ? 'float16' : 'float32'))),
-  };
-  const buffers: Record<string, ArrayBufferView> = {
-    length: Int32Array.from(lengths),
-    tokens: padInts(stored.tokens, L),
-    mask: padMask(stored.mask, L),
-    [`${set.name}_ids`]: filled.ids,
-    [`${set.name}_logprobs`]: half ? toFloat16(filled.logprobs) : filled.logprobs,
-  };
-  if (set.kind === 'scaled') {
-    types[`${set.name}_rest`] = fixed(L, primitive('float32'));
-    buffers[`${set.name}_rest`] = filled.rest;
-  }
-  if (set.label_logprob) {
-    types[`${set.name}_label_logprob`] = fixed(L, primitive('float32'));
-    buffers[`${set.name}_label_logprob`] = padLabels(stored[`${set.name}_label_logprob`], L);
-  }
-  const columns = Object.fromEntries(
-    Object.entries(buffers).map(([name, array]) => [name, { rows, buffers: [bytesOf(array)] }]),
-  );
-  return { types, columns: columns as Record<string, Column> };
-}
-
-function padInts(column: Column, L: number): Int32Array {
-  const out = new Int32Array(column.rows * L);
-  cellsOf(column, 4).forEach((cell, row) => {
-    bytesOf(out).set(cell, row * L * 4);
-  });
-  return out;
-}
-
-function padMask(column: Column, L: number): Uint8Array {
-  const flags = new Uint8Array(column.rows * L);
-  const lengths = lengthsOf(column);
-  const total = lengths.reduce((sum, length) => sum + length, 0);
-  const all = unpackBits(column.buffers[1], total);
-  let at = 0;
-  lengths.forEach((length, row) => {
-    flags.set(all.subarray(at, at + length), row * L);
-    at += length;
-  });
-  return packBits(flags);
-}
-
-function padLabels(column: Column, L: number): Float32Array {
-  const out = new Float32Array(column.rows * L).fill(Number.NaN);
-  cellsOf(column, 2).forEach((cell, row) => {
-    out.set(fromFloat16(new Uint16Array(new Uint8Array(cell).buffer)), row * L);
-  });
-  return out;
+function labelsOf(cell: ReturnType<StoredSample['cell']>): Float32Array {
+  return fromFloat16(new Uint16Array(new Uint8Array(cell).buffer));
 }

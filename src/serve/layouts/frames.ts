@@ -2,33 +2,30 @@
  * Layout `frames`: stored frames are checked and copied through, neither decoded nor compressed.
  */
 import { checkFrame } from '../../encode/frame.ts';
-import { cellsOf } from '../../formats/cells.ts';
-import type { Column, ColumnType } from '../../formats/layout.ts';
-import { targetColumns } from '../../shard/columns.ts';
-import type { Layout, LayoutInput } from './layout.ts';
-import { locate } from './locate.ts';
+import { type CellColumn, inputColumns, type Layout, scoreColumns } from './layout.ts';
 
 export const frames: Layout = {
   name: 'frames',
   setsMax: Number.POSITIVE_INFINITY,
+  compressed: true,
   accepts: ({ codec }) => codec.name === 'planes',
-  build(input) {
-    const { stored, sets, manifest } = input;
-    const types: Record<string, ColumnType> = {
-      tokens: input.types.tokens,
-      mask: input.types.mask,
+  view({ sets }) {
+    const own = sets.flatMap((set): CellColumn[] => [
+      { name: `${set.name}_frame`, per: 'sample', type: { type: 'binary' } },
+      ...scoreColumns(set),
+    ]);
+    const columns = [...inputColumns, ...own];
+    const reads = columns.map(({ name }) => name);
+    return {
+      key: `frames ${reads}`,
+      reads,
+      columns,
+      dense: false,
+      temperatureExact: true,
+      ready({ positions, cell }) {
+        for (const { name } of sets) checkFrame(cell(`${name}_frame`));
+        return { positions, cells: reads.map(cell) };
+      },
     };
-    for (const set of sets) {
-      Object.assign(types, targetColumns(set, manifest.label_space));
-      checkFrames(input, stored[`${set.name}_frame`]);
-    }
-    const columns = Object.fromEntries(Object.keys(types).map((name) => [name, stored[name]]));
-    return { types, columns, temperatureExact: true };
   },
 };
-
-function checkFrames(input: LayoutInput, column: Column): void {
-  cellsOf(column, 1).forEach((frame, row) => {
-    locate(input, row, () => checkFrame(frame));
-  });
-}

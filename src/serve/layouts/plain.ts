@@ -2,59 +2,71 @@
 import type { TargetSet } from '../../../schemas/manifest.ts';
 import { plainCells, plainColumns } from '../../encode/plain.ts';
 import { decodePlanes } from '../../encode/planes.ts';
-import type { Columns } from '../../formats/arrow.ts';
-import { cellsOf } from '../../formats/cells.ts';
+import { openCodec } from '../../encode/table.ts';
+import { bytesOf, type ColumnType } from '../../formats/layout.ts';
 import {
-  bytesOf,
-  type Column,
-  type ColumnType,
-  concatColumns,
-  listCell,
-} from '../../formats/layout.ts';
-import { targetColumns } from '../../shard/columns.ts';
-import type { Layout, LayoutInput } from './layout.ts';
-import { locate } from './locate.ts';
+  type CellColumn,
+  inputColumns,
+  type Layout,
+  type StoredSample,
+  scoreColumns,
+} from './layout.ts';
+
+interface Part {
+  readonly columns: readonly CellColumn[];
+  readonly reads: readonly string[];
+  cells(sample: StoredSample): readonly Uint8Array[];
+}
+
+const copied = (columns: readonly CellColumn[]): Part => {
+  const reads = columns.map(({ name }) => name);
+  return { columns, reads, cells: ({ cell }) => reads.map(cell) };
+};
 
 export const plain: Layout = {
   name: 'plain',
   setsMax: Number.POSITIVE_INFINITY,
+  compressed: false,
   accepts: () => true,
-  build(input) {
-    const types: Record<string, ColumnType> = {
-      tokens: input.types.tokens,
-      mask: input.types.mask,
-    };
-    const columns: Record<string, Column> = {
-      tokens: input.stored.tokens,
-      mask: input.stored.mask,
-    };
-    for (const set of input.sets) {
-      for (const [name, type] of Object.entries(targetColumns(set, input.manifest.label_space))) {
-        if (name === `${set.name}_frame`) continue;
-        types[name] = type;
-        columns[name] = input.stored[name];
-      }
-      if (set.codec.name === 'planes') Object.assign(columns, transcode(input, set, types));
+  view({ sets, manifest }) {
+    const parts = [copied(inputColumns)];
+    for (const set of sets) {
+      const { columns } = openCodec(set, manifest.label_space);
+      const planes = set.codec.name === 'planes';
+      parts.push(planes ? transcoded(set, manifest.label_space) : copied(entries(set, columns)));
+      parts.push(copied(scoreColumns(set)));
     }
-    return { types, columns, temperatureExact: true };
+    const columns = parts.flatMap((part) => part.columns);
+    return {
+      key: `plain ${columns.map(({ name }) => name)}`,
+      reads: parts.flatMap(({ reads }) => reads),
+      columns,
+      dense: false,
+      temperatureExact: true,
+      ready(sample) {
+        const { positions } = sample;
+        return { positions, cells: parts.flatMap((part) => part.cells(sample)) };
+      },
+    };
   },
 };
 
-/** Frames to lists; adds their types. */
-function transcode(input: LayoutInput, set: TargetSet, types: Record<string, ColumnType>): Columns {
-  const { size: width } = input.manifest.label_space;
-  const own = Object.entries(plainColumns(set.kind));
-  const parts: Column[][] = own.map(() => []);
-  cellsOf(input.stored[`${set.name}_frame`], 1).forEach((frame, row) => {
-    const { levels } = locate(input, row, () => decodePlanes(frame, { width }));
-    plainCells(levels).forEach((cell, i) => {
-      parts[i].push(listCell(bytesOf(cell), cell.length));
-    });
+/** The list columns of `plain` and `raw`: one item a position, or one an entry. */
+function entries(set: TargetSet, types: Readonly<Record<string, ColumnType>>): CellColumn[] {
+  return Object.entries(types).map(([suffix, type]): CellColumn => {
+    const name = `${set.name}_${suffix}`;
+    const item = type.type === 'list' ? type.item : type;
+    if (suffix === 'counts' || suffix === 'rest') return { name, per: 'position', type: item };
+    return { name, per: 'entry', counts: `${set.name}_counts`, type: item };
   });
-  const columns: Record<string, Column> = {};
-  for (const [i, [suffix, type]] of own.entries()) {
-    types[`${set.name}_${suffix}`] = type;
-    columns[`${set.name}_${suffix}`] = concatColumns(type, parts[i]);
-  }
-  return columns;
+}
+
+/** Frames to lists. */
+function transcoded(set: TargetSet, { size: width }: { size: number }): Part {
+  const frame = `${set.name}_frame`;
+  return {
+    columns: entries(set, plainColumns(set.kind)),
+    reads: [frame],
+    cells: ({ cell }) => plainCells(decodePlanes(cell(frame), { width }).levels).map(bytesOf),
+  };
 }

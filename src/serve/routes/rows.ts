@@ -4,7 +4,7 @@ import { batchRequest } from '../../../schemas/batch.ts';
 import { type RowsQuery, rowsQuery, sampleParams, snapshotParams } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
 import type { SnapshotReader } from '../../shard/reader.ts';
-import { buildBatch } from '../batch.ts';
+import { buildStream } from '../batch.ts';
 import type { ServeContext } from '../context.ts';
 import { readJsonRows } from '../json-rows.ts';
 import { arrowType, negotiate } from '../negotiate.ts';
@@ -70,8 +70,9 @@ async function represent(
 ): Promise<Body> {
   const type = negotiate(accept, [json, ndjson, arrowType]);
   if (type === arrowType) {
-    const request = batchRequest.parse({ layout: query.layout });
-    return { type, bytes: await buildBatch(context, { reader, ordinals, request }) };
+    const prepared = context.prepared([reader], batchRequest.parse({ layout: query.layout }));
+    const { pieces } = await buildStream(context, { prepared, rows: { ordinals } });
+    return { type, bytes: Buffer.concat(pieces) };
   }
   context.integrity.refuseQuarantined(reader.manifest, ordinals);
   const found = await readJsonRows(reader, ordinals, query.columns);

@@ -1,0 +1,83 @@
+/** What a request asks of its snapshots, worked out once and kept for the requests like it. */
+import type { BatchRequest } from '../../schemas/batch.ts';
+import type { TargetSet } from '../../schemas/manifest.ts';
+import { LogitcaskError } from '../errors.ts';
+import type { schemaTemplate } from '../formats/arrow-wire.ts';
+import { canonicalJson } from '../formats/canonical.ts';
+import type { SnapshotReader } from '../shard/reader.ts';
+import { createLru, type Lru } from '../store/lru.ts';
+import type { View } from './layouts/layout.ts';
+import { layouts } from './layouts/table.ts';
+
+export interface Prepared {
+  /** Snapshots of the plan's streams, in order. */
+  readonly readers: readonly SnapshotReader[];
+  readonly request: BatchRequest;
+  /** Target sets that are sent, as the first stream has them. */
+  readonly sets: readonly TargetSet[];
+  readonly view: View;
+  /** Dense: entries a position. */
+  readonly k: number;
+  /** Schema messages that have been sent. */
+  readonly heads: Lru<ReturnType<typeof schemaTemplate>>;
+}
+
+const headsMax = 16;
+
+/** Errors: `not-acceptable`, `request-invalid`, `temperature-unsupported`, `conflict`. */
+export function prepare(readers: readonly SnapshotReader[], request: BatchRequest): Prepared {
+  const layout = layouts[request.layout];
+  const chosen = readers.map((reader) => chooseSets(reader, request, layout.setsMax));
+  const [sets] = chosen;
+  const refused = chosen.flat().find((set) => !layout.accepts(set));
+  if (refused !== undefined) {
+    const { name, codec } = refused;
+    const message = `request: target set ${name} is stored as ${codec.name}, not ${layout.name}`;
+    throw new LogitcaskError('not-acceptable', message, {
+      expected: 'plain or dense',
+      got: layout.name,
+    });
+  }
+  if (request.vocab_size !== undefined && layout.name !== 'dense') {
+    const message = 'request: vocab_size needs layout dense';
+    throw new LogitcaskError('request-invalid', message, { expected: 'dense', got: layout.name });
+  }
+  refuseOthers(readers, chosen);
+  const [{ manifest, columns: stored }] = readers;
+  const most = Math.max(...chosen.map(([set]) => set?.sparsifier.entries_max ?? 1));
+  const k = request.k ?? most;
+  const view = layout.view({ manifest, stored, sets, request: { ...request, k } });
+  return { readers, request, sets, view, k, heads: createLru(headsMax) };
+}
+
+function chooseSets(
+  { manifest }: SnapshotReader,
+  { target_set: wanted }: BatchRequest,
+  setsMax: number,
+): TargetSet[] {
+  const all = manifest.target_sets;
+  if (wanted === undefined) return all.slice(0, setsMax);
+  const chosen = all.filter(({ name }) => name === wanted);
+  if (chosen.length > 0) return chosen;
+  const message = `request: the snapshot has no target set ${wanted}`;
+  const expected = all.map(({ name }) => name);
+  throw new LogitcaskError('request-invalid', message, { expected, got: wanted });
+}
+
+/** Streams of one batch must be read alike. */
+function refuseOthers(
+  readers: readonly SnapshotReader[],
+  chosen: readonly (readonly TargetSet[])[],
+): void {
+  const alike = readers.map(({ manifest }, i) => ({
+    label_space: manifest.label_space,
+    target_sets: chosen[i].map(({ name, kind, codec, temperature, log_z, label_logprob }) => {
+      const { step = null, tau = null } = codec.parameters;
+      return { name, kind, codec: codec.name, step, tau, temperature, log_z, label_logprob };
+    }),
+  }));
+  const other = alike.find((one) => canonicalJson(one) !== canonicalJson(alike[0]));
+  if (other === undefined) return;
+  const message = 'request: the streams of the plan differ in label space or target sets';
+  throw new LogitcaskError('conflict', message, { expected: alike[0], got: other });
+}

@@ -1,0 +1,151 @@
+/** Samples ready to be sent, kept under a byte limit; what is missing is read and made ready. */
+import { LogitcaskError } from '../errors.ts';
+import { itemBytes } from '../formats/cells.ts';
+import { type Column, type ColumnType, copyBits, int32Of } from '../formats/layout.ts';
+import type { SnapshotReader } from '../shard/reader.ts';
+import { createLru } from '../store/lru.ts';
+import type { ReadySample, StoredSample, View } from './layouts/layout.ts';
+import { createTurns } from './turns.ts';
+
+export interface ReadySamples {
+  /** In the order of the ordinals. Throws what reading and the view throw; names the sample. */
+  get(source: ReadySource, ordinals: readonly number[]): Promise<readonly ReadySample[]>;
+  clear(): void;
+}
+
+export interface ReadySource {
+  readonly reader: SnapshotReader;
+  readonly view: View;
+}
+
+/** What a sample takes beside its cells. */
+const sampleCost = 1024;
+/** Smaller cells share one piece of memory. */
+const smallBytesMax = 64 * 1024;
+
+export function createReadySamples(limits: {
+  cacheBytesMax: number;
+  loadsMax: number;
+}): ReadySamples {
+  const cache = createLru<ReadySample>(limits.cacheBytesMax);
+  const loading = new Map<string, Promise<ReadySample>>();
+  const turns = createTurns(limits.loadsMax);
+  const readers = new WeakMap<SnapshotReader, string>();
+  let opened = 0;
+  const keyOf = ({ reader, view }: ReadySource) => {
+    const known = readers.get(reader) ?? String(opened++);
+    readers.set(reader, known);
+    return `${known} ${view.key} `;
+  };
+  const load = (source: ReadySource, prefix: string, ordinals: readonly number[]) => {
+    const wanted = [...new Set(ordinals)].sort((a, b) => a - b);
+    const all = turns.take(() => makeReady(source, wanted));
+    return wanted.map((ordinal, i) => {
+      const key = prefix + ordinal;
+      const one = all.then((samples) => {
+        const sample = samples[i];
+        cache.set(key, sample, sampleCost + bytesOfCells(sample));
+        return sample;
+      });
+      loading.set(key, one);
+      one.catch(() => {}).finally(() => loading.delete(key));
+      return one;
+    });
+  };
+  return {
+    async get(source, ordinals) {
+      const prefix = keyOf(source);
+      const held = ordinals.map((ordinal) => cache.get(prefix + ordinal));
+      const missing = ordinals.filter((_, i) => held[i] === undefined);
+      if (missing.length === 0) return held as ReadySample[];
+      const absent = missing.filter((ordinal) => !loading.has(prefix + ordinal));
+      if (absent.length > 0) load(source, prefix, absent);
+      const coming = ordinals.map((ordinal, i) => held[i] ?? loading.get(prefix + ordinal));
+      return Promise.all(coming as (ReadySample | Promise<ReadySample>)[]);
+    },
+    clear: () => cache.clear(),
+  };
+}
+
+function bytesOfCells({ cells }: ReadySample): number {
+  return cells.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+/** Ordinals ascend, so that neighbours are read at once. */
+async function makeReady(
+  { reader, view }: ReadySource,
+  ordinals: readonly number[],
+): Promise<ReadySample[]> {
+  const ready: ReadySample[] = [];
+  for (const columns of await reader.parts(ordinals, view.reads)) {
+    const { rows } = columns[view.reads[0]];
+    for (let row = 0; row < rows; row++) {
+      try {
+        ready.push(owned(view.ready(storedSample(reader.columns, columns, row))));
+      } catch (error) {
+        throw located(reader, ordinals[ready.length], error);
+      }
+    }
+  }
+  return ready;
+}
+
+function storedSample(
+  types: Readonly<Record<string, ColumnType>>,
+  columns: Readonly<Record<string, Column>>,
+  row: number,
+): StoredSample {
+  const [from, to] = int32Of(columns.tokens.buffers[0]).subarray(row, row + 2);
+  return {
+    positions: to - from,
+    cell: (name) => cellOf(types[name], columns[name], row),
+  };
+}
+
+function cellOf(type: ColumnType, { buffers }: Column, row: number): Uint8Array {
+  if (type.type === 'fixed_binary')
+    return buffers[0].subarray(row * type.size).subarray(0, type.size);
+  const [from, to] = int32Of(buffers[0]).subarray(row, row + 2);
+  if (type.type === 'list' && type.item.type === 'bool') {
+    const bits = new Uint8Array((to - from + 7) >> 3);
+    copyBits({ bits, at: 0 }, { bits: buffers[1], at: from }, to - from);
+    return bits;
+  }
+  const width = itemBytes(type);
+  return buffers[1].subarray(from * width, to * width);
+}
+
+/** The sample in memory of its own, so that what is kept costs what it is counted for. */
+function owned(sample: ReadySample): ReadySample {
+  const { cells } = sample;
+  const small = cells.reduce((sum, cell) => sum + (isSmall(cell) ? paddedBytes(cell) : 0), 0);
+  const shared = new Uint8Array(small);
+  let at = 0;
+  const own = cells.map((cell) => {
+    if (!isSmall(cell)) {
+      const alone = cell.buffer.byteLength <= 1.25 * cell.byteLength;
+      return alone ? cell : new Uint8Array(cell);
+    }
+    const copy = shared.subarray(at, at + cell.byteLength);
+    copy.set(cell);
+    at += paddedBytes(cell);
+    return copy;
+  });
+  return { ...sample, cells: own };
+}
+
+const isSmall = ({ byteLength }: Uint8Array) => byteLength < smallBytesMax;
+const paddedBytes = ({ byteLength }: Uint8Array) => (byteLength + 7) & ~7;
+
+/** Damage is reported with the sample and the shard where it lies. */
+function located({ manifest }: SnapshotReader, ordinal: number, error: unknown): unknown {
+  if (!(error instanceof LogitcaskError) || error.code !== 'frame-damaged') return error;
+  let first = 0;
+  const shard = manifest.files.find(({ role, samples }) => {
+    if (role === 'shard') first += samples;
+    return role === 'shard' && ordinal < first;
+  });
+  const { expected, got } = error;
+  const message = `sample ${ordinal} in ${shard?.name}: ${error.message}`;
+  return new LogitcaskError(error.code, message, { expected, got });
+}
