@@ -137,6 +137,11 @@ class LogitDataset(_torch.IterableDataset):
         """Steps of a whole epoch."""
         return self.plan.steps_per_epoch
 
+    @property
+    def epoch(self) -> int:
+        """That of the next step."""
+        return self._epoch
+
     def state_dict(self) -> dict[str, Any]:
         """``{"plan", "epoch", "step"}``: the next step, counted by what the loop has received.
 
