@@ -104,7 +104,6 @@ class Transport:
     Args:
         urls: addresses of replicas. One is chosen at random, so that ranks spread over them, and
             kept until it fails.
-        verify: ask for the digest of every body, and refuse replies without it.
     """
 
     def __init__(
@@ -114,7 +113,6 @@ class Transport:
         token: str | None,
         timeout_s: float,
         attempts: int,
-        verify: bool = False,
     ) -> None:
         self._servers: list[Server] = []  # for __del__, should an address be wrong
         self._servers = [Server(url, timeout_s) for url in urls]
@@ -123,18 +121,25 @@ class Transport:
         self._current = random.randrange(len(self._servers))
         self._pid = os.getpid()
         self._attempts = attempts
-        self._verify = verify
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "logitcask-python"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
-        if verify:
-            self._headers["Want-Repr-Digest"] = "sha-256=1"
 
     def __del__(self) -> None:
         self.close()
 
-    def get(self, path: str, parse: Callable[[Reply], T], *, accept: str = "application/json") -> T:
-        return self._fetch(Request("GET", path, {**self._headers, "Accept": accept}), parse)
+    def get(
+        self,
+        path: str,
+        parse: Callable[[Reply], T],
+        *,
+        accept: str = "application/json",
+        verify: bool = False,
+    ) -> T:
+        """With `verify` the body's digest is asked for, and a reply without it refused."""
+        wanted = {"Want-Repr-Digest": "sha-256=1"} if verify else {}
+        headers = {**self._headers, "Accept": accept, **wanted}
+        return self._fetch(Request("GET", path, headers), parse)
 
     def post(self, path: str, document: object, parse: Callable[[Reply], T]) -> T:
         """Idempotent posts only: they are retried like reads."""
@@ -191,20 +196,21 @@ class Transport:
             server.idle.append(connection)
         if response.status not in (200, 201):
             raise _problem(response, data)
-        self._check_digest(response, data)
+        _check_digest(response, data, wanted="Want-Repr-Digest" in request.headers)
         return Reply(response.headers, data)
 
-    def _check_digest(self, response: http.client.HTTPResponse, body: np.ndarray) -> None:
-        announced = response.getheader("Repr-Digest")
-        if announced is None:
-            if self._verify:
-                detail = "http: the reply has no digest, ask a server that sends it or no verify"
-                raise invalid_reply(detail, expected="Repr-Digest")
-            return
-        actual = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
-        if announced != actual:
-            detail = "http: the reply was damaged on the way"
-            raise TruncatedReply(detail, expected=announced, got=actual)
+
+def _check_digest(response: http.client.HTTPResponse, body: np.ndarray, *, wanted: bool) -> None:
+    announced = response.getheader("Repr-Digest")
+    if announced is None:
+        if wanted:
+            detail = "http: the reply has no digest, ask a server that sends it or no verify"
+            raise invalid_reply(detail, expected="Repr-Digest")
+        return
+    actual = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    if announced != actual:
+        detail = "http: the reply was damaged on the way"
+        raise TruncatedReply(detail, expected=announced, got=actual)
 
 
 def _words(error: Exception) -> str:

@@ -55,7 +55,7 @@ class Client:
         attempts: tries of a request in all. Connections that fail or break off, damaged replies,
             and statuses 408, 425, 429 and 5xx that say they can be retried are tried again: at
             once by the other replicas, then after up to 0.1, 0.2, 0.4 … 5 seconds.
-        verify: ask for the SHA-256 of every reply and check it. Frames are checked anyway; this
+        verify: ask for the SHA-256 of every batch and check it. Frames are checked anyway; this
             covers tokens and the layouts without frames, and takes the server longer than all
             else that it does for a step.
 
@@ -72,9 +72,8 @@ class Client:
         verify: bool = False,
     ) -> None:
         urls = [url] if isinstance(url, str) else url
-        self._http = Transport(
-            urls, token=token, timeout_s=timeout, attempts=attempts, verify=verify
-        )
+        self._http = Transport(urls, token=token, timeout_s=timeout, attempts=attempts)
+        self._verify = verify
 
     def __enter__(self) -> Client:
         return self
@@ -258,7 +257,7 @@ class Client:
                 error.retryable |= error.code == "frame-damaged"
                 raise
 
-        return self._http.get(path, parse, accept=ARROW)
+        return self._http.get(path, parse, accept=ARROW, verify=self._verify)
 
 
 def _parse_plan(reply: Reply) -> Plan:
