@@ -65,6 +65,7 @@ class Ahead(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         while (slot := self._next()) is not None:
             if slot.error is not None:
+                self.close()
                 raise slot.error
             yield slot.value
 
