@@ -245,7 +245,8 @@ def _dense(
         raise invalid_reply("batch: lengths", expected=f"0 … {longest}", got=arrays["length"])
     for name, one in sets.items():
         ids = columns.array(f"{name}_ids", "int32", longest, None)
-        if ids.size > 0 and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary:
+        # negative ones are above all others without their sign
+        if ids.size > 0 and int(ids.view(np.uint32).max()) >= min(vocabulary, 1 << 31):
             got = (int(ids.min()), int(ids.max()))
             raise invalid_reply("batch: ids", expected=f"0 ≤ id < {vocabulary}", got=got)
         logprobs = f"{name}_logprobs"
