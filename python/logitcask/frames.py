@@ -1,7 +1,8 @@
 """Frames of codec `planes` (docs/format.md): checked, then decoded without a loop over positions.
 
-Numbers agree bit for bit with the server's own decoder: float64 in the documented order, one
-rounding to float32.
+The kernel of the server decodes them where wasmtime is installed, otherwise numpy, which also says
+what is wrong with a frame that the kernel refuses. Both give the same bits: float64 in the
+documented order, one rounding to float32.
 """
 
 from __future__ import annotations
@@ -11,51 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._frame import Header, check_frame, damaged, decompress
+from . import _kernel
+from ._frame import HEADER, Header, check_frame, damaged, decompress
+from ._kernel import Block, Views
+from ._targets import Targets
 from .errors import LogitcaskError
 
 REST_MASS = np.exp(np.arange(65_536) / -2048).astype(np.float32)
 
 # Frames are finished together up to so many entries: few numpy calls, arrays that stay in cache.
 RUN_ENTRIES = 65_536
-
-
-class Targets(NamedTuple):
-    """Targets of N positions with M entries; ids ascend within a position.
-
-    Attributes:
-        kind: ``scaled`` (probabilities) or ``unbiased`` (weights that sum to 1 in expectation).
-        offsets: int64 [N + 1]; position t has the entries [offsets[t], offsets[t + 1]).
-        ids: uint32 [M]
-        probs: float32 [M], probabilities or weights.
-        rest: float32 [N], mass of everything not stored; [0] for unbiased targets.
-        levels: uint16 [M], the stored integers; [0] where the source keeps log-probs instead.
-    """
-
-    kind: str
-    offsets: np.ndarray
-    ids: np.ndarray
-    probs: np.ndarray
-    rest: np.ndarray
-    levels: np.ndarray
-
-    def torch(self) -> Targets:
-        """The same with torch tensors that share memory with the arrays; needs torch.
-
-        Unsigned integers appear as the signed ones of their width, with which torch can index;
-        where they hold values beyond those, they are copied to wider ones.
-        """
-        return Targets(self.kind, *(_tensor(array) for array in self[1:]))
-
-
-def _tensor(array: np.ndarray) -> Any:
-    import torch
-
-    if array.dtype.kind == "u":
-        signed = np.dtype(f"i{array.itemsize}")
-        fits = int(array.max(initial=0)) <= np.iinfo(signed).max
-        array = array.view(signed) if fits else array.astype(f"i{2 * array.itemsize}")
-    return torch.from_numpy(array)
 
 
 def join_planes(planes: np.ndarray, out: np.ndarray) -> None:
@@ -66,8 +32,8 @@ def join_planes(planes: np.ndarray, out: np.ndarray) -> None:
         out |= plane
 
 
-class _Block(NamedTuple):
-    """A decompressed frame: counts int64 [n], and the bytes of its integers, low ones first."""
+class _Planes(NamedTuple):
+    """Counts int64 [n] of a block, and the bytes of its integers, low ones first."""
 
     counts: np.ndarray
     rest: np.ndarray
@@ -75,16 +41,25 @@ class _Block(NamedTuple):
     levels: np.ndarray
 
 
-def _open_block(frame: memoryview, header: Header) -> _Block:
+def decoder() -> str:
+    """What decodes frames: ``wasmtime`` where that is installed, otherwise ``numpy``."""
+    return "numpy" if _kernel.kernel(REST_MASS) is None else "wasmtime"
+
+
+def _open_block(frame: memoryview, header: Header) -> Block:
+    return Block(header, frame[: HEADER.size], decompress(frame, header))
+
+
+def _planes(block: Block) -> _Planes:
+    header, raw = block.header, block.raw
     n, m, width, planes = header.positions, header.entries, header.count_width, header.id_planes
-    raw = decompress(frame, header)
     counts = raw[: n * width].view(f"<u{width}").astype(np.int64)
     total = int(counts.sum())
     if total != m:
         raise damaged("its counts do not add up to its entries", m, total)
     rest_end = n * width + (2 * n if header.kind == "scaled" else 0)
     ids_end = rest_end + planes * m
-    return _Block(
+    return _Planes(
         counts,
         raw[n * width : rest_end].reshape(2, -1),
         raw[rest_end:ids_end].reshape(planes, m),
@@ -117,13 +92,24 @@ class _Arrays(NamedTuple):
     def part(self, positions: slice, entries: slice) -> _Arrays:
         return _Arrays(*(a[positions] for a in self[:3]), *(a[entries] for a in self[3:]))
 
-    def read(self, block: _Block, positions: Any = slice(None), entries: Any = slice(None)) -> None:
+    def read(
+        self, planes: _Planes, positions: Any = slice(None), entries: Any = slice(None)
+    ) -> None:
         """Takes over a block's integers, ids still as deltas."""
-        self.counts[:] = block.counts[positions]
+        self.counts[:] = planes.counts[positions]
         if len(self.rest) > 0:
-            join_planes(block.rest[:, positions], self.rest)
-        join_planes(block.ids[:, entries], self.ids)
-        join_planes(block.levels[:, entries], self.levels)
+            join_planes(planes.rest[:, positions], self.rest)
+        join_planes(planes.ids[:, entries], self.ids)
+        join_planes(planes.levels[:, entries], self.levels)
+
+    def copy(self, views: Views) -> None:
+        """Takes over what the kernel decoded; it needs no stored rest."""
+        np.subtract(views.offsets[1:], views.offsets[:-1], out=self.counts)
+        if len(self.masses) > 0:
+            self.masses[:] = views.masses
+        self.ids[:] = views.ids
+        self.levels[:] = views.levels
+        self.probs[:] = views.probs
 
     def targets(self, kind: str) -> Targets:
         offsets = np.zeros(len(self.counts) + 1, np.int64)
@@ -194,6 +180,24 @@ def _finish(part: _Arrays, kind: str, vocabulary: int) -> None:
         part.probs[:], part.masses[:] = scaled_probs(part.levels, part.rest, runs)
 
 
+def _decode_run(blocks: list[Block], arrays: _Arrays, vocabulary: int) -> None:
+    """Decodes blocks of one kind into arrays of just their sizes."""
+    kernel = _kernel.kernel(REST_MASS)
+    views = None if kernel is None else kernel.decode(blocks, vocabulary)
+    if views is not None:
+        arrays.copy(views)
+        return
+    t = i = 0
+    for block in blocks:
+        header = block.header
+        part = arrays.part(slice(t, t + header.positions), slice(i, i + header.entries))
+        t, i = t + header.positions, i + header.entries
+        part.read(_planes(block))
+        if header.kind == "unbiased":
+            part.probs[:] = unbiased_weights(part.levels, header.step, header.tau)
+    _finish(arrays, blocks[0].header.kind, vocabulary)
+
+
 def decode_frames(
     frames: Sequence[memoryview | bytes],
     vocabulary: int,
@@ -220,15 +224,14 @@ def decode_frames(
         raise damaged("samples have other numbers of positions", lengths, found)
     arrays = _Arrays.empty(kind, int(found.sum()), sum(header.entries for header in headers))
     t = i = run_t = run_i = 0
+    run: list[Block] = []
     for index, (view, header) in enumerate(zip(views, headers)):
-        part = arrays.part(slice(t, t + header.positions), slice(i, i + header.entries))
+        run.append(_open_block(view, header))
         t, i = t + header.positions, i + header.entries
-        part.read(_open_block(view, header))
-        if kind == "unbiased":
-            part.probs[:] = unbiased_weights(part.levels, header.step, header.tau)
         if i - run_i >= RUN_ENTRIES or index == len(views) - 1:
-            _finish(arrays.part(slice(run_t, t), slice(run_i, i)), kind, vocabulary)
-            run_t, run_i = t, i
+            part = arrays.part(slice(run_t, t), slice(run_i, i))
+            _decode_run(run, part, vocabulary)
+            run_t, run_i, run = t, i, []
     return arrays.targets(kind)
 
 
@@ -253,12 +256,19 @@ def decode_frame(
     header = check_frame(view)
     chosen = _chosen(positions, header.positions)
     block = _open_block(view, header)
-    counts = block.counts[chosen]
-    starts = np.cumsum(block.counts) - block.counts
+    kernel = _kernel.kernel(REST_MASS)
+    views = None if kernel is None else kernel.decode([block], vocabulary, chosen)
+    if views is not None:
+        arrays = _Arrays.empty(header.kind, len(chosen), len(views.ids))
+        arrays.copy(views)
+        return arrays.targets(header.kind)
+    planes = _planes(block)
+    counts = planes.counts[chosen]
+    starts = np.cumsum(planes.counts) - planes.counts
     shift = starts[chosen] - (np.cumsum(counts) - counts)
     entries = np.arange(int(counts.sum())) + np.repeat(shift, counts)
     arrays = _Arrays.empty(header.kind, len(chosen), len(entries))
-    arrays.read(block, chosen, entries)
+    arrays.read(planes, chosen, entries)
     if header.kind == "unbiased":
         arrays.probs[:] = unbiased_weights(arrays.levels, header.step, header.tau)
     _finish(arrays, header.kind, vocabulary)

@@ -12,6 +12,8 @@ from frame_encoder import encode_frame, planes, random_positions
 
 from logitcask import LogitcaskError, decode_frame, decode_frames, frames
 
+pytestmark = pytest.mark.usefixtures("each_decoder")
+
 VOCABULARY = {2: 60_000, 3: 16_000_000, 4: 4_294_967_296}
 
 
