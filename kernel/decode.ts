@@ -2,11 +2,12 @@
  * Decodes frames of codec `planes` (docs/format.md) with SIMD, position by position while its
  * entries are in cache. What is accepted equals src/encode/planes-reference.ts bit for bit; what is
  * refused is decoded there again, which says why. The host has checked headers and lengths, and
- * decompressed.
+ * decompressed blocks that are not LZ4.
  *
  * Memory from `getControl()` on: CONTROL_WORDS words of control, the float32 rest masses of the
  * 65,536 stored values (`getMasses()`), and the input (`getInput()`): frames, each its header and
- * raw block, filled up to 16 bytes; behind them the positions asked for. Results lie behind that.
+ * LZ4 or raw block, filled up to 16 bytes; behind them the positions asked for. Results lie behind
+ * that.
  *
  * Words of control, in: 0 frames, 1 what to write, 2 the greatest id, 3 positions asked for. Out:
  * 8 positions, 9 entries, then where they lie: 10 offsets, uint32 from 0 on; 11 rest masses,
@@ -14,6 +15,7 @@
  * float32.
  */
 import { idsOf, integersOf, valuesOf, weightsOf } from './entries.ts';
+import { inflate } from './lz4.ts';
 
 const CONTROL_WORDS: usize = 16;
 const MASSES: usize = 65_536;
@@ -28,6 +30,10 @@ const HEADER_BYTES: usize = 40;
 /** What may be written behind the last entry. */
 const SLACK: u64 = 64;
 const REFUSED: i32 = -1;
+
+const LZ4: u8 = 2;
+/** A match grows by at most 255 bytes for each byte of its length. */
+const LZ4_RATIO_MAX: u64 = 255;
 
 // @ts-ignore: decorator
 @inline
@@ -54,7 +60,11 @@ let idsOut: usize = 0;
 let levelsOut: usize = 0;
 let probsOut: usize = 0;
 
+/** Where LZ4 blocks are decompressed, one after the other. */
+let spare: usize = 0;
+
 /** The frame at hand, and its planes. */
+let raw: usize = 0;
 let n: usize = 0;
 let m: usize = 0;
 let scaled: bool = false;
@@ -98,26 +108,44 @@ function layOut(positions: u64, entries: u64): i32 {
   return 0;
 }
 
-function open(frame: usize): void {
+/** Takes memory for the largest raw block of LZ4; false where none can be as large. */
+function takeSpare(frames: u32): bool {
+  let most: u64 = 0;
+  let frame = inputAt;
+  for (let f: u32 = 0; f < frames; f++, frame = behind(frame)) {
+    if (load<u8>(frame, 6) != LZ4) continue;
+    const size: u64 = load<u32>(frame, 32);
+    if (size > LZ4_RATIO_MAX * <u64>load<u32>(frame, 28)) return false;
+    most = max(most, size);
+  }
+  spare = take(most, 1);
+  return true;
+}
+
+function open(frame: usize): bool {
   n = load<u32>(frame, 12);
   m = load<u32>(frame, 16);
   scaled = load<u8>(frame, 5) == 0;
   step = <f64>load<f32>(frame, 20);
   tau = load<f32>(frame, 24);
   idPlanes = load<u8>(frame, 8);
-  restAt = frame + HEADER_BYTES + n * <usize>load<u8>(frame, 7);
+  const isLz4 = load<u8>(frame, 6) == LZ4;
+  raw = isLz4 ? spare : frame + HEADER_BYTES;
+  restAt = raw + n * <usize>load<u8>(frame, 7);
   idsAt = restAt + (scaled ? 2 * n : 0);
   levelsAt = idsAt + idPlanes * m;
+  if (!isLz4) return true;
+  return inflate(frame + HEADER_BYTES, load<u32>(frame, 28), raw, load<u32>(frame, 32));
 }
 
 function behind(frame: usize): usize {
-  return frame + align(HEADER_BYTES + <usize>load<u32>(frame, 32));
+  const bytes = load<u8>(frame, 6) == LZ4 ? load<u32>(frame, 28) : load<u32>(frame, 32);
+  return frame + align(HEADER_BYTES + <usize>bytes);
 }
 
 /** Adds the frame's counts to the word at `to`, one after the other, into the words behind it. */
 function addCounts(frame: usize, to: usize): bool {
   const width = load<u8>(frame, 7);
-  const raw = frame + HEADER_BYTES;
   const first = load<u32>(to);
   let sum: u64 = 0;
   for (let t: usize = 0; t < n; t++) {
@@ -166,12 +194,13 @@ export function run(): i32 {
     entries += load<u32>(frame, 16);
   }
   end = frame;
+  if (!takeSpare(frames)) return REFUSED;
   const pages = layOut(positions, entries);
   if (pages != 0) return pages;
   frame = inputAt;
   let k: usize = 0;
   for (let f: u32 = 0; f < frames; f++, frame = behind(frame)) {
-    open(frame);
+    if (!open(frame)) return REFUSED;
     const counts = offsetsOut + 4 * k;
     const first = load<u32>(counts);
     if (!addCounts(frame, counts)) return REFUSED;
@@ -187,11 +216,12 @@ export function run(): i32 {
 function runChosen(): i32 {
   const chosen = <usize>load<u32>(controlAt, 12);
   const chosenAt = behind(inputAt);
-  open(inputAt);
   end = chosenAt + align(4 * chosen);
-  const starts = take(n + 1, 4);
+  if (!takeSpare(1)) return REFUSED;
+  const starts = take(<u64>load<u32>(inputAt, 12) + 1, 4);
   let pages = missing();
   if (pages != 0) return pages;
+  if (!open(inputAt)) return REFUSED;
   store<u32>(starts, 0);
   if (!addCounts(inputAt, starts)) return REFUSED;
   let entries: u64 = 0;

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._frame import HEADER, Header
+from ._frame import HEADER, Header, decompress
 
 PAGE = 65_536
 # Most memory that an instance keeps.
@@ -35,11 +35,23 @@ class Views(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A checked frame, its header as bytes too, and its raw block."""
+    """A checked frame."""
 
     header: Header
-    head: memoryview
-    raw: np.ndarray
+    frame: memoryview
+
+    def raw(self) -> np.ndarray:
+        return decompress(self.frame, self.header)
+
+    def is_lz4(self) -> bool:
+        """The kernel decompresses it."""
+        return self.header.compression.codec.name == "lz4_raw"
+
+    def input_bytes(self) -> int:
+        return len(self.frame) if self.is_lz4() else HEADER.size + self.header.raw_bytes
+
+    def parts(self) -> tuple[Any, ...]:
+        return (self.frame,) if self.is_lz4() else (self.frame[: HEADER.size], self.raw())
 
 
 @cache
@@ -90,20 +102,22 @@ class Kernel:
 
         None for what is damaged, or takes more memory than is kept: numpy's part.
         """
-        starts = [self._input_at]
+        at = self._input_at
         for block in blocks:
-            starts.append(starts[-1] + -(-(HEADER.size + len(block.raw)) // 16) * 16)
+            after = at + -(-block.input_bytes() // 16) * 16
+            if not self._hold(after):
+                return None
+            for part in block.parts():
+                self._bytes[at : at + len(part)] = part
+                at += len(part)
+            at = after
         positions = 0 if chosen is None else len(chosen)
-        if vocabulary < 1 or not self._hold(starts[-1] + 4 * positions):
+        if vocabulary < 1 or not self._hold(at + 4 * positions):
             return None
-        for at, block in zip(starts, blocks):
-            raw_at = at + HEADER.size
-            self._bytes[at:raw_at] = block.head
-            self._bytes[raw_at : raw_at + len(block.raw)] = block.raw
         what = EVERYTHING
         if chosen is not None:
             what |= CHOSEN
-            self._view(starts[-1], positions, np.uint32)[:] = chosen
+            self._view(at, positions, np.uint32)[:] = chosen
         max_id = min(vocabulary, 1 << 32) - 1
         self._control[:4] = len(blocks), what, max_id, positions
         while pages := self._run(self._store):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _kernel
-from ._frame import HEADER, Header, check_frame, damaged, decompress
+from ._frame import check_frame, damaged
 from ._kernel import Block, Views
 from ._targets import Targets
 from .errors import LogitcaskError
@@ -46,12 +46,8 @@ def decoder() -> str:
     return "numpy" if _kernel.kernel(REST_MASS) is None else "wasmtime"
 
 
-def _open_block(frame: memoryview, header: Header) -> Block:
-    return Block(header, frame[: HEADER.size], decompress(frame, header))
-
-
 def _planes(block: Block) -> _Planes:
-    header, raw = block.header, block.raw
+    header, raw = block.header, block.raw()
     n, m, width, planes = header.positions, header.entries, header.count_width, header.id_planes
     counts = raw[: n * width].view(f"<u{width}").astype(np.int64)
     total = int(counts.sum())
@@ -226,7 +222,7 @@ def decode_frames(
     t = i = run_t = run_i = 0
     run: list[Block] = []
     for index, (view, header) in enumerate(zip(views, headers)):
-        run.append(_open_block(view, header))
+        run.append(Block(header, view))
         t, i = t + header.positions, i + header.entries
         if i - run_i >= RUN_ENTRIES or index == len(views) - 1:
             part = arrays.part(slice(run_t, t), slice(run_i, i))
@@ -255,7 +251,7 @@ def decode_frame(
     view = memoryview(frame)
     header = check_frame(view)
     chosen = _chosen(positions, header.positions)
-    block = _open_block(view, header)
+    block = Block(header, view)
     kernel = _kernel.kernel(REST_MASS)
     views = None if kernel is None else kernel.decode([block], vocabulary, chosen)
     if views is not None:

@@ -1,4 +1,4 @@
-/** A frame checked and decompressed, and the positions that are asked of it. */
+/** A checked frame, its raw block, and the positions that are asked of it. */
 import { LogitcaskError } from '../errors.ts';
 import { compressions } from './compression.ts';
 import { checkFrame, damaged, type FrameHeader, headerBytes } from './frame.ts';
@@ -15,15 +15,15 @@ export interface Reading {
 
 export interface Block {
   readonly header: FrameHeader;
-  /** The bytes of the header. */
-  readonly head: Uint8Array;
-  readonly raw: Uint8Array;
+  readonly frame: Uint8Array;
+  /** The raw block, decompressed once. Throws `frame-damaged`. */
+  raw(): Uint8Array;
   readonly width: number;
   /** Positions asked for, all where absent. */
   readonly chosen: Uint32Array | undefined;
 }
 
-/** Checks and decompresses a frame. Throws `frame-damaged`. */
+/** Checks a frame. Throws `frame-damaged`. */
 export function openBlock(frame: Uint8Array, { width, count, positions }: Reading): Block {
   const header = checkFrame(frame);
   const { positions: n, entries: m } = header;
@@ -31,8 +31,12 @@ export function openBlock(frame: Uint8Array, { width, count, positions }: Readin
   if (n !== (count ?? n)) throw damaged('it holds another number of positions', count, n);
   if (m > n * width) throw damaged('it holds more entries than ids', n * width, m);
   const chosen = positions === undefined ? undefined : checkedPositions(positions, n);
-  const head = frame.subarray(0, headerBytes);
-  return { header, head, raw: decompress(frame, header), width, chosen };
+  let found: Uint8Array | undefined;
+  const raw = () => {
+    found ??= decompress(frame, header);
+    return found;
+  };
+  return { header, frame, raw, width, chosen };
 }
 
 export function checkedPositions(positions: ArrayLike<number>, n: number): Uint32Array {

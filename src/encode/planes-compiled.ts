@@ -4,6 +4,7 @@
  */
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { createDecoder, type Decoded, type DecodeInput } from '../kernel/decode.ts';
+import { headerBytes } from './frame.ts';
 import { type Levels, restMass } from './levels.ts';
 import type { Block } from './planes-block.ts';
 
@@ -11,9 +12,11 @@ const decoder = createDecoder(restMass);
 const uint32Max = 0xffffffff;
 
 function decoded(block: Block, wanted: DecodeInput['wanted']): Decoded | undefined {
-  const { head: header, raw, width, chosen } = block;
+  const { header, frame, width, chosen } = block;
   if (width === 0) return undefined;
-  return decoder?.({ header, raw, chosen, wanted, maxId: Math.min(width - 1, uint32Max) });
+  const isLz4 = header.compression === 'lz4'; // which the kernel decompresses
+  const parts = isLz4 ? [frame] : [frame.subarray(0, headerBytes), block.raw()];
+  return decoder?.({ parts, chosen, wanted, maxId: Math.min(width - 1, uint32Max) });
 }
 
 export function compiledTargets(block: Block): DecodedTargets | undefined {

@@ -8,7 +8,8 @@ import { type Levels, restMass } from './levels.ts';
 import type { Block } from './planes-block.ts';
 
 /** A block whose counts have been added up. */
-interface Indexed extends Block {
+interface Indexed extends Omit<Block, 'raw'> {
+  readonly raw: Uint8Array;
   readonly view: DataView;
   /** Where the entries of each position of the frame begin; length n + 1. */
   readonly starts: Uint32Array;
@@ -59,11 +60,12 @@ export function referenceTargets(opened: Block): DecodedTargets {
 }
 
 function indexed(block: Block): Indexed {
-  const { header, raw, chosen } = block;
+  const { header, chosen } = block;
+  const raw = block.raw();
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
   const starts = startsOf(raw, header);
   const offsets = chosen === undefined ? starts : offsetsOf(chosen, starts);
-  return { ...block, view, starts, count: chosen?.length ?? header.positions, offsets };
+  return { ...block, raw, view, starts, count: chosen?.length ?? header.positions, offsets };
 }
 
 function startsOf(raw: Uint8Array, header: FrameHeader): Uint32Array {

@@ -2,9 +2,8 @@
 import { compiled, instantiate, type Memory, pageBytes } from './module.ts';
 
 export interface DecodeInput {
-  /** Checked header, and the raw block that it declares. */
-  readonly header: Uint8Array;
-  readonly raw: Uint8Array;
+  /** A frame with a checked header, and its LZ4 block or the raw one. */
+  readonly parts: readonly Uint8Array[];
   readonly maxId: number;
   /** Positions to decode; all by default. */
   readonly chosen?: Uint32Array;
@@ -48,12 +47,15 @@ export function createDecoder(restMass: Float32Array): Decoder | undefined {
   const wasm = instantiate(module) as Exports;
   new Float32Array(wasm.memory.buffer, wasm.getMasses()).set(restMass);
   const inputAt = wasm.getInput();
-  return ({ header, raw, maxId, chosen, wanted }) => {
-    const chosenAt = inputAt + filled(header.length + raw.length);
+  return ({ parts, maxId, chosen, wanted }) => {
+    const chosenAt = inputAt + filled(parts.reduce((sum, { length }) => sum + length, 0));
     if (!hold(wasm.memory, chosenAt + 4 * (chosen?.length ?? 0))) return undefined;
     const bytes = new Uint8Array(wasm.memory.buffer);
-    bytes.set(header, inputAt);
-    bytes.set(raw, inputAt + header.length);
+    let at = inputAt;
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
     if (chosen !== undefined) new Uint32Array(bytes.buffer, chosenAt).set(chosen);
     const what = flags[wanted] | (chosen === undefined ? 0 : chosenFlag);
     controlOf(wasm).set([1, what, maxId, chosen?.length ?? 0]);
