@@ -3,7 +3,7 @@
  * host's library to judge. Copies go by whole vectors: up to 15 bytes more are read and written.
  */
 
-/** A length whose four bits are 15 goes on in bytes; above `most` where they end, or where it is. */
+/** A length whose four bits are 15 goes on in bytes; above `most` where they end, or if it is. */
 let lengthEnd: usize = 0;
 
 function lengthFrom(at: usize, end: usize, most: usize): usize {

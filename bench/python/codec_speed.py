@@ -1,4 +1,4 @@
-"""Decoding in Python: CPU seconds a position of frames with numpy, and of Parquet with pyarrow.
+"""Decoding in Python: frames by the kernel and by numpy, and Parquet by pyarrow.
 
 usage: codec_speed.py CASES.json; a line on stdin runs every case once and prints
 {name: positions a CPU second} as JSON.
@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from logitcask import decode_frame
+from logitcask import _kernel, decode_frame, decoder
 
 pa.set_cpu_count(1)
 TURNS = 40
@@ -38,12 +38,22 @@ def read_parquet(data):
             chunk.flatten().to_numpy(zero_copy_only=True)
 
 
+def by_numpy(frame, width):
+    kernel, _kernel.kernel = _kernel.kernel, lambda _: None
+    try:
+        decode_frame(frame, width)
+    finally:
+        _kernel.kernel = kernel
+
+
 def prepared(case):
     with open(case["file"], "rb") as file:
         frame = file.read()
     targets = decode_frame(frame, case["width"])
     positions = len(targets.offsets) - 1
-    if case["parquet"]:
+    if case["reader"] == "numpy":
+        return positions, lambda: by_numpy(frame, case["width"])
+    if case["reader"] == "parquet":
         data = to_parquet(targets)
         print(f"# {case['name']}: {len(data) / positions:.1f} B/position", file=sys.stderr)
         return positions, lambda: read_parquet(data)
@@ -58,6 +68,7 @@ def speed(positions, run):
     return TURNS * positions / (time.process_time() - before)
 
 
+assert decoder() == "wasmtime"
 with open(sys.argv[1], encoding="utf8") as file:
     cases = {case["name"]: prepared(case) for case in json.load(file)}
 for _ in sys.stdin:
