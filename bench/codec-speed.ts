@@ -1,6 +1,6 @@
 /**
- * Encoding and decoding on one core, in TypeScript and Python, beside the decoders without the kernel
- * and Parquet read by pyarrow.
+ * Encoding and decoding on one core, in TypeScript and Python, beside the decoders without the
+ * kernel and Parquet read by pyarrow.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
