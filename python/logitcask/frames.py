@@ -8,109 +8,27 @@ documented order, one rounding to float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from . import _kernel
+from ._arrays import Arrays, planes_of
 from ._frame import check_frame, damaged
-from ._kernel import Block, Views
+from ._kernel import Block
 from ._targets import Targets
 from .errors import LogitcaskError
 
 REST_MASS = np.exp(np.arange(65_536) / -2048).astype(np.float32)
 
-# Frames are finished together up to so many entries: few numpy calls, arrays that stay in cache.
-RUN_ENTRIES = 65_536
-
-
-def join_planes(planes: np.ndarray, out: np.ndarray) -> None:
-    """Joins the bytes of integers, uint8 [bytes, M] with the low bytes first, into out [M]."""
-    out[:] = planes[-1]
-    for plane in planes[-2::-1]:
-        out <<= 8
-        out |= plane
-
-
-class _Planes(NamedTuple):
-    """Counts int64 [n] of a block, and the bytes of its integers, low ones first."""
-
-    counts: np.ndarray
-    rest: np.ndarray
-    ids: np.ndarray
-    levels: np.ndarray
+# Frames are decoded together up to so many entries. By numpy: few calls, arrays that stay in cache;
+# by the kernel, which works in cache anyway: few calls, and memory within what it keeps.
+RUN_ENTRIES = {"numpy": 65_536, "wasmtime": 1_048_576}
 
 
 def decoder() -> str:
     """What decodes frames: ``wasmtime`` where that is installed, otherwise ``numpy``."""
     return "numpy" if _kernel.kernel(REST_MASS) is None else "wasmtime"
-
-
-def _planes(block: Block) -> _Planes:
-    header, raw = block.header, block.raw()
-    n, m, width, planes = header.positions, header.entries, header.count_width, header.id_planes
-    counts = raw[: n * width].view(f"<u{width}").astype(np.int64)
-    total = int(counts.sum())
-    if total != m:
-        raise damaged("its counts do not add up to its entries", m, total)
-    rest_end = n * width + (2 * n if header.kind == "scaled" else 0)
-    ids_end = rest_end + planes * m
-    return _Planes(
-        counts,
-        raw[n * width : rest_end].reshape(2, -1),
-        raw[rest_end:ids_end].reshape(planes, m),
-        raw[ids_end:].reshape(2, m),
-    )
-
-
-class _Arrays(NamedTuple):
-    """What frames are decoded into, for some positions; see Targets for the shapes."""
-
-    counts: np.ndarray
-    rest: np.ndarray
-    masses: np.ndarray
-    ids: np.ndarray
-    levels: np.ndarray
-    probs: np.ndarray
-
-    @classmethod
-    def empty(cls, kind: str, positions: int, entries: int) -> _Arrays:
-        scaled = positions if kind == "scaled" else 0
-        return cls(
-            np.empty(positions, np.int64),
-            np.empty(scaled, np.uint16),
-            np.empty(scaled, np.float32),
-            np.empty(entries, np.uint32),
-            np.empty(entries, np.uint16),
-            np.empty(entries, np.float32),
-        )
-
-    def part(self, positions: slice, entries: slice) -> _Arrays:
-        return _Arrays(*(a[positions] for a in self[:3]), *(a[entries] for a in self[3:]))
-
-    def read(
-        self, planes: _Planes, positions: Any = slice(None), entries: Any = slice(None)
-    ) -> None:
-        """Takes over a block's integers, ids still as deltas."""
-        self.counts[:] = planes.counts[positions]
-        if len(self.rest) > 0:
-            join_planes(planes.rest[:, positions], self.rest)
-        join_planes(planes.ids[:, entries], self.ids)
-        join_planes(planes.levels[:, entries], self.levels)
-
-    def copy(self, views: Views) -> None:
-        """Takes over what the kernel decoded; it needs no stored rest."""
-        np.subtract(views.offsets[1:], views.offsets[:-1], out=self.counts)
-        if len(self.masses) > 0:
-            self.masses[:] = views.masses
-        self.ids[:] = views.ids
-        self.levels[:] = views.levels
-        self.probs[:] = views.probs
-
-    def targets(self, kind: str) -> Targets:
-        offsets = np.zeros(len(self.counts) + 1, np.int64)
-        np.cumsum(self.counts, out=offsets[1:])
-        return Targets(kind, offsets, self.ids, self.probs, self.masses, self.levels)
 
 
 class Runs(NamedTuple):
@@ -169,14 +87,14 @@ def unbiased_weights(levels: np.ndarray, step: float, tau: float) -> np.ndarray:
     return weights
 
 
-def _finish(part: _Arrays, kind: str, vocabulary: int) -> None:
+def _finish(part: Arrays, kind: str, vocabulary: int) -> None:
     runs = runs_of(part.counts)
     sum_deltas(part.ids, runs, vocabulary)
     if kind == "scaled":
         part.probs[:], part.masses[:] = scaled_probs(part.levels, part.rest, runs)
 
 
-def _decode_run(blocks: list[Block], arrays: _Arrays, vocabulary: int) -> None:
+def _decode_run(blocks: list[Block], arrays: Arrays, vocabulary: int) -> None:
     """Decodes blocks of one kind into arrays of just their sizes."""
     kernel = _kernel.kernel(REST_MASS)
     views = None if kernel is None else kernel.decode(blocks, vocabulary)
@@ -188,7 +106,7 @@ def _decode_run(blocks: list[Block], arrays: _Arrays, vocabulary: int) -> None:
         header = block.header
         part = arrays.part(slice(t, t + header.positions), slice(i, i + header.entries))
         t, i = t + header.positions, i + header.entries
-        part.read(_planes(block))
+        part.read(planes_of(block))
         if header.kind == "unbiased":
             part.probs[:] = unbiased_weights(part.levels, header.step, header.tau)
     _finish(arrays, blocks[0].header.kind, vocabulary)
@@ -218,13 +136,14 @@ def decode_frames(
     found = np.array([header.positions for header in headers], np.int64)
     if lengths is not None and not np.array_equal(found, lengths):
         raise damaged("samples have other numbers of positions", lengths, found)
-    arrays = _Arrays.empty(kind, int(found.sum()), sum(header.entries for header in headers))
+    arrays = Arrays.empty(kind, int(found.sum()), sum(header.entries for header in headers))
+    run_entries = RUN_ENTRIES[decoder()]
     t = i = run_t = run_i = 0
     run: list[Block] = []
     for index, (view, header) in enumerate(zip(views, headers)):
         run.append(Block(header, view))
         t, i = t + header.positions, i + header.entries
-        if i - run_i >= RUN_ENTRIES or index == len(views) - 1:
+        if i - run_i >= run_entries or index == len(views) - 1:
             part = arrays.part(slice(run_t, t), slice(run_i, i))
             _decode_run(run, part, vocabulary)
             run_t, run_i, run = t, i, []
@@ -255,15 +174,15 @@ def decode_frame(
     kernel = _kernel.kernel(REST_MASS)
     views = None if kernel is None else kernel.decode([block], vocabulary, chosen)
     if views is not None:
-        arrays = _Arrays.empty(header.kind, len(chosen), len(views.ids))
+        arrays = Arrays.empty(header.kind, len(chosen), len(views.ids))
         arrays.copy(views)
         return arrays.targets(header.kind)
-    planes = _planes(block)
+    planes = planes_of(block)
     counts = planes.counts[chosen]
     starts = np.cumsum(planes.counts) - planes.counts
     shift = starts[chosen] - (np.cumsum(counts) - counts)
     entries = np.arange(int(counts.sum())) + np.repeat(shift, counts)
-    arrays = _Arrays.empty(header.kind, len(chosen), len(entries))
+    arrays = Arrays.empty(header.kind, len(chosen), len(entries))
     arrays.read(planes, chosen, entries)
     if header.kind == "unbiased":
         arrays.probs[:] = unbiased_weights(arrays.levels, header.step, header.tau)
