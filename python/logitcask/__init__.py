@@ -4,7 +4,7 @@ from .batch import Batch, TargetSet
 from .client import Client, Manifest, Plan
 from .dataset import Dataset
 from .errors import LogitcaskError, TruncatedReply
-from .frames import Targets, decode_frame, decode_frames
+from .frames import Targets, decode_frame, decode_frames, decoder
 
 __all__ = [
     "Batch",
@@ -18,4 +18,5 @@ __all__ = [
     "TruncatedReply",
     "decode_frame",
     "decode_frames",
+    "decoder",
 ]
