@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from .batch import Batch, TargetSet
 from .client import Client, Manifest, Plan
 from .errors import LogitcaskError, TruncatedReply
-from .frames import Targets, decode_frame, decode_frames
+from .frames import Targets, decode_frame, decode_frames, decoder
 from .order import append_record, order_digest, record_line
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "append_record",
     "decode_frame",
     "decode_frames",
+    "decoder",
     "order_digest",
     "record_line",
 ]

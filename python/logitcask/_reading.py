@@ -25,7 +25,13 @@ HEAD_ROWS = 128
 
 
 class Picks(NamedTuple):
-    """Logits asked for in learned rows, flat indices among these rows, ascending by row."""
+    """Logits asked for in learned rows, ascending by row.
+
+    Attributes:
+        held: which of those asked for lie in learned rows.
+        at: where they lie, flat, within their chunk.
+        ends: chunk i has those at [ends[i], ends[i + 1]).
+    """
 
     held: Tensor
     at: Tensor
@@ -37,7 +43,7 @@ class Picks(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Learned rows [n]; x [n, D or V]; z float [n, V], the entries' logits and then −inf."""
+    """Some learned rows: their numbers [n], x [n, D or V], and a float copy of logits [n, V]."""
 
     rows: Tensor
     x: Tensor
@@ -70,7 +76,6 @@ class Chunks:
         place = self.place[rows[held]]
         firsts = torch.arange(0, len(self.learned) + self.step, self.step, device=place.device)
         ends = torch.searchsorted(place, firsts).tolist()
-        # within its chunk, where every product is small
         return Picks(held, place % self.step * self.width + ids, ends)
 
     def __iter__(self) -> Iterator[Chunk]:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from logitcask import Client
+from logitcask import Client, _kernel, decoder
 
 CLI = Path(__file__).resolve().parents[2] / "dist" / "src" / "cli.js"
 ROWS, V, K, LENGTH = 2947, 1000, 16, 40
@@ -101,3 +101,10 @@ def fetch(pipe):
             return reply.read()
 
     return get
+
+
+@pytest.fixture(params=["wasmtime", "numpy"])
+def each_decoder(request, monkeypatch):
+    if request.param == "numpy":
+        monkeypatch.setattr(_kernel, "kernel", lambda _: None)
+    assert decoder() == request.param

@@ -78,11 +78,10 @@ def test_autocast():
     outside = LOSSES["kd"](logits, batch)
     assert found == expected == outside and found.dtype == torch.float32
     leaves = (hidden, head)
-    for one, other in zip(
-        torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves)
-    ):
-        assert one.dtype == torch.float32
-        torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)
+    grads = [torch.autograd.grad(loss, leaves) for loss in (found, expected)]
+    # backward runs outside of autocast, and is in bfloat16 all the same
+    assert torch.equal(grads[0][0], grads[1][0]) and grads[0][0].dtype == torch.float32
+    torch.testing.assert_close(grads[0][1], grads[1][1], rtol=0.01, atol=1e-4)
 
 
 @pytest.mark.parametrize(
