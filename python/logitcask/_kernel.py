@@ -6,6 +6,7 @@ belongs to a thread; wasmtime is imported with the first one.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -62,6 +63,8 @@ def _compiled() -> tuple[Any, Any]:
     # no threads and no signal handlers inside a training process, which may fork
     config.parallel_compilation = False
     config.signals_based_traps = False
+    # at its end the interpreter clears wasmtime's modules before ours, and complains
+    atexit.register(_compiled.cache_clear)
     engine = Engine(config)
     return engine, Module(engine, (files(__package__) / "decode.wasm").read_bytes())
 
