@@ -63,8 +63,6 @@ def _compiled() -> tuple[Any, Any]:
     # no threads and no signal handlers inside a training process, which may fork
     config.parallel_compilation = False
     config.signals_based_traps = False
-    # at its end the interpreter clears wasmtime's modules before ours, and complains
-    atexit.register(_compiled.cache_clear)
     engine = Engine(config)
     return engine, Module(engine, (files(__package__) / "decode.wasm").read_bytes())
 
@@ -137,6 +135,13 @@ class Kernel:
 
 
 _own = threading.local()
+
+
+@atexit.register
+def _end() -> None:
+    """At its end the interpreter clears wasmtime's modules before ours: objects would complain."""
+    _own.__dict__.clear()
+    _compiled.cache_clear()
 
 
 def kernel(rest_mass: np.ndarray) -> Kernel | None:
