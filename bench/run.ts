@@ -9,15 +9,7 @@ import { pipe } from './pipe.ts';
 import { plan } from './plan.ts';
 import { teaches } from './teaches.ts';
 
-const benchmarks: readonly Benchmark[] = [
-  pipe,
-  kernels,
-  codec,
-  parquet,
-  plan,
-  teaches,
-  losses,
-];
+const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, plan, teaches, losses];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {

@@ -9,7 +9,7 @@ import sys
 import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI, Response
-from logitcask import Dataset
+from logitcask import LogitDataset
 
 
 def encode(batch, compression):
@@ -34,7 +34,7 @@ def encode(batch, compression):
 
 def main():
     url, dataset, compression = sys.argv[1:]
-    batches = Dataset(url, dataset=dataset, batch_size=8, layout="dense")
+    batches = LogitDataset(url, dataset, batch_size=8, layout="dense", as_torch=False)
     bodies = [encode(batch, compression) for batch in batches]
     app = FastAPI()
 

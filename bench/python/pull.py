@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 import torch
-from logitcask import Dataset
+from logitcask import LogitDataset
 
 torch.set_num_threads(1)
 
 
 def ours(url, dataset, layout, epochs):
-    batches = Dataset(url, dataset=dataset, batch_size=8, layout=layout, as_torch=True)
+    batches = LogitDataset(url, dataset, batch_size=8, layout=layout, prefetch=1)
 
     def epoch():
         positions = 0

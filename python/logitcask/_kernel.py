@@ -6,6 +6,7 @@ belongs to a thread; wasmtime is imported with the first one.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -142,3 +143,10 @@ def kernel(rest_mass: np.ndarray) -> Kernel | None:
         installed = find_spec("wasmtime") is not None
         _own.kernel = Kernel(rest_mass) if installed else None
     return _own.kernel
+
+
+@atexit.register
+def _release() -> None:
+    """Before the interpreter takes wasmtime apart, whose objects could not end after it."""
+    _own.__dict__.clear()
+    _compiled.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -64,6 +65,20 @@ def build(folder, name):
     run_cli("build", "--config", file, "--store", folder / "store")
 
 
+@contextmanager
+def serve(store, port=0):
+    """A server of the store: its address and process, ended if it still runs."""
+    command = ["node", CLI, "serve", "--store", store, "--port", str(port), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            event = json.loads(server.stdout.readline())
+            assert event["event"] == "listening"
+            yield event["url"], server
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
 @pytest.fixture(scope="session")
 def pipe(tmp_path_factory):
     """The dump, and a server of one data set a codec, all built from it."""
@@ -72,16 +87,8 @@ def pipe(tmp_path_factory):
     dump = make_dump(folder)
     for name in BUILDS:
         build(folder, name)
-    command = ["node", CLI, "serve", "--store", folder / "store", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            event = json.loads(server.stdout.readline())
-            assert event["event"] == "listening"
-            with Client(event["url"]) as client:
-                yield SimpleNamespace(client=client, url=event["url"], dump=dump)
-        finally:
-            server.terminate()
-            server.wait(20)
+    with serve(folder / "store") as (url, _), Client(url) as client:
+        yield SimpleNamespace(client=client, url=url, dump=dump, store=folder / "store")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import torch
 import wire
 
 from logitcask import LogitcaskError, TruncatedReply, decode_frames
-from logitcask.batch import read_batch
+from logitcask._reply import read_batch
 
 
 def parse(body, **echo):
@@ -111,7 +111,7 @@ def test_torch_tensors_equal_the_arrays():
         np.testing.assert_array_equal(tensors[name].numpy(), array)
     assert tensors["teacher_ids"].data_ptr() == batch["teacher_ids"].ctypes.data
     frames = parse(wire.step_reply()).torch()
-    assert frames["teacher_ids"].dtype == torch.int64
+    assert frames["teacher_ids"].dtype == torch.int32
     assert frames["teacher_probs"].dtype == torch.float32
 
 

@@ -4,13 +4,12 @@ import numpy as np
 import torch
 from conftest import K, V
 
-from logitcask import Dataset
+from logitcask import LogitDataset
 from logitcask.losses import kd_loss
 
 
 def batches(pipe, name, **options):
-    dataset = Dataset(pipe.url, dataset=name, batch_size=4, shuffle="none", **options)
-    return [batch.torch() for batch in dataset]
+    return list(LogitDataset(pipe.url, name, batch_size=4, shuffle=False, **options))
 
 
 def teacher_logits(pipe, batch):
