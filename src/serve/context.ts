@@ -15,6 +15,8 @@ import { createReplies, type Replies } from './replies.ts';
 
 const plansOpenMax = 64;
 const preparedMax = 64;
+/** The first batches come first. */
+const checkDelayMs = 1000;
 
 export interface ServeContext {
   readonly store: Store;
@@ -66,7 +68,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
       if (open !== undefined) return open;
       const reader = createReader(store, { ...resolved, cacheBytesMax: directory_bytes_max });
       readers.set(resolved.id, reader, 1);
-      void integrity.checkAll(reader.manifest);
+      setTimeout(() => void integrity.checkAll(reader.manifest), checkDelayMs).unref();
       return reader;
     },
     opened: (id) => readers.get(id),
