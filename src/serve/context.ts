@@ -42,7 +42,11 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
   const plans = createLru<OpenPlan>(plansOpenMax);
   const integrity = await openIntegrity(store);
   const { cache_bytes_max: cacheBytesMax, loads_max: loadsMax } = config.limits;
-  const ready = createReadySamples({ cacheBytesMax, loadsMax });
+  const ready = createReadySamples({
+    cacheBytesMax,
+    loadsMax,
+    onDamage: (dataset, shard) => void integrity.check(dataset, shard).catch(() => {}),
+  });
   const kept = createLru<Prepared>(preparedMax);
   return {
     store,
