@@ -5,9 +5,10 @@ import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { kernels } from './kernels.ts';
 import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
+import { plan } from './plan.ts';
 import { teaches } from './teaches.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, teaches];
+const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, plan, teaches];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {

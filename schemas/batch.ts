@@ -51,6 +51,7 @@ export const batchMetadata = z.strictObject({
   'logitcask.to': digits.optional(),
   'logitcask.rank': digits.optional(),
   'logitcask.world': digits.optional(),
+  'logitcask.replicate': digits.optional(),
   /** Plans of packs: positions of a pack. */
   'logitcask.pack_length': digits.optional(),
   /** The student's vocabulary; in a step also what it left out of the batch. */

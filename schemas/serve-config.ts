@@ -42,6 +42,8 @@ export const serveConfig = z.strictObject({
       snapshots_open_max: z.int().positive().default(4),
       /** Positions that one batch may hold. */
       batch_positions_max: z.int().positive().default(1_048_576),
+      /** Samples that the filter or the packs of a plan may go through while a client waits. */
+      plan_samples_max: z.int().positive().default(10_000_000),
       /** Samples kept in memory as they are sent. */
       cache_bytes_max: z
         .int()

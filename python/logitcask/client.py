@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     id: str
     snapshots: tuple[str, ...]
     steps_per_epoch: int
-    samples_per_epoch: int
+    items_per_epoch: int
     document: dict[str, Any]
 
 
@@ -211,7 +211,7 @@ def _parse_plan(reply: Reply) -> Plan:
     document = reply.json()
     try:
         identity, plan = document["identity"], document["plan"]
-        steps, samples = document["steps_per_epoch"], document["samples_per_epoch"]
+        steps, samples = document["steps_per_epoch"], document["items_per_epoch"]
         snapshots = tuple(stream["snapshot"] for stream in document["streams"])
     except (KeyError, TypeError) as error:
         raise invalid_reply(f"plan: the reply lacks {error}") from error

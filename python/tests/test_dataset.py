@@ -20,7 +20,7 @@ PLAN = hashlib.sha256(
 
 
 def plan_reply(**changes):
-    reply = {"plan": PLAN, "identity": IDENTITY, "steps_per_epoch": STEPS, "samples_per_epoch": 9}
+    reply = {"plan": PLAN, "identity": IDENTITY, "steps_per_epoch": STEPS, "items_per_epoch": 9}
     streams = [{"dataset": "d", "snapshot": wire.SNAPSHOT, "samples": 9}]
     return ok_json({**reply, "streams": streams, **changes})
 

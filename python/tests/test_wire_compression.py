@@ -18,9 +18,12 @@ def test_compressed_bodies_hold_the_same(pipe, fetch, codec, layout):
     as_it_is = fetch(path, ARROW)
     packed = fetch(path, f'{ARROW}; codecs="{codec}"')
     assert len(packed) < len(as_it_is)
-    tables = [pa.ipc.open_stream(body).read_all() for body in (as_it_is, packed)]
-    tables[1].validate(full=True)
-    assert tables[0].equals(tables[1], check_metadata=True)
+    readers = [pa.ipc.open_stream(body) for body in (as_it_is, packed)]
+    assert readers[0].schema.equals(readers[1].schema, check_metadata=True)
+    batches = [reader.read_next_batch() for reader in readers]
+    batches[1].validate(full=True)
+    # by their bytes: NaN is not equal to NaN
+    assert batches[0].serialize().equals(batches[1].serialize())
 
 
 def test_a_stream_holds_the_steps(pipe, fetch):

@@ -3,7 +3,14 @@ import { type BatchRequest, batchRequest, type LayoutName } from '../../schemas/
 import { datasetList } from '../../schemas/http.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import type { input } from '../../schemas/parse.ts';
-import { type PlanReply, type PlanRequest, planReply, planRequest } from '../../schemas/plan.ts';
+import {
+  type OrderDigest,
+  orderDigest,
+  type PlanReply,
+  type PlanRequest,
+  planReply,
+  planRequest,
+} from '../../schemas/plan.ts';
 import type { LogitcaskError } from '../errors.ts';
 import { parseManifest } from '../shard/snapshot.ts';
 import { type Batch, readBatch } from './batch.ts';
@@ -17,6 +24,16 @@ export interface StepAddress {
   readonly plan: string;
   readonly epoch: number;
   readonly step: number;
+}
+
+export interface DigestAddress {
+  readonly plan: string;
+  readonly epoch: number;
+  readonly from?: number;
+  readonly to?: number;
+  readonly rank?: number;
+  readonly world?: number;
+  readonly replicate?: number;
 }
 
 export interface StreamAddress {
@@ -44,6 +61,8 @@ export interface Client {
   manifest(dataset: string, snapshot?: string): Promise<{ id: string; manifest: Manifest }>;
   createPlan(request: input<typeof planRequest>): Promise<PlanReply>;
   plan(id: string): Promise<PlanReply>;
+  /** Proof of the order of steps [from, to), as one rank receives them, or all. */
+  digest(range: DigestAddress): Promise<OrderDigest>;
   /** Samples [offset, offset + length) in stored order. */
   rows(address: RowsAddress): Promise<Batch>;
   /** One step's batch for one rank. */
@@ -99,6 +118,11 @@ export function openClient(options: TransportOptions): Client {
     },
     async plan(id) {
       return planReply.parse(await getJson(`/v1/plans/${id}`));
+    },
+    async digest({ plan, epoch, ...range }) {
+      return orderDigest.parse(
+        await getJson(`/v1/plans/${plan}/epochs/${epoch}/digest?${query({ ...range })}`),
+      );
     },
     rows({ dataset, snapshot = 'latest', offset, length, layout = 'frames' }) {
       const asked = query({ offset, length, layout });

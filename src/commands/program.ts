@@ -6,6 +6,7 @@ import type { CommandContext } from './command.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
+import { planCommand } from './plan.ts';
 import { planStorageCommand } from './plan-storage.ts';
 import { pullCommand } from './pull.ts';
 import { quickstartCommand } from './quickstart.ts';
@@ -19,6 +20,7 @@ const commands = [
   importCommand,
   inspectCommand,
   verifyCommand,
+  planCommand,
   serveCommand,
   pullCommand,
   exportCommand,
@@ -38,7 +40,13 @@ export function createProgram(context: CommandContext): Command {
     .configureOutput({ outputError: () => {} })
     .exitOverride();
   for (const command of commands) {
-    program.addCommand(command(context).copyInheritedSettings(program));
+    program.addCommand(inherit(command(context), program));
   }
   return program;
+}
+
+function inherit(command: Command, from: Command): Command {
+  command.copyInheritedSettings(from);
+  for (const verb of command.commands) inherit(verb as Command, command);
+  return command;
 }

@@ -1,12 +1,15 @@
 /** `logitcask pull`: an epoch of checked batches from a server, as a trainer would take them. */
+import { appendFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LayoutName } from '../../schemas/batch.ts';
 import type { PlanReply } from '../../schemas/plan.ts';
 import type { Batch } from '../client/batch.ts';
 import { type Client, openClient } from '../client/client.ts';
+import { recordOf } from '../client/run-record.ts';
 import { LogitcaskError } from '../errors.ts';
 import { openStore } from '../store/table.ts';
 import { type CommandContext, formatBytes, formatCount, wholeNumber } from './command.ts';
+import { seedText } from './plan-request.ts';
 import { createProgress } from './progress.ts';
 
 interface PullFlags extends PullView {
@@ -15,6 +18,7 @@ interface PullFlags extends PullView {
   readonly seed: string;
   readonly batch: number;
   readonly out?: string;
+  readonly record?: string;
   readonly json?: boolean;
 }
 
@@ -55,7 +59,7 @@ export function pullCommand(context: CommandContext): Command {
     .argument('<url>', 'address of the server', address)
     .argument('<dataset>', 'name of the data set')
     .option('--snapshot <ref>', 'digest or tag', 'latest')
-    .option('--seed <n>', 'seed of the shuffle', seed, '0')
+    .option('--seed <n>', 'seed of the shuffle', seedText, '0')
     .option('--batch <n>', 'samples of a step, over all ranks', least(1_048_576), 8)
     .addOption(new Option('--plan <id>', 'pull this plan instead').conflicts(ordersPlan))
     .option('--rank <n>', 'this rank', wholeNumber(0, 1_048_575), 0)
@@ -67,6 +71,7 @@ export function pullCommand(context: CommandContext): Command {
         .default('frames'),
     )
     .option('--out <folder>', 'write each batch as an Arrow stream file, never over another')
+    .option('--record <file>', 'append what was received, for `plan prove` and `plan compare`')
     .option('--json', 'one JSON object on standard output')
     .addHelpText(
       'after',
@@ -82,11 +87,6 @@ function address(text: string): string {
   throw new InvalidArgumentError('give http://host:port');
 }
 
-function seed(text: string): string {
-  if (/^(0|[1-9]\d{0,19})$/.test(text) && BigInt(text) < 1n << 64n) return text;
-  throw new InvalidArgumentError('give a whole number below 2^64');
-}
-
 async function run(
   context: CommandContext,
   flags: PullFlags & { url: string; dataset: string },
@@ -100,6 +100,7 @@ async function run(
     let bytes = 0;
     const onBatch = async (batch: Batch, step: number) => {
       await folder?.write(fileOf(flags, step), batch.bytes, { replace: false });
+      if (flags.record !== undefined) await appendFile(flags.record, recordOf(batch));
       bytes += batch.bytes.length;
       const detail = formatBytes(bytes);
       progress.update({ done: step + 1, total: plan.steps_per_epoch, detail });

@@ -19,3 +19,10 @@ export function lengthsOf(column: Column): number[] {
   const offsets = int32Of(column.buffers[0]);
   return Array.from({ length: column.rows }, (_, row) => offsets[row + 1] - offsets[row]);
 }
+
+/** Texts of a utf8 column. */
+export function textsOf(column: Column): string[] {
+  return cellsOf(column, 1).map((cell) =>
+    Buffer.from(cell.buffer, cell.byteOffset, cell.byteLength).toString(),
+  );
+}

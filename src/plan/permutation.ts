@@ -17,6 +17,11 @@ export function permutation(key: Uint8Array, n: number): Permutation {
   return n < explicitMax ? shuffled(key, n) : feistel(key, n);
 }
 
+/** Bytes that the order of n items keeps in memory. */
+export function permutationBytes(n: number): number {
+  return n < explicitMax ? 4 * n : 64;
+}
+
 function words(key: Uint8Array): Uint32Array {
   const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
   return Uint32Array.from({ length: 8 }, (_, i) => view.getUint32(4 * i, true));

@@ -1,24 +1,20 @@
 /** Plans in a store: written before they are answered, so that any replica can serve them. */
-
-import type { StoredPlan } from '../../schemas/plan.ts';
-import { storedPlan } from '../../schemas/plan.ts';
+import { type StoredPlan, storedPlan } from '../../schemas/plan.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson } from '../formats/canonical.ts';
+import type { OrderStore } from './order-store.ts';
 import { planId } from './plan.ts';
-
-/** The part of a store that plans need. */
-interface PlanStore {
-  readAll(name: string, bytesMax?: number): Promise<Buffer>;
-  size(name: string): Promise<number | undefined>;
-  write(name: string, bytes: Uint8Array): Promise<void>;
-}
 
 const planBytesMax = 1024 * 1024;
 const digest = /^[0-9a-f]{64}$/;
 const pathOf = (id: string) => `plans/${id}.json`;
 
+/** Filters and packs are named by the digest of what they are computed from. */
+export const filterPath = (name: string) => `plans/${name}.filter`;
+export const packingPath = (name: string) => `plans/${name}.packing`;
+
 /** Writes a plan; true where it is new. */
-export async function writePlan(store: PlanStore, plan: StoredPlan): Promise<boolean> {
+export async function writePlan(store: OrderStore, plan: StoredPlan): Promise<boolean> {
   const path = pathOf(planId(plan.identity));
   if ((await store.size(path)) !== undefined) return false;
   await store.write(path, Buffer.from(canonicalJson(plan)));
@@ -26,7 +22,7 @@ export async function writePlan(store: PlanStore, plan: StoredPlan): Promise<boo
 }
 
 /** Throws `plan-not-found`. */
-export async function readPlan(store: PlanStore, id: string): Promise<StoredPlan> {
+export async function readPlan(store: OrderStore, id: string): Promise<StoredPlan> {
   if (!digest.test(id) || (await store.size(pathOf(id))) === undefined) {
     throw new LogitcaskError('plan-not-found', `plan: there is no plan ${id}; POST it first`, {
       got: id,

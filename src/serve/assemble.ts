@@ -3,7 +3,7 @@
 import { LogitcaskError } from '../errors.ts';
 import type { WireColumn } from '../formats/arrow-wire.ts';
 import { bytesOf, type ColumnType, copyBits, fixedWidth, list } from '../formats/layout.ts';
-import type { Segments } from '../plan/plan.ts';
+import type { Segments } from '../plan/open-plan.ts';
 import type { CellColumn, ReadySample, View } from './layouts/layout.ts';
 
 /** Which positions of their samples the rows hold. */

@@ -4,7 +4,7 @@ import type { ColumnTypes } from '../formats/arrow.ts';
 import type { BodyCompression } from '../formats/arrow-compression.ts';
 import { batchPieces, streamEnd, type WireColumns } from '../formats/arrow-wire.ts';
 import { bytesOf, packBits, primitive } from '../formats/layout.ts';
-import type { StepSamples } from '../plan/plan.ts';
+import type { StepSamples } from '../plan/open-plan.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { positionsOf, type Rows, wireColumn, wireType } from './assemble.ts';
 import type { ServeContext } from './context.ts';

@@ -1,7 +1,8 @@
 /** What every route works with: the store, open snapshots and plans under limits. */
 import type { BatchRequest } from '../../schemas/batch.ts';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
-import { type OpenPlan, openPlan } from '../plan/plan.ts';
+import { type OpenPlan, openPlan } from '../plan/open-plan.ts';
+import type { Permutation } from '../plan/permutation.ts';
 import { readPlan } from '../plan/stored.ts';
 import { createReader } from '../shard/open-snapshot.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
@@ -14,6 +15,8 @@ import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
 
 const plansOpenMax = 64;
+/** Tables of the orders of small sets, over all plans. */
+const orderBytesMax = 64 * 1024 * 1024;
 const preparedMax = 64;
 /** The first batches come first. */
 const checkDelayMs = 1000;
@@ -40,6 +43,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
   const plans = createLru<OpenPlan>(plansOpenMax);
+  const orders = createLru<Permutation>(orderBytesMax);
   const integrity = await openIntegrity(store);
   const { cache_bytes_max: cacheBytesMax, loads_max: loadsMax } = config.limits;
   const ready = createReadySamples({
@@ -79,7 +83,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
     async plan(id) {
       const known = plans.get(id);
       if (known !== undefined) return known;
-      const plan = openPlan(await readPlan(store, id));
+      const plan = await openPlan(await readPlan(store, id), { store, orders });
       plans.set(id, plan, 1);
       return plan;
     },

@@ -18,6 +18,7 @@ import { refuseEncoding } from './negotiate.ts';
 import { openapi } from './openapi.ts';
 import { errorOf, problemOf, problemType, sendProblem } from './problem.ts';
 import { datasets } from './routes/datasets.ts';
+import { digests } from './routes/digests.ts';
 import { health } from './routes/health.ts';
 import { plans } from './routes/plans.ts';
 import type { Route, Server } from './routes/route.ts';
@@ -27,7 +28,17 @@ import { snapshots } from './routes/snapshots.ts';
 import { steps } from './routes/steps.ts';
 import { stream } from './routes/stream.ts';
 
-const routes: readonly Route[] = [health, datasets, snapshots, shards, rows, plans, steps, stream];
+const routes: readonly Route[] = [
+  health,
+  datasets,
+  snapshots,
+  shards,
+  rows,
+  plans,
+  steps,
+  stream,
+  digests,
+];
 const sweepMs = 250;
 /** How often connections are looked at for requests that take too long to arrive. */
 const checkMs = 1000;

@@ -1,7 +1,7 @@
 /** The snapshots that a plan's streams are read from, and the view that a rank has of a step. */
 import type { BatchRequest } from '../../schemas/batch.ts';
 import { LogitcaskError } from '../errors.ts';
-import type { OpenPlan } from '../plan/plan.ts';
+import type { OpenPlan } from '../plan/open-plan.ts';
 import { snapshotPath } from '../shard/names.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { listDatasets } from '../shard/snapshot.ts';
@@ -9,29 +9,23 @@ import type { Store } from '../store/store.ts';
 import type { ServeContext } from './context.ts';
 import type { Place } from './metadata.ts';
 
-/** Rank and world of the batch that a request gets. Throws `rank-out-of-range`. */
-export function viewOf({ rank, world, replicate }: BatchRequest): { rank: number; world: number } {
-  if (world % replicate === 0 && rank < world) {
-    return { rank: Math.floor(rank / replicate), world: world / replicate };
-  }
-  const message = `request: rank ${rank} of ${world} is not one of groups of ${replicate}`;
-  throw new LogitcaskError('rank-out-of-range', message, {
-    expected: 'rank < world, replicate a divisor of world',
-    got: { rank, world, replicate },
-  });
-}
-
 /** Where batches stand in a plan; numbers that change from request to request are apart. */
 export function placeOf(
   { id, packLength }: OpenPlan,
-  { rank, world }: BatchRequest,
+  { rank, world, replicate }: BatchRequest,
   varying: Readonly<Record<string, number>>,
 ): Place {
   const packs: Record<string, string> =
     packLength === undefined ? {} : { pack_length: String(packLength) };
   const numbers = Object.entries(varying).map(([key, value]) => [key, String(value)]);
   return {
-    fixed: { plan: id, rank: String(rank), world: String(world), ...packs },
+    fixed: {
+      plan: id,
+      rank: String(rank),
+      world: String(world),
+      replicate: String(replicate),
+      ...packs,
+    },
     varying: Object.fromEntries(numbers),
   };
 }

@@ -61,6 +61,7 @@ describe('the OpenAPI document', () => {
         '/v1/datasets/{dataset}/snapshots/{snapshot}/shards/{name}',
         '/v1/plans',
         '/v1/plans/{plan}',
+        '/v1/plans/{plan}/epochs/{epoch}/digest',
         '/v1/plans/{plan}/epochs/{epoch}/steps/{step}',
         '/v1/plans/{plan}/epochs/{epoch}/stream',
         '/version',

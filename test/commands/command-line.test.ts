@@ -21,7 +21,20 @@ const context: CommandContext = {
   stopSignal: unused,
   exitCode: 0,
 };
-const verbs: readonly Command[] = createProgram(context).commands;
+/** `build`, or of a verb with parts `plan create`. */
+interface Verb {
+  readonly name: string;
+  readonly command: Command;
+}
+const top: readonly Command[] = createProgram(context).commands;
+const verbs: readonly Verb[] = top.flatMap((command) =>
+  command.commands.length === 0
+    ? [{ name: command.name(), command }]
+    : command.commands.map((part) => ({
+        name: `${command.name()} ${part.name()}`,
+        command: part as Command,
+      })),
+);
 
 let folder = '';
 beforeAll(() => {
@@ -30,24 +43,20 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('help', () => {
-  it.each(verbs.map((verb) => verb.name()))(
-    'of %s explains every flag by an example',
-    async (name) => {
-      const { code, stdout, stderr } = await run([name, '--help']);
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      expect(stdout).toMatch(new RegExp(`Example:\n  logitcask ${name}`));
-      const verb = verbs.find((known) => known.name() === name) as Command;
-      for (const { long, description } of verb.options) {
-        expect(stdout).toContain(long);
-        expect(description).not.toBe('');
-      }
-    },
-  );
+  it.each(verbs)('of $name explains every flag by an example', async ({ name, command }) => {
+    const { code, stdout, stderr } = await run([...name.split(' '), '--help']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(new RegExp(`Example:\n  logitcask ${name}`));
+    for (const { long, description } of command.options) {
+      expect(stdout).toContain(long);
+      expect(description).not.toBe('');
+    }
+  });
 
   it('lists every verb, and is what a missing verb is answered with', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    for (const verb of verbs) expect(stdout).toContain(`  ${verb.name()} `);
+    for (const verb of top) expect(stdout).toContain(`  ${verb.name()} `);
     const bare = await run([]);
     expect(bare).toMatchObject({ code: 2, stdout: '' });
     expect(bare.stderr).toContain(stdout.trim());
@@ -64,14 +73,15 @@ describe('docs/cli.md', () => {
 
   it('has a section a verb and names every flag of it, and no other', () => {
     const sections = page.split(/^## /m).slice(1);
-    expect(sections.map((text) => text.split('\n')[0])).toEqual(verbs.map((verb) => verb.name()));
-    for (const [i, verb] of verbs.entries()) {
+    expect(sections.map((text) => text.split('\n')[0])).toEqual(verbs.map(({ name }) => name));
+    for (const [i, { name, command }] of verbs.entries()) {
       const told = [...sections[i].matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(([, flag]) => flag);
-      expect(told.sort(), verb.name()).toEqual(verb.options.map(({ long }) => long).sort());
-      const usage = verb.registeredArguments.map((argument) =>
-        argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
-      );
-      expect(sections[i]).toContain(['logitcask', verb.name(), ...usage].join(' '));
+      expect(told.sort(), name).toEqual(command.options.map(({ long }) => long).sort());
+      const usage = command.registeredArguments.map((argument) => {
+        const shown = `${argument.name()}${argument.variadic ? '...' : ''}`;
+        return argument.required ? `<${shown}>` : `[${shown}]`;
+      });
+      expect(sections[i]).toContain(['logitcask', name, ...usage].join(' '));
     }
   });
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { permutation } from '../../src/plan/permutation.ts';
-import { orderKey } from '../../src/plan/plan.ts';
+import { orderKey } from '../../src/plan/shuffle.ts';
 
 const keyOf = (text: string) => createHash('sha256').update(text).digest();
 
@@ -101,7 +101,8 @@ describe('the permutation', () => {
   it.each([1000, 100_000])('of %i gives neighbouring epochs and plans unrelated orders', (n) => {
     const plan = keyOf('plan').toString('hex');
     const other = keyOf('plan 2').toString('hex');
-    const orders = [orderKey(plan, 7, 0), orderKey(plan, 8, 0), orderKey(other, 7, 0)].map((key) =>
+    const key = (plan: string, epoch: number) => orderKey({ plan, epoch, stream: 0, pass: 0 }, 0);
+    const orders = [key(plan, 7), key(plan, 8), key(other, 7)].map((key) =>
       Float64Array.from({ length: n }, (_, i) => i).map(permutation(key, n)),
     );
     const limit = 5 / Math.sqrt(n);

@@ -2,15 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { planRequest } from '../../schemas/plan.ts';
 import { makePlan, planId } from '../../src/plan/plan.ts';
 import { readPlan, writePlan } from '../../src/plan/stored.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStore } from '../../src/store/table.ts';
+import { requestOf, streamOf } from '../support/plans.ts';
 
-const request = planRequest.parse({ streams: [{ dataset: 'default' }] });
-const stream = { snapshot: 'a'.repeat(64), contentId: 'b'.repeat(64), samples: 9 };
-const plan = makePlan(request, [{ dataset: 'default', ...stream }]);
+const request = requestOf(1);
+const plan = makePlan(request, [streamOf(9)]);
 const id = planId(plan.identity);
 
 let folder = '';
@@ -33,7 +32,9 @@ describe('a stored plan', () => {
 
   it('keeps the snapshot that it was first made for', async () => {
     await writePlan(store, plan);
-    const later = makePlan(request, [{ dataset: 'other', ...stream, snapshot: 'c'.repeat(64) }]);
+    const later = makePlan(request, [
+      { ...streamOf(9), dataset: 'other', snapshot: 'c'.repeat(64) },
+    ]);
     expect(await writePlan(store, later)).toBe(false);
     expect((await readPlan(store, id)).streams[0].dataset).toBe('default');
   });

@@ -4,14 +4,15 @@
 
 import { planParams } from '../../../schemas/http.ts';
 import { planReply, planRequest } from '../../../schemas/plan.ts';
-import { makePlan, planReply as replyOf } from '../../plan/plan.ts';
+import { planReply as replyOf } from '../../plan/plan.ts';
 import { writePlan } from '../../plan/stored.ts';
-import { resolveSnapshot } from '../../shard/snapshot.ts';
 import { isFresh } from '../http-cache.ts';
+import { createPlanMaker } from '../make-plan.ts';
 import type { Route } from './route.ts';
 
 export const plans: Route = (server, context) => {
-  const { store } = context;
+  const { store, config } = context;
+  const maker = createPlanMaker(store, { samplesMax: config.limits.plan_samples_max });
   server.post(
     '/v1/plans',
     {
@@ -19,14 +20,7 @@ export const plans: Route = (server, context) => {
       schema: { body: planRequest, response: { 200: planReply, 201: planReply } },
     },
     async (request, reply) => {
-      const streams = await Promise.all(
-        request.body.streams.map(async ({ dataset, snapshot }) => {
-          const { id, manifest } = await resolveSnapshot(store, dataset, snapshot);
-          const { content_id: contentId, totals } = manifest;
-          return { dataset, snapshot: id, contentId, samples: totals.samples };
-        }),
-      );
-      const plan = makePlan(request.body, streams);
+      const plan = await maker.make(request.body);
       const created = await writePlan(store, plan);
       return reply.code(created ? 201 : 200).send(replyOf(plan));
     },

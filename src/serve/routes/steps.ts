@@ -9,7 +9,7 @@ import { isFresh } from '../http-cache.ts';
 import { layouts } from '../layouts/table.ts';
 import { arrowType, negotiateArrow } from '../negotiate.ts';
 import { sendBody } from '../replies.ts';
-import { placeOf, readersOf, viewOf } from '../sources.ts';
+import { placeOf, readersOf } from '../sources.ts';
 import { version } from '../version.ts';
 import type { Route } from './route.ts';
 
@@ -23,7 +23,7 @@ export const steps: Route = (server, context) => {
       const compression = layouts[query.layout].compressed ? undefined : accepted;
       const plan = await context.plan(params.plan);
       const { epoch, step } = params;
-      const rows = await plan.samples({ epoch, step, ...viewOf(query) });
+      const rows = await plan.samples({ ...query, epoch, step });
       const readers = await readersOf(context, plan, query);
       const snapshot = readers.map(({ id }) => id).join();
       const etag = digestOf({ version, ...params, query, snapshot, compression: `${compression}` });

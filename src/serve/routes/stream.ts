@@ -6,14 +6,14 @@ import type { ServerResponse } from 'node:http';
 import { epochParams, streamQuery } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { streamEnd } from '../../formats/arrow-wire.ts';
-import type { OpenPlan } from '../../plan/plan.ts';
+import type { OpenPlan, StepRequest } from '../../plan/open-plan.ts';
 import { type BatchOptions, buildBatch, typesOf } from '../batch.ts';
 import type { ServeContext } from '../context.ts';
 import { layouts } from '../layouts/table.ts';
 import { headOf } from '../metadata.ts';
 import { arrowType, negotiateArrow } from '../negotiate.ts';
 import { joinSmall, startReply } from '../replies.ts';
-import { placeOf, readersOf, viewOf } from '../sources.ts';
+import { placeOf, readersOf } from '../sources.ts';
 import type { Route } from './route.ts';
 
 export const stream: Route = (server, context) => {
@@ -31,20 +31,21 @@ export const stream: Route = (server, context) => {
       const compression = layouts[query.layout].compressed ? undefined : accepted;
       const plan = await context.plan(request.params.plan);
       const to = end ?? plan.steps;
-      const view = viewOf(query);
-      const rows = await plan.rows({ epoch, from, to, ...view });
+      const { rank, world, replicate } = query;
+      const view = { epoch, rank, world, replicate };
+      const rows = await plan.rows({ ...view, from, to });
       const prepared = context.prepared(await readersOf(context, plan, query), query);
       if (prepared.view.dense && query.pad_to === undefined) {
         const message = 'request: a dense stream needs pad_to, the same for all its batches';
         throw new LogitcaskError('request-invalid', message, { expected: 'pad_to' });
       }
-      const first = await plan.samples({ epoch, step: from, ...view });
+      const first = await plan.samples({ ...view, step: from });
       const types = typesOf(prepared, first, query.pad_to ?? 0);
       const place = placeOf(plan, query, { epoch, from, to });
       const head = headOf(prepared, { batch: { types, rows }, batches: to - from, place });
       reply.type(arrowType).header('cache-control', 'no-store').header('vary', 'Accept');
       const raw = startReply(request, reply, context.replies);
-      const steps = { plan, view: { epoch, ...view }, from, to };
+      const steps = { plan, view, from, to };
       await sendSteps(context, { raw, head, steps, prepared, compression }).catch(() => {
         raw.destroy(); // before the end marker: what arrived is no whole stream
       });
@@ -55,7 +56,7 @@ export const stream: Route = (server, context) => {
 
 interface Steps {
   readonly plan: OpenPlan;
-  readonly view: { readonly epoch: number; readonly rank: number; readonly world: number };
+  readonly view: Omit<StepRequest, 'step'>;
   readonly from: number;
   readonly to: number;
 }
