@@ -6,9 +6,10 @@ import { kernels } from './kernels.ts';
 import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
 import { plan } from './plan.ts';
+import { serve } from './serve.ts';
 import { teaches } from './teaches.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, plan, teaches];
+const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, plan, serve, teaches];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {
