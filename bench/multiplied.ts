@@ -1,11 +1,11 @@
-/** Large data sets at little cost: links to the shards of a small one. What is read is all there. */
+/** Large data sets at little cost: links to the shards of a small one, so that all is there. */
 import { linkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Manifest, ManifestFile } from '../schemas/manifest.ts';
 import { resolveSnapshot, writeSnapshot } from '../src/shard/snapshot.ts';
 import { openStore } from '../src/store/table.ts';
 
-/** Points `latest` at a snapshot that lists the shards so often; `copiesOf` is given their bytes. */
+/** Points `latest` at a snapshot that lists the shards so often; `copiesOf` has their bytes. */
 export async function multiply(
   folder: string,
   dataset: string,

@@ -44,6 +44,11 @@ function viewOf(store: string, dataset: string, layout: string): string {
   return `layout=${layout}&dtype=float32&snapshot=${snapshotOf(store, dataset)}`;
 }
 
+/** Step `i`, counted through the epochs. */
+function stepPath(plan: string, i: number, steps: number): string {
+  return `/v1/plans/${plan}/epochs/${Math.floor(i / steps)}/steps/${i % steps}`;
+}
+
 /** Batches of 8 samples for every rank, each rank on its own connection. */
 async function* latency(
   { url }: Listening,
@@ -57,7 +62,7 @@ async function* latency(
   });
   client.close();
   const pathOf = (rank: number, i: number) =>
-    `/v1/plans/${plan}/epochs/${Math.floor(i / steps)}/steps/${i % steps}?rank=${rank}&world=${world}&${view}`;
+    `${stepPath(plan, i, steps)}?rank=${rank}&world=${world}&${view}`;
   const connections = await Promise.all(Array.from({ length: world }, () => openRank(url)));
   const rank = async (number: number, count: number, found: number[]) => {
     for (let i = 0; i < count; i++) {
@@ -79,7 +84,8 @@ async function* latency(
     ratios.push(sorted[Math.floor(sorted.length * 0.99)] / median(sorted));
   }
   for (const connection of connections) connection.close();
-  const what = `${view.slice(7, view.indexOf('&'))}, ${world === 1 ? 'one rank' : `${world} ranks`}`;
+  const who = world === 1 ? 'one rank' : `${world} ranks`;
+  const what = `${view.slice(7, view.indexOf('&'))}, ${who}`;
   yield plain(`p50 of a batch, ${what} (${spread(medians)})`, 'ms', median(medians));
   yield atMost(`p99 / p50 of a batch, ${what} (${spread(ratios)})`, '×', median(ratios), most);
 }
@@ -142,8 +148,7 @@ async function* memory(store: string): AsyncGenerator<Figure> {
   });
   client.close();
   const view = `world=${ranks}&${viewOf(store, 'raw', 'dense')}`;
-  const pathOf = (rank: number, i: number) =>
-    `/v1/plans/${plan}/epochs/${Math.floor(i / steps)}/steps/${i % steps}?rank=${rank}&${view}`;
+  const pathOf = (rank: number, i: number) => `${stepPath(plan, i, steps)}?rank=${rank}&${view}`;
   const { hostname, port } = new URL(server.url);
   const deaf = Array.from({ length: stalled }, (_, rank) => {
     const socket = connect(Number(port), hostname);

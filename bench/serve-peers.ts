@@ -170,12 +170,12 @@ async function contenders(stage: Stage, { source, sizes, servers }: Made): Promi
     args: ['ours', server.url, dataset, snapshotOf(store, dataset), layout, 'float32'],
     bytes: sizes.frames[dataset],
   });
-  const peer = (kind: string, dtype: string, started: Listening, bytes: number): Contender => ({
-    name: kind,
+  const peer = (name: string, dtype: string, started: Listening, bytes: number): Contender => ({
+    name,
     pids: [started.pid],
     source: file(dtype),
     epochs: 20,
-    args: [kind.split(' ')[0], started.url],
+    args: [/^[a-z]+/.exec(name)?.[0] ?? '', started.url],
     bytes,
   });
   const nginx = await startNginx(folder, join(source, 'raw'));
@@ -225,7 +225,8 @@ async function startNginx(folder: string, root: string): Promise<Listening> {
   const config = join(home, 'nginx.conf');
   writeFileSync(
     config,
-    `daemon off; user ${userInfo().username}; worker_processes 1; pid ${home}/pid; error_log ${home}/error.log;
+    `daemon off; user ${userInfo().username}; worker_processes 1;
+    pid ${home}/pid; error_log ${home}/error.log;
     events {} http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
     ${paths} server { listen 127.0.0.1:${nginxPort}; root ${root}; } }`,
   );

@@ -56,7 +56,8 @@ def flight(source):
     class Server(pa.flight.FlightServerBase):
         def do_get(self, context, ticket):
             batch = batches[int(ticket.ticket)]
-            return pa.flight.RecordBatchStream(pa.RecordBatchReader.from_batches(batch.schema, [batch]))
+            reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+            return pa.flight.RecordBatchStream(reader)
 
     server = Server("grpc://127.0.0.1:0")
     print(f"http://127.0.0.1:{server.port}", flush=True)
