@@ -55,7 +55,7 @@ const builds: Readonly<Record<string, readonly string[]>> = {
 export async function buildStore(folder: string, log: Stage['log']): Promise<string> {
   log(`serve: building ${Object.keys(builds)} of ${samples} samples of 1,024 positions`);
   const store = join(folder, 'store');
-  const { logits, tokens } = await repeatedDump(samples * 2);
+  const { logits, tokens } = await repeatedDump(samples * 2, { scaled: true });
   for (const [dataset, more] of Object.entries(builds)) {
     const inputs = ['--logits', logits, '--tokens', tokens, '--sample-length', '1024'];
     const common = [cli, 'build', '--store', store, '--dataset', dataset, ...inputs];
