@@ -7,9 +7,19 @@ import { losses } from './losses.ts';
 import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
 import { plan } from './plan.ts';
+import { serve } from './serve.ts';
 import { teaches } from './teaches.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, plan, teaches, losses];
+const benchmarks: readonly Benchmark[] = [
+  pipe,
+  kernels,
+  codec,
+  parquet,
+  plan,
+  serve,
+  teaches,
+  losses,
+];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {
