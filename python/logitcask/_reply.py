@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ._columns import Columns
 from ._frame import KINDS, check_frame, damaged
+from ._sample_id import check_sample_ids
 from .batch import Batch, TargetSet
 from .errors import TruncatedReply, invalid_reply
 from .frames import (
@@ -52,13 +53,16 @@ def read_batch(body: np.ndarray, echo: Mapping[str, str]) -> Batch:
     if {key: metadata.get(key) for key in known} != known:
         raise invalid_reply("batch: this version cannot read it", expected=known, got=metadata)
     try:
-        vocabulary = int(json.loads(metadata["logitcask.label_space"])["size"])
+        label_space = json.loads(metadata["logitcask.label_space"])
+        vocabulary = int(label_space["size"])
         sets = _target_sets(json.loads(metadata["logitcask.target_sets"]))
         layout = metadata["logitcask.layout"]
     except (ValueError, KeyError, TypeError) as error:
         raise invalid_reply(f"batch: its metadata is malformed ({error!r})") from error
     to_arrays = _dense if layout == "dense" else _flat
     arrays = to_arrays(columns, sets, vocabulary)
+    if "tokens" in arrays:
+        check_sample_ids(arrays, label_space)
     meta = columns.texts("meta")
     return Batch(layout, columns.rows, vocabulary, sets, arrays, metadata, meta)
 

@@ -138,13 +138,13 @@ class Batch:
         return self.torch()._with(lambda tensor: tensor.pin_memory())
 
     def packs(self) -> Batch:
-        """The same targets as rows of packs: see ``logitcask.packs``."""
+        """The same targets as rows of packs: see ``logitcask.packs``. Of batches in main memory."""
         from .packs import to_packs
 
         return to_packs(self)
 
     def model_inputs(self, pad_to: int | None = None, pad_token: int = 0) -> dict[str, Any]:
-        """``input_ids``, ``labels`` … as Hugging Face models take them: see ``logitcask.packs``."""
+        """``input_ids``, ``labels`` … of Hugging Face models: see ``logitcask.packs``. Likewise."""
         from .packs import model_inputs
 
         return model_inputs(self, pad_to, pad_token)

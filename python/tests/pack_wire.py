@@ -16,17 +16,19 @@ K = 3
 def make_samples(rng, lengths):
     """Samples of whole positions; tokens are distinct, so that every position is recognised."""
     samples, token = [], 1
-    for number, n in enumerate(lengths):
+    for n in lengths:
         counts = rng.integers(0, K + 1, n)
+        tokens = np.arange(token, token + n, dtype=np.int32)
+        mask = np.append(rng.random(n - 1) < 0.8, False)
         targets = [
             sorted((int(i), int(rng.integers(1, 500))) for i in rng.choice(wire.V, c, False))
             for c in counts
         ]
         samples.append(
             {
-                "id": bytes([number]) * 16,
-                "tokens": np.arange(token, token + n, dtype=np.int32),
-                "mask": np.append(rng.random(n - 1) < 0.8, False),
+                "id": wire.sample_id(tokens, mask),
+                "tokens": tokens,
+                "mask": mask,
                 "targets": targets,
                 "rest": rng.integers(0, 4000, n).tolist(),
                 "label_logprob": -rng.random(n).astype(np.float16),

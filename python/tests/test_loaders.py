@@ -1,6 +1,8 @@
 """Loaders of torch and torchdata: the same order with any number of workers, states to the step."""
 
 import pytest
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration
 from test_dataset import PLAN, STEPS, PlanServer, place
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -23,8 +25,8 @@ def server():
         yield server
 
 
-def open_loader(server, workers, loader=StatefulDataLoader, **options):
-    dataset = LogitDataset(server.url, plan=PLAN)
+def open_loader(server, workers, loader=StatefulDataLoader, dataset=None, **options):
+    dataset = LogitDataset(server.url, plan=PLAN) if dataset is None else dataset
     return dataset, loader(dataset, batch_size=None, num_workers=workers, **options)
 
 
@@ -114,3 +116,37 @@ def test_a_record_is_written_where_batches_are_received(server, tmp_path):
     for batch in loader:
         append_record(tmp_path / "run.jsonl", batch)
     assert len((tmp_path / "run.jsonl").read_text().splitlines()) == STEPS
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize("stop", range(1, STEPS + 1))
+def test_a_cursor_resumes_what_accelerate_has_wrapped(server, stop, stateful):
+    """It fetches a batch ahead, and sets epochs by itself."""
+
+    def prepared(dataset):
+        configuration = DataLoaderConfiguration(
+            dispatch_batches=False, use_stateful_dataloader=stateful
+        )
+        accelerator = Accelerator(dataloader_config=configuration)
+        return accelerator.prepare(open_loader(server, 0, DataLoader, dataset)[1])
+
+    received = []
+    for batch in prepared(LogitDataset(server.url, plan=PLAN)):
+        received.append(place(batch))
+        if len(received) == stop:
+            break
+    dataset = LogitDataset(server.url, plan=PLAN)
+    dataset.load_state_dict(batch.cursor)
+    loader = prepared(dataset)
+    loader.set_epoch(dataset.epoch)
+    received += [place(one) for one in loader]
+    assert received == EPOCH[:stop] + (EPOCH[stop:] or at(1))
+
+
+def test_accelerate_cannot_forget_the_epoch_of_a_state(server):
+    dataset, loader = open_loader(server, 0, DataLoader)
+    dataset.load_state_dict({"plan": PLAN, "epoch": 2, "step": 1})
+    configuration = DataLoaderConfiguration(dispatch_batches=False)
+    loader = Accelerator(dataloader_config=configuration).prepare(loader)
+    with pytest.raises(LogitcaskError, match="set_epoch goes forward"):
+        list(loader)

@@ -121,6 +121,12 @@ def flip(body, headers):
     return ok(body[:at] + bytes([body[at] ^ 16]) + body[at + 1 :], **headers)
 
 
+def silent(connection, released):
+    """No answer, with the connection open."""
+    released.wait(10)
+    return False
+
+
 FAULTS = {
     "H1 broken off in a frame": lambda body, _: broken_off(body, len(body) // 2),
     "H1 broken off at a message": lambda body, _: broken_off(body, body.index(b"LCFR") // 8 * 8),
@@ -129,6 +135,7 @@ FAULTS = {
     "H4 a bit flipped": flip,
     "H6 reset": lambda *_: reset(),
     "H7 stalled in the body": lambda body, _: stalled(body, 1000),
+    "H7 no answer": lambda *_: silent,
     "busy": lambda *_: problem(429, "too-many-requests", retryable=True),
     "bad gateway": lambda *_: ok(b"<html>", 502),
 }
