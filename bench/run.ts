@@ -7,6 +7,7 @@ import { losses } from './losses.ts';
 import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
 import { plan } from './plan.ts';
+import { serve } from './serve.ts';
 import { teaches } from './teaches.ts';
 
 const benchmarks: readonly Benchmark[] = [
@@ -15,6 +16,7 @@ const benchmarks: readonly Benchmark[] = [
   codec,
   parquet,
   plan,
+  serve,
   teaches,
   losses,
 ];

@@ -150,3 +150,10 @@ def kernel(rest_mass: np.ndarray) -> Kernel | None:
         installed = find_spec("wasmtime") is not None
         _own.kernel = Kernel(rest_mass) if installed else None
     return _own.kernel
+
+
+@atexit.register
+def _release() -> None:
+    """Before the interpreter takes wasmtime apart, whose objects could not end after it."""
+    _own.__dict__.clear()
+    _compiled.cache_clear()

@@ -121,10 +121,15 @@ def test_ranks_of_ddp_receive_the_order_of_the_plan(pipe, tmp_path):
     code = BLOCKS["DDP"].replace('"mine"', '"planes"')
     head = "import sys\nfrom test_trainers import make_student\n"
     (tmp_path / "train.py").write_text(f"{head}URL, student = sys.argv[1], make_student()\n{code}")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "train.py"]
+    # standalone: at a free port
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     env = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [*launch, pipe.url], cwd=tmp_path, env=env, timeout=240, check=True, capture_output=True
+        [*launch, "--nproc-per-node", "2", "train.py", pipe.url],
+        cwd=tmp_path,
+        env=env,
+        timeout=240,
+        check=True,
     )
     lines = [
         json.loads(line)
