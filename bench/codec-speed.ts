@@ -1,4 +1,7 @@
-/** Encoding and decoding on one core, in TypeScript and numpy, beside Parquet read by pyarrow. */
+/**
+ * Encoding and decoding on one core, in TypeScript and Python, beside the decoders without the
+ * kernel and Parquet read by pyarrow.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +10,8 @@ import { createInterface } from 'node:readline';
 import { setImmediate as turn } from 'node:timers/promises';
 import { steps } from '../src/encode/levels.ts';
 import { planes } from '../src/encode/planes.ts';
+import { openBlock } from '../src/encode/planes-block.ts';
+import { referenceTargets } from '../src/encode/planes-reference.ts';
 import { type Sample, samples, tau } from './codec-inputs.ts';
 import { type Figure, median, plain, spread } from './figure.ts';
 import { benchPython, packageFolder, scripts } from './venv.ts';
@@ -22,8 +27,8 @@ interface Case {
   readonly width: number;
   readonly sample: Sample;
   readonly decodes: boolean;
-  /** Read from Parquet by pyarrow, not from the frame. */
-  readonly parquet: boolean;
+  /** What reads it in Python: the kernel, numpy, or pyarrow from Parquet instead of the frame. */
+  readonly reader: 'kernel' | 'numpy' | 'parquet';
   readonly found: number[];
 }
 
@@ -47,16 +52,20 @@ async function prepare(folder: string): Promise<{ own: OwnCase[]; python: Case[]
     const what = `${name}, ${kind}, ${entries} entries, ${count} positions, ${compression}`;
     const file = join(folder, `${what}.bin`);
     writeFileSync(file, frame);
-    const common = { file, width, sample, decodes: true, parquet: false, positions: count };
-    const decode = () => void codec.decode([frame], count);
-    own.push({ ...common, name: `decode in JS, ${what}`, reach, run: decode, found: [] });
-    python.push({ ...common, name: `decode in numpy, ${what}`, reach, found: [] });
+    const common = { file, width, sample, decodes: true, positions: count };
+    const decoding = (name: string, reach: number | null, reader: Case['reader'] = 'kernel') => {
+      return { ...common, name: `decode ${name}, ${what}`, reach, reader, found: [] };
+    };
+    const plainly = () => void referenceTargets(openBlock(frame, { width }));
+    own.push({ ...decoding('in JS', reach), run: () => void codec.decode([frame], count) });
+    own.push({ ...decoding('in JS without the kernel', null), run: plainly });
+    python.push(decoding('in Python', reach), decoding('in Python by numpy', null, 'numpy'));
     if (kind === 'unbiased' || compression === 'lz4') return;
     const encode = () => void codec.encode(targets);
     const encoding = { name: `encode, ${what}`, decodes: false, reach: 300_000, run: encode };
-    own.push({ ...common, ...encoding, found: [] });
+    own.push({ ...common, ...encoding, reader: 'kernel', found: [] });
     const parquet = `pyarrow reads Parquet int32 + float16 ZSTD-3, ${name}`;
-    python.push({ ...common, name: parquet, parquet: true, reach: null, found: [] });
+    python.push({ ...common, name: parquet, reader: 'parquet', reach: null, found: [] });
   };
   for (const sample of topK) {
     add(sample, 'zstd', 1_500_000);
@@ -95,7 +104,9 @@ export async function* codecSpeed(log: (text: string) => void): AsyncGenerator<F
   peer?.stop();
   rmSync(folder, { recursive: true });
   for (const one of [...own, ...python]) {
-    const parquet = python.find((other) => other.parquet && other.sample === one.sample);
+    const parquet = python.find(
+      (other) => other.reader === 'parquet' && other.sample === one.sample,
+    );
     yield figureOf(one, one.decodes && parquet !== one ? parquet : undefined);
   }
 }
@@ -123,7 +134,7 @@ function startPython(folder: string, cases: readonly Case[], log: (text: string)
     return undefined;
   }
   const list = join(folder, 'cases.json');
-  const fields = ['name', 'file', 'width', 'parquet'];
+  const fields = ['name', 'file', 'width', 'reader'];
   writeFileSync(list, JSON.stringify(cases, fields));
   const child = spawn(python, [join(scripts, 'codec_speed.py'), list], {
     stdio: ['pipe', 'pipe', 'inherit'],

@@ -10,6 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
+import { fromFloat16, toFloat16 } from '../src/formats/float16.ts';
 import { bytesOf } from '../src/formats/layout.ts';
 
 export const folder = join(tmpdir(), 'logitcask-bench');
@@ -48,11 +49,15 @@ export function writeIds(file: string, ids: Int32Array): void {
 
 /**
  * The small LM's rows repeated `times` times as one dump, made once and kept. Each repeat moves all
- * ids by a step of its own, so that no compressor finds one repeat in another.
+ * ids by a step of its own, so that no compressor finds one repeat in another; `scaled` ones have
+ * logits of their own too, which matters where log-probs are compressed as they are.
  */
-export async function repeatedDump(times: number): Promise<{ logits: string; tokens: string }> {
+export async function repeatedDump(
+  times: number,
+  { scaled = false } = {},
+): Promise<{ logits: string; tokens: string }> {
   mkdirSync(folder, { recursive: true });
-  const logits = join(folder, `logits-${times}.npy`);
+  const logits = join(folder, `${scaled ? 'scaled' : 'logits'}-${times}.npy`);
   const tokens = join(folder, `tokens-${times}.npy`);
   const one = dataOf(smallLm.logits);
   const bytes = headerBytes + times * one.length;
@@ -66,7 +71,8 @@ export async function repeatedDump(times: number): Promise<{ logits: string; tok
   const out = createWriteStream(logits);
   out.write(npyHeader('<f2', [all.length, width]));
   for (let repeat = 0; repeat < times; repeat++) {
-    const piece = moveIds(one, 2 * moved(repeat));
+    const own = scaled ? scaledBy(one, 1 + repeat / 1024) : one;
+    const piece = moveIds(own, 2 * moved(repeat));
     if (!out.write(piece)) await new Promise<void>((resolve) => out.once('drain', resolve));
   }
   out.end();
@@ -77,6 +83,11 @@ export async function repeatedDump(times: number): Promise<{ logits: string; tok
 function dataOf(file: string): Buffer {
   const bytes = readFileSync(file);
   return bytes.subarray(10 + bytes.readUInt16LE(8));
+}
+
+function scaledBy(halves: Buffer, factor: number): Buffer {
+  const values = fromFloat16(new Uint16Array(new Uint8Array(halves).buffer));
+  return Buffer.from(toFloat16(values.map((value) => value * factor)).buffer);
 }
 
 /** Every row rotated to the right. */

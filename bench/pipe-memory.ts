@@ -1,13 +1,11 @@
 /** Peak memory of build and serve under 512 MiB, over data ten times that size. */
-import { linkSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Manifest, ManifestFile } from '../schemas/manifest.ts';
 import { openClient } from '../src/client/client.ts';
-import { resolveSnapshot, writeSnapshot } from '../src/shard/snapshot.ts';
-import { openStore } from '../src/store/table.ts';
 import { atMost, type Figure, plain } from './figure.ts';
 import { repeatedDump } from './inputs.ts';
+import { multiply } from './multiplied.ts';
 import { cli, listen, measure, peakMemory } from './process.ts';
 
 const limitMiB = 512;
@@ -37,10 +35,7 @@ async function* servingMemory(folder: string): AsyncGenerator<Figure> {
   const { logits, tokens } = await repeatedDump(64);
   const build = [cli, 'build', '--logits', logits, '--tokens', tokens, '--store', folder];
   await measure(process.execPath, [...build, '--dataset', 'raw', '--codec', 'raw', '--k', '64']);
-  const store = await openStore(folder);
-  const { manifest } = await resolveSnapshot(store, 'raw', 'latest');
-  await writeSnapshot(store, multiply(manifest, join(folder, 'raw', 'files')), 'latest');
-  await store.close();
+  await multiply(folder, 'raw', (bytes) => Math.ceil(dataBytes / bytes));
   const server = await listen(process.execPath, [cli, 'serve', '--store', folder, '--port', '0']);
   const client = openClient({ url: server.url });
   try {
@@ -55,28 +50,4 @@ async function* servingMemory(folder: string): AsyncGenerator<Figure> {
     client.close();
     await server.stop();
   }
-}
-
-function multiply(manifest: Manifest, files: string): Manifest {
-  const shards = manifest.files.filter(({ role }) => role === 'shard');
-  const one = shards.reduce((sum, { bytes }) => sum + bytes, 0);
-  const copies = Math.ceil(dataBytes / one);
-  const listed: ManifestFile[] = [];
-  for (let copy = 0; copy < copies; copy++) {
-    for (const shard of shards) {
-      const name = `copy${copy}-${shard.name}`;
-      linkSync(join(files, shard.name), join(files, name));
-      const index = shard.name.replace('.arrow', '.index');
-      linkSync(join(files, index), join(files, name.replace('.arrow', '.index')));
-      listed.push({ ...shard, name });
-    }
-  }
-  const { samples, positions, learned } = manifest.totals;
-  const totals = {
-    samples: samples * copies,
-    positions: positions * copies,
-    learned: learned * copies,
-    bytes: one * copies,
-  };
-  return { ...manifest, files: listed, totals };
 }

@@ -3,12 +3,23 @@
 import { codec } from './codec.ts';
 import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { kernels } from './kernels.ts';
+import { losses } from './losses.ts';
 import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
 import { plan } from './plan.ts';
+import { serve } from './serve.ts';
 import { teaches } from './teaches.ts';
 
-const benchmarks: readonly Benchmark[] = [pipe, kernels, codec, parquet, plan, teaches];
+const benchmarks: readonly Benchmark[] = [
+  pipe,
+  kernels,
+  codec,
+  parquet,
+  plan,
+  serve,
+  teaches,
+  losses,
+];
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--list')) {

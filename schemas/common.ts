@@ -1,13 +1,18 @@
 /** Pieces that several documents share. */
 import { z } from 'zod';
 
-export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits');
+export const sha256Pattern = /^[0-9a-f]{64}$/;
+export const sha256 = z.string().regex(sha256Pattern, 'expected 64 lower-case hex digits');
 
 /** Data sets, tags and files: one path segment, never `.` or `..`. */
+export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+const nameLengthMax = 128;
 export const name = z
   .string()
-  .max(128)
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'expected letters, digits, `.`, `_` and `-`');
+  .max(nameLengthMax)
+  .regex(namePattern, 'expected letters, digits, `.`, `_` and `-`');
+export const isName = (text: unknown) =>
+  typeof text === 'string' && text.length <= nameLengthMax && namePattern.test(text);
 
 /** Target sets: need no quoting in SQL. */
 export const targetSetName = z

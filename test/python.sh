@@ -23,6 +23,6 @@ if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
   printf '%s\n' "$wanted" > "$stamp"
 fi
 
-.venv/bin/ruff check .
-.venv/bin/ruff format --check .
+.venv/bin/ruff check --config pyproject.toml . ../examples
+.venv/bin/ruff format --config pyproject.toml --check . ../examples
 .venv/bin/python -m pytest "$@"

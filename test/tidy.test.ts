@@ -76,7 +76,9 @@ function read(path: string): File {
 
 const sources = [...list('src', /\.ts$/), ...list('schemas', /\.ts$/)].map(read);
 const others = ['test', 'bench', 'kernel'].flatMap((folder) => list(folder, /\.ts$/)).map(read);
-const python = list('python', /\.py$/).map((path) => ({ path, text: readFileSync(path, 'utf8') }));
+const python = ['python', 'examples']
+  .flatMap((folder) => list(folder, /\.py$/))
+  .map((path) => ({ path, text: readFileSync(path, 'utf8') }));
 
 /** `src/encode/raw.ts` → `encode`; `src/build.ts` → `build`; `schemas/…` → `schemas`. */
 function placeOf(path: string): string {

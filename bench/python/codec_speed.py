@@ -1,4 +1,4 @@
-"""Decoding in Python: CPU seconds a position of frames with numpy, and of Parquet with pyarrow.
+"""Decoding in Python: batches of frames by the kernel and by numpy, and Parquet by pyarrow.
 
 usage: codec_speed.py CASES.json; a line on stdin runs every case once and prints
 {name: positions a CPU second} as JSON.
@@ -12,10 +12,12 @@ import time
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from logitcask import decode_frame
+from logitcask import _kernel, decode_frames, decoder
 
 pa.set_cpu_count(1)
-TURNS = 40
+TURNS = 10
+# Frames decoded together, as a batch of so many samples has them.
+BATCH = 8
 
 
 def to_parquet(targets):
@@ -38,16 +40,28 @@ def read_parquet(data):
             chunk.flatten().to_numpy(zero_copy_only=True)
 
 
+def by_numpy(frames, width):
+    kernel, _kernel.kernel = _kernel.kernel, lambda _: None
+    try:
+        decode_frames(frames, width)
+    finally:
+        _kernel.kernel = kernel
+
+
 def prepared(case):
+    """Positions of a turn, and the turn."""
+    width = case["width"]
     with open(case["file"], "rb") as file:
         frame = file.read()
-    targets = decode_frame(frame, case["width"])
-    positions = len(targets.offsets) - 1
-    if case["parquet"]:
-        data = to_parquet(targets)
+    one = decode_frames([frame], width)
+    positions = len(one.offsets) - 1
+    if case["reader"] == "parquet":
+        data = to_parquet(one)
         print(f"# {case['name']}: {len(data) / positions:.1f} B/position", file=sys.stderr)
         return positions, lambda: read_parquet(data)
-    return positions, lambda: decode_frame(frame, case["width"])
+    frames = BATCH * [frame]
+    decode = by_numpy if case["reader"] == "numpy" else decode_frames
+    return BATCH * positions, lambda: decode(frames, width)
 
 
 def speed(positions, run):
@@ -58,6 +72,7 @@ def speed(positions, run):
     return TURNS * positions / (time.process_time() - before)
 
 
+assert decoder() == "wasmtime"
 with open(sys.argv[1], encoding="utf8") as file:
     cases = {case["name"]: prepared(case) for case in json.load(file)}
 for _ in sys.stdin:

@@ -1,41 +1,41 @@
-"""The peer: FastAPI that sends Arrow streams encoded once, with the arrays that our server sends.
+"""The peers: servers that send the arrays of source.py as Arrow, encoded once.
 
-usage: peer_server.py URL DATASET COMPRESSION (none | zstd); prints its address and serves.
+usage: peer_server.py fastapi SOURCE (none | zstd | lz4) | peer_server.py flight SOURCE
+Prints its address and serves.
 """
 
 import socket
 import sys
 
+import numpy as np
 import pyarrow as pa
-import uvicorn
-from fastapi import FastAPI, Response
-from logitcask import Dataset
+
+
+def record_batches(source):
+    """A record batch a step, with lists of fixed size."""
+    arrays = np.load(source)
+    for step in range(len(arrays["tokens"])):
+        columns = {name: arrays[name][step] for name in arrays.files}
+        lists = [
+            pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values[0].size)
+            for values in columns.values()
+        ]
+        yield pa.record_batch(lists, names=list(columns))
 
 
 def encode(batch, compression):
-    _, length, k = batch["teacher_ids"].shape
-    columns = {
-        "tokens": (batch["tokens"], length),
-        "ids": (batch["teacher_ids"], length * k),
-        "logprobs": (batch["teacher_logprobs"], length * k),
-        "rest": (batch["teacher_rest"], length),
-    }
-    arrays = [
-        pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), size)
-        for values, size in columns.values()
-    ]
-    table = pa.record_batch(arrays, names=list(columns))
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression=None if compression == "none" else compression)
-    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-        writer.write_batch(table)
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
     return sink.getvalue().to_pybytes()
 
 
-def main():
-    url, dataset, compression = sys.argv[1:]
-    batches = Dataset(url, dataset=dataset, batch_size=8, layout="dense")
-    bodies = [encode(batch, compression) for batch in batches]
+def fastapi(source, compression):
+    import uvicorn
+    from fastapi import FastAPI, Response
+
+    bodies = [encode(batch, compression) for batch in record_batches(source)]
     app = FastAPI()
 
     @app.get("/steps/{step}")
@@ -48,4 +48,20 @@ def main():
     server.run(sockets=[listener])
 
 
-main()
+def flight(source):
+    import pyarrow.flight
+
+    batches = list(record_batches(source))
+
+    class Server(pa.flight.FlightServerBase):
+        def do_get(self, context, ticket):
+            batch = batches[int(ticket.ticket)]
+            reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+            return pa.flight.RecordBatchStream(reader)
+
+    server = Server("grpc://127.0.0.1:0")
+    print(f"http://127.0.0.1:{server.port}", flush=True)
+    server.serve()
+
+
+{"fastapi": fastapi, "flight": flight}[sys.argv[1]](*sys.argv[2:])

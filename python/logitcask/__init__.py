@@ -1,21 +1,39 @@
 """Teacher targets for knowledge distillation, streamed from a logitcask server."""
 
+from typing import TYPE_CHECKING, Any
+
 from .batch import Batch, TargetSet
 from .client import Client, Manifest, Plan
-from .dataset import Dataset
 from .errors import LogitcaskError, TruncatedReply
-from .frames import Targets, decode_frame, decode_frames
+from .frames import Targets, decode_frame, decode_frames, decoder
+from .order import append_record, order_digest, record_line
+
+if TYPE_CHECKING:
+    from .dataset import LogitDataset
 
 __all__ = [
     "Batch",
     "Client",
-    "Dataset",
+    "LogitDataset",
     "LogitcaskError",
     "Manifest",
     "Plan",
     "TargetSet",
     "Targets",
     "TruncatedReply",
+    "append_record",
     "decode_frame",
     "decode_frames",
+    "decoder",
+    "order_digest",
+    "record_line",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """LogitDataset is a torch class where torch is installed: loaded when it is asked for."""
+    if name != "LogitDataset":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .dataset import LogitDataset
+
+    return LogitDataset

@@ -39,7 +39,7 @@ class Columns:
     def __init__(self, batch: pa.RecordBatch, body: np.ndarray) -> None:
         self.rows = batch.num_rows
         self._arrays = dict(zip(batch.schema.names, batch.columns))
-        self._body = body
+        self._body = _Body(body)
 
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
@@ -77,7 +77,8 @@ def _is(
     array: np.ndarray | Lists, dtypes: str | Sequence[str], shape: tuple[int | None, ...]
 ) -> bool:
     allowed = (dtypes,) if isinstance(dtypes, str) else dtypes
-    if isinstance(array, Lists) or array.dtype.name not in allowed:
+    # dtype.name is slow
+    if isinstance(array, Lists) or all(array.dtype != one for one in allowed):
         return False
     return array.ndim == 1 + len(shape) and all(
         want in (None, got) for want, got in zip(shape, array.shape[1:])
@@ -88,37 +89,43 @@ def _other_type(name: str, expected: str, array: pa.Array) -> LogitcaskError:
     return invalid_reply(f"batch: type of column {name}", expected=expected, got=str(array.type))
 
 
-def _column(array: pa.Array, body: np.ndarray) -> np.ndarray | Lists:
+class _Body:
+    """The receive buffer and its address, which numpy takes its time to say."""
+
+    def __init__(self, bytes_: np.ndarray) -> None:
+        self.bytes, self.address = bytes_, bytes_.ctypes.data
+
+    def view(self, buffer: pa.Buffer | None, dtype: type, count: int) -> np.ndarray:
+        if buffer is None or buffer.size == 0:
+            return np.zeros(count, dtype)  # the one offset of a column without rows, or nothing
+        start = buffer.address - self.address
+        size = count * np.dtype(dtype).itemsize
+        if 0 <= start and start + size <= len(self.bytes):
+            return self.bytes[start : start + size].view(dtype)
+        return np.frombuffer(buffer, dtype, count)
+
+
+def _column(array: pa.Array, body: _Body) -> np.ndarray | Lists:
     kind, count = array.type, len(array)
     if array.null_count > 0 or array.offset > 0:
         raise invalid_reply("batch: nulls or slices in a column", got=str(kind))
     if pa.types.is_list(kind):
-        offsets = _view(array.buffers()[1], np.int32, count + 1, body)
+        offsets = body.view(array.buffers()[1], np.int32, count + 1)
         return Lists(offsets, _column(array.values, body))
     if pa.types.is_binary(kind):
         _, starts, data = array.buffers()
-        offsets = _view(starts, np.int32, count + 1, body)
-        return Lists(offsets, _view(data, np.uint8, int(offsets[-1]), body))
+        offsets = body.view(starts, np.int32, count + 1)
+        return Lists(offsets, body.view(data, np.uint8, int(offsets[-1])))
     if pa.types.is_fixed_size_list(kind):
         items = _column(array.values, body)
         return items[: count * kind.list_size].reshape(count, kind.list_size, *items.shape[1:])
     data = array.buffers()[1]
     if pa.types.is_fixed_size_binary(kind):
         width = kind.byte_width
-        return _view(data, np.uint8, count * width, body).reshape(count, width)
+        return body.view(data, np.uint8, count * width).reshape(count, width)
     if pa.types.is_boolean(kind):
-        bits = _view(data, np.uint8, (count + 7) // 8, body)
+        bits = body.view(data, np.uint8, (count + 7) // 8)
         return np.unpackbits(bits, count=count, bitorder="little").view(np.bool_)
     if kind in NUMBERS:
-        return _view(data, NUMBERS[kind], count, body)
+        return body.view(data, NUMBERS[kind], count)
     raise invalid_reply("batch: a column's type is not read here", got=str(kind))
-
-
-def _view(buffer: pa.Buffer | None, dtype: type, count: int, body: np.ndarray) -> np.ndarray:
-    if buffer is None or buffer.size == 0:
-        return np.zeros(count, dtype)  # the one offset of a column without rows, or nothing at all
-    start = buffer.address - body.ctypes.data
-    size = count * np.dtype(dtype).itemsize
-    if 0 <= start and start + size <= body.nbytes:
-        return body[start : start + size].view(dtype)
-    return np.frombuffer(buffer, dtype, count)

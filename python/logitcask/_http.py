@@ -1,4 +1,4 @@
-"""HTTP/1.1 over http.client: kept connections, one buffer a reply, bounded retries.
+"""HTTP/1.1 over http.client: kept connections, one buffer a reply, bounded retries, replicas.
 
 A third of the code of a general client and five to ten times less CPU per megabyte; the price is
 no proxies, redirects or content encodings, which are refused by name.
@@ -6,12 +6,14 @@ no proxies, redirects or content encodings, which are refused by name.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import json
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -42,21 +44,82 @@ class Reply(NamedTuple):
             raise invalid_reply(f"http: the reply is not JSON ({error})") from error
 
 
-class Transport:
-    """Connections to one server, shared by threads; a forked child opens its own."""
+class Request(NamedTuple):
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes | None = None
 
-    def __init__(self, url: str, *, token: str | None, timeout_s: float, attempts: int) -> None:
-        self._idle: list[http.client.HTTPConnection] = []
-        self._pid = os.getpid()
+
+class Server:
+    """One address, and the connections to it that are idle."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or parts.hostname is None:
             raise LogitcaskError("request-invalid", 400, f"http: {url} is not an http(s) address")
         self.url = url.rstrip("/")
+        self.idle: list[http.client.HTTPConnection] = []
         self._prefix = parts.path.rstrip("/")
         self._host, self._port = parts.hostname, parts.port
         secure = parts.scheme == "https"
-        self._open = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._connection = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         self._timeout_s = timeout_s
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Connections stay behind: another process opens its own."""
+        return {**self.__dict__, "idle": []}
+
+    def ask(self, request: Request) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        while self.idle:
+            try:
+                connection = self.idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            try:
+                return connection, self._send(connection, request)
+            except (ConnectionError, http.client.BadStatusLine):
+                connection.close()  # the server ended it while it was idle: not a failure
+            except BaseException:
+                connection.close()
+                raise
+        connection = self._connection(self._host, self._port, timeout=self._timeout_s)
+        try:
+            return connection, self._send(connection, request)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _send(
+        self, connection: http.client.HTTPConnection, request: Request
+    ) -> http.client.HTTPResponse:
+        method, path, headers, body = request
+        connection.request(method, self._prefix + path, body=body, headers=headers)
+        return connection.getresponse()
+
+
+class Transport:
+    """Connections to the replicas of one server, shared by threads; a forked child opens its own.
+
+    Args:
+        urls: addresses of replicas. One is chosen at random, so that ranks spread over them, and
+            kept until it fails.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        token: str | None,
+        timeout_s: float,
+        attempts: int,
+    ) -> None:
+        self._servers: list[Server] = []  # for __del__, should an address be wrong
+        self._servers = [Server(url, timeout_s) for url in urls]
+        if not self._servers:
+            raise LogitcaskError("request-invalid", 400, "http: no address of a server is given")
+        self._current = random.randrange(len(self._servers))
+        self._pid = os.getpid()
         self._attempts = attempts
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "logitcask-python"}
         if token is not None:
@@ -65,42 +128,64 @@ class Transport:
     def __del__(self) -> None:
         self.close()
 
-    def get(self, path: str, parse: Callable[[Reply], T], *, accept: str = "application/json") -> T:
-        return self._fetch("GET", path, parse, headers={"Accept": accept}, body=None)
+    def get(
+        self,
+        path: str,
+        parse: Callable[[Reply], T],
+        *,
+        accept: str = "application/json",
+        verify: bool = False,
+    ) -> T:
+        """With `verify` the body's digest is asked for, and a reply without it refused."""
+        wanted = {"Want-Repr-Digest": "sha-256=1"} if verify else {}
+        headers = {**self._headers, "Accept": accept, **wanted}
+        return self._fetch(Request("GET", path, headers), parse)
 
     def post(self, path: str, document: object, parse: Callable[[Reply], T]) -> T:
         """Idempotent posts only: they are retried like reads."""
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         body = json.dumps(document).encode()
-        return self._fetch("POST", path, parse, headers=headers, body=body)
+        return self._fetch(Request("POST", path, {**self._headers, **headers}, body), parse)
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        for server in self._servers:
+            while server.idle:
+                server.idle.pop().close()
 
-    def _fetch(
-        self,
-        method: str,
-        path: str,
-        parse: Callable[[Reply], T],
-        *,
-        headers: dict[str, str],
-        body: bytes | None,
-    ) -> T:
+    def _fetch(self, request: Request, parse: Callable[[Reply], T]) -> T:
+        """Replicas are tried one after the other without waiting, then all again after a while."""
+        others = len(self._servers) - 1
+        untried, waits = others, 0
         for attempt in range(1, self._attempts + 1):
+            at = self._current
             try:
-                return parse(self._once(method, self._prefix + path, headers, body))
+                return parse(self._once(self._servers[at], request))
             except LogitcaskError as error:
-                retried = error.status in RETRIED or error.status >= 500
-                if not (error.retryable and retried) or attempt == self._attempts:
+                of_server = error.status >= 500
+                passing = error.retryable and (of_server or error.status in RETRIED)
+                elsewhere = of_server and untried > 0
+                if attempt == self._attempts or not (passing or elsewhere):
                     raise
-                time.sleep(_delay_s(attempt, error))
+                if of_server and self._current == at:  # no other thread has left it already
+                    self._current = (at + 1) % len(self._servers)
+                if elsewhere:
+                    untried -= 1
+                    continue
+                untried, waits = others, waits + 1
+                time.sleep(_delay_s(waits, error))
         raise AssertionError("attempts is at least 1")
 
-    def _once(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Reply:
-        connection = self._take()
+    def _once(self, server: Server, request: Request) -> Reply:
+        if self._pid != os.getpid():  # sockets of the parent process: not ours to speak on
+            self.close()
+            self._pid = os.getpid()
         try:
-            with self._answer(connection, method, path, headers, body) as response:
+            connection, response = server.ask(request)
+        except (OSError, http.client.HTTPException) as error:
+            detail = f"http: no answer from {server.url} ({_words(error)}), is the server running?"
+            raise LogitcaskError("server-unreachable", 503, detail, True) from error
+        try:
+            with response:
                 data = _read(response)
         except BaseException:
             connection.close()
@@ -108,34 +193,24 @@ class Transport:
         if response.will_close:
             connection.close()
         else:
-            self._idle.append(connection)
+            server.idle.append(connection)
         if response.status not in (200, 201):
             raise _problem(response, data)
+        _check_digest(response, data, wanted="Want-Repr-Digest" in request.headers)
         return Reply(response.headers, data)
 
-    def _take(self) -> http.client.HTTPConnection:
-        if self._pid != os.getpid():  # sockets of the parent process: not ours to speak on
-            self.close()
-            self._pid = os.getpid()
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._open(self._host, self._port, timeout=self._timeout_s)
 
-    def _answer(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: bytes | None,
-    ) -> http.client.HTTPResponse:
-        try:
-            connection.request(method, path, body=body, headers={**self._headers, **headers})
-            return connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            detail = f"http: no answer from {self.url} ({_words(error)}), is the server running?"
-            raise LogitcaskError("server-unreachable", 503, detail, True) from error
+def _check_digest(response: http.client.HTTPResponse, body: np.ndarray, *, wanted: bool) -> None:
+    announced = response.getheader("Repr-Digest")
+    if announced is None:
+        if wanted:
+            detail = "http: the reply has no digest, ask a server that sends it or no verify"
+            raise invalid_reply(detail, expected="Repr-Digest")
+        return
+    actual = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    if announced != actual:
+        detail = "http: the reply was damaged on the way"
+        raise TruncatedReply(detail, expected=announced, got=actual)
 
 
 def _words(error: Exception) -> str:

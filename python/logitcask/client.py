@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import numpy as np
 
 from ._http import Reply, Transport
-from .batch import Batch, read_batch
+from ._reply import read_batch
+from .batch import Batch
 from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -36,26 +38,42 @@ class Plan(NamedTuple):
     items_per_epoch: int
     document: dict[str, Any]
 
+    @property
+    def global_batch(self) -> int:
+        """Samples, or packs, of a step over all ranks."""
+        return self.document["identity"]["global_batch"]
+
 
 class Client:
-    """A connection to one server; may be shared by threads.
+    """A connection to one server, or to replicas of it; may be shared by threads.
 
     Args:
-        url: ``http://host:port``, with a path where the server lies behind one.
+        url: ``http://host:port``, with a path where the server lies behind one; or several, which
+            serve the same store. One of them is taken at random and kept until it fails.
         token: bearer token, for servers that bind beyond loopback.
         timeout: seconds without a byte after which a request is tried again.
         attempts: tries of a request in all. Connections that fail or break off, damaged replies,
-            and statuses 408, 425, 429 and 5xx that say they can be retried are tried again after
-            up to 0.1, 0.2, 0.4 … 5 seconds.
+            and statuses 408, 425, 429 and 5xx that say they can be retried are tried again: at
+            once by the other replicas, then after up to 0.1, 0.2, 0.4 … 5 seconds.
+        verify: ask for the SHA-256 of every batch and check it. Frames are checked anyway; this
+            covers tokens and the layouts without frames, and takes the server longer than all
+            else that it does for a step.
 
     Every method raises LogitcaskError: with the code of the server's problem report,
     ``server-unreachable``, ``reply-invalid``, or as TruncatedReply.
     """
 
     def __init__(
-        self, url: str, token: str | None = None, timeout: float = 30.0, attempts: int = 8
+        self,
+        url: str | Sequence[str],
+        token: str | None = None,
+        timeout: float = 30.0,
+        attempts: int = 8,
+        verify: bool = False,
     ) -> None:
-        self._http = Transport(url, token=token, timeout_s=timeout, attempts=attempts)
+        urls = [url] if isinstance(url, str) else url
+        self._http = Transport(urls, token=token, timeout_s=timeout, attempts=attempts)
+        self._verify = verify
 
     def __enter__(self) -> Client:
         return self
@@ -103,30 +121,37 @@ class Client:
 
     def create_plan(
         self,
-        dataset: str,
-        snapshot: str = "latest",
+        streams: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]],
         *,
+        global_batch: int = 8,
         seed: int = 0,
-        batch_size: int = 8,
-        shuffle: str = "global",
+        shuffle: str | Mapping[str, Any] = "global",
         tail: str = "short",
+        **rules: Any,
     ) -> Plan:
-        """Makes an order of steps; asking again gives the same plan.
+        """Makes an order of steps; asking again gives the same plan (docs/plan.md).
 
         Args:
-            dataset, snapshot: a tag is resolved now, so that the plan never changes.
+            streams: a data set by name, or ``{"dataset", "snapshot"}`` with at most one of
+                ``proportion``, ``repeat`` and ``choose``; or several of these. Tags are resolved
+                now, so that the plan never changes.
+            global_batch: samples, or packs, of a step over all ranks.
             seed: 0 … 2^64 − 1.
-            batch_size: samples of a step over all ranks.
-            shuffle: ``global`` or ``none``.
+            shuffle: ``global``, ``none`` or ``{"mode": "block", "block": n}``.
             tail: a last step that is not full is sent ``short``, filled up (``pad``) or left out
                 (``drop``).
+            rules: ``epoch_size``, ``stop`` (``all`` or ``first``), ``packing``
+                (``{"length", "window"}``), ``filter`` (``{"positions", "learned", "meta"}``). None
+                leaves the choice to the server.
         """
+        named = [streams] if isinstance(streams, str | Mapping) else streams
         request = {
-            "streams": [{"dataset": dataset, "snapshot": snapshot}],
+            "streams": [{"dataset": one} if isinstance(one, str) else dict(one) for one in named],
             "seed": str(seed),
-            "global_batch": batch_size,
-            "shuffle": {"mode": shuffle},
+            "global_batch": global_batch,
+            "shuffle": {"mode": shuffle} if isinstance(shuffle, str) else dict(shuffle),
             "tail": tail,
+            **_given(rules),
         }
         return self._http.post("/v1/plans", request, _parse_plan)
 
@@ -141,6 +166,31 @@ class Client:
 
         return self._http.get(f"/v1/plans/{quote(plan, safe='')}", parse)
 
+    def digest(
+        self, plan: str, epoch: int, from_step: int = 0, to_step: int | None = None, **place: int
+    ) -> str:
+        """SHA-256 (hex) of the order of steps [from_step, to_step), by default to the epoch's end.
+
+        ``logitcask.order_digest`` computes the same of what a trainer received. `place` may have
+        ``rank``, ``world`` and ``replicate``; without them it covers all ranks.
+        """
+        query = urlencode(_given({"from": from_step, "to": to_step, **place}))
+        path = f"/v1/plans/{quote(plan, safe='')}/epochs/{epoch}/digest?{query}"
+
+        def parse(reply: Reply) -> str:
+            document = reply.json()
+            try:
+                found = (document["plan"], document["epoch"], document["from"])
+                digest = str(document["digest"])
+            except (KeyError, TypeError) as error:
+                raise invalid_reply(f"digest: the reply lacks {error}") from error
+            if found != (plan, epoch, from_step):
+                detail = "digest: it answers another request"
+                raise invalid_reply(detail, expected=(plan, epoch, from_step), got=found)
+            return digest
+
+        return self._http.get(path, parse)
+
     def step(
         self, plan: str, epoch: int, step: int, *, rank: int = 0, world: int = 1, **view: Any
     ) -> Batch:
@@ -151,16 +201,19 @@ class Client:
             epoch: from 0; step: from 0, below the plan's steps per epoch.
             rank, world: this process and the number of processes; each sample of the step goes to
                 exactly one rank.
-            view: ``layout`` (``frames`` by default, ``plain``, ``dense``), ``target_set``,
-                ``temperature``; for ``dense`` also ``k``, ``pad_to``, ``dtype``; ``snapshot``, the
-                id of one with the plan's samples, by default the one that the plan was first made
-                for. None leaves the choice to the server.
+            view: ``replicate``, the number of neighbouring ranks that get the same batch;
+                ``layout`` (``frames`` by default, ``plain``, ``dense``), ``target_set``,
+                ``temperature``; for ``dense`` also ``k``, ``pad_to``, ``dtype``, ``vocab_size``;
+                ``snapshot``, the id of one with the plan's samples, by default the one that the
+                plan was first made for. None leaves the choice to the server.
         """
         query = {"rank": rank, "world": world, **_given(view)}
         path = f"/v1/plans/{quote(plan, safe='')}/epochs/{epoch}/steps/{step}?{urlencode(query)}"
         echo = {"plan": plan, "epoch": epoch, "step": step, "rank": rank, "world": world}
         view_echo = {"layout": "frames", **_given({k: view.get(k) for k in ("layout", "snapshot")})}
-        return self._batch(path, {**echo, **view_echo})
+        batch = self._batch(path, {**echo, **view_echo})
+        replicate = str(view.get("replicate") or 1)
+        return replace(batch, metadata={**batch.metadata, "logitcask.replicate": replicate})
 
     def rows(
         self,
@@ -204,7 +257,7 @@ class Client:
                 error.retryable |= error.code == "frame-damaged"
                 raise
 
-        return self._http.get(path, parse, accept=ARROW)
+        return self._http.get(path, parse, accept=ARROW, verify=self._verify)
 
 
 def _parse_plan(reply: Reply) -> Plan:

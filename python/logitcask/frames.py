@@ -1,134 +1,34 @@
 """Frames of codec `planes` (docs/format.md): checked, then decoded without a loop over positions.
 
-Numbers agree bit for bit with the server's own decoder: float64 in the documented order, one
-rounding to float32.
+The kernel of the server decodes them where wasmtime is installed, otherwise numpy, which also says
+what is wrong with a frame that the kernel refuses. Both give the same bits: float64 in the
+documented order, one rounding to float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ._frame import Header, check_frame, damaged, decompress
+from . import _kernel
+from ._arrays import Arrays, planes_of
+from ._frame import check_frame, damaged
+from ._kernel import Block
+from ._targets import Targets
 from .errors import LogitcaskError
 
 REST_MASS = np.exp(np.arange(65_536) / -2048).astype(np.float32)
 
-# Frames are finished together up to so many entries: few numpy calls, arrays that stay in cache.
-RUN_ENTRIES = 65_536
+# Frames are decoded together up to so many entries. By numpy: few calls, arrays that stay in cache;
+# by the kernel, which works in cache anyway: few calls, and memory within what it keeps.
+RUN_ENTRIES = {"numpy": 65_536, "wasmtime": 1_048_576}
 
 
-class Targets(NamedTuple):
-    """Targets of N positions with M entries; ids ascend within a position.
-
-    Attributes:
-        kind: ``scaled`` (probabilities) or ``unbiased`` (weights that sum to 1 in expectation).
-        offsets: int64 [N + 1]; position t has the entries [offsets[t], offsets[t + 1]).
-        ids: uint32 [M]
-        probs: float32 [M], probabilities or weights.
-        rest: float32 [N], mass of everything not stored; [0] for unbiased targets.
-        levels: uint16 [M], the stored integers; [0] where the source keeps log-probs instead.
-    """
-
-    kind: str
-    offsets: np.ndarray
-    ids: np.ndarray
-    probs: np.ndarray
-    rest: np.ndarray
-    levels: np.ndarray
-
-    def torch(self) -> Targets:
-        """The same with torch tensors that share memory with the arrays; needs torch.
-
-        Unsigned integers appear as the signed ones of their width, with which torch can index;
-        where they hold values beyond those, they are copied to wider ones.
-        """
-        return Targets(self.kind, *(_tensor(array) for array in self[1:]))
-
-
-def _tensor(array: np.ndarray) -> Any:
-    import torch
-
-    if array.dtype.kind == "u":
-        signed = np.dtype(f"i{array.itemsize}")
-        fits = int(array.max(initial=0)) <= np.iinfo(signed).max
-        array = array.view(signed) if fits else array.astype(f"i{2 * array.itemsize}")
-    return torch.from_numpy(array)
-
-
-def join_planes(planes: np.ndarray, out: np.ndarray) -> None:
-    """Joins the bytes of integers, uint8 [bytes, M] with the low bytes first, into out [M]."""
-    out[:] = planes[-1]
-    for plane in planes[-2::-1]:
-        out <<= 8
-        out |= plane
-
-
-class _Block(NamedTuple):
-    """A decompressed frame: counts int64 [n], and the bytes of its integers, low ones first."""
-
-    counts: np.ndarray
-    rest: np.ndarray
-    ids: np.ndarray
-    levels: np.ndarray
-
-
-def _open_block(frame: memoryview, header: Header) -> _Block:
-    n, m, width, planes = header.positions, header.entries, header.count_width, header.id_planes
-    raw = decompress(frame, header)
-    counts = raw[: n * width].view(f"<u{width}").astype(np.int64)
-    total = int(counts.sum())
-    if total != m:
-        raise damaged("its counts do not add up to its entries", m, total)
-    rest_end = n * width + (2 * n if header.kind == "scaled" else 0)
-    ids_end = rest_end + planes * m
-    return _Block(
-        counts,
-        raw[n * width : rest_end].reshape(2, -1),
-        raw[rest_end:ids_end].reshape(planes, m),
-        raw[ids_end:].reshape(2, m),
-    )
-
-
-class _Arrays(NamedTuple):
-    """What frames are decoded into, for some positions; see Targets for the shapes."""
-
-    counts: np.ndarray
-    rest: np.ndarray
-    masses: np.ndarray
-    ids: np.ndarray
-    levels: np.ndarray
-    probs: np.ndarray
-
-    @classmethod
-    def empty(cls, kind: str, positions: int, entries: int) -> _Arrays:
-        scaled = positions if kind == "scaled" else 0
-        return cls(
-            np.empty(positions, np.int64),
-            np.empty(scaled, np.uint16),
-            np.empty(scaled, np.float32),
-            np.empty(entries, np.uint32),
-            np.empty(entries, np.uint16),
-            np.empty(entries, np.float32),
-        )
-
-    def part(self, positions: slice, entries: slice) -> _Arrays:
-        return _Arrays(*(a[positions] for a in self[:3]), *(a[entries] for a in self[3:]))
-
-    def read(self, block: _Block, positions: Any = slice(None), entries: Any = slice(None)) -> None:
-        """Takes over a block's integers, ids still as deltas."""
-        self.counts[:] = block.counts[positions]
-        if len(self.rest) > 0:
-            join_planes(block.rest[:, positions], self.rest)
-        join_planes(block.ids[:, entries], self.ids)
-        join_planes(block.levels[:, entries], self.levels)
-
-    def targets(self, kind: str) -> Targets:
-        offsets = np.zeros(len(self.counts) + 1, np.int64)
-        np.cumsum(self.counts, out=offsets[1:])
-        return Targets(kind, offsets, self.ids, self.probs, self.masses, self.levels)
+def decoder() -> str:
+    """What decodes frames: ``wasmtime`` where that is installed, otherwise ``numpy``."""
+    return "numpy" if _kernel.kernel(REST_MASS) is None else "wasmtime"
 
 
 class Runs(NamedTuple):
@@ -187,11 +87,29 @@ def unbiased_weights(levels: np.ndarray, step: float, tau: float) -> np.ndarray:
     return weights
 
 
-def _finish(part: _Arrays, kind: str, vocabulary: int) -> None:
+def _finish(part: Arrays, kind: str, vocabulary: int) -> None:
     runs = runs_of(part.counts)
     sum_deltas(part.ids, runs, vocabulary)
     if kind == "scaled":
         part.probs[:], part.masses[:] = scaled_probs(part.levels, part.rest, runs)
+
+
+def _decode_run(blocks: list[Block], arrays: Arrays, vocabulary: int) -> None:
+    """Decodes blocks of one kind into arrays of just their sizes."""
+    kernel = _kernel.kernel(REST_MASS)
+    views = None if kernel is None else kernel.decode(blocks, vocabulary)
+    if views is not None:
+        arrays.copy(views)
+        return
+    t = i = 0
+    for block in blocks:
+        header = block.header
+        part = arrays.part(slice(t, t + header.positions), slice(i, i + header.entries))
+        t, i = t + header.positions, i + header.entries
+        part.read(planes_of(block))
+        if header.kind == "unbiased":
+            part.probs[:] = unbiased_weights(part.levels, header.step, header.tau)
+    _finish(arrays, blocks[0].header.kind, vocabulary)
 
 
 def decode_frames(
@@ -218,17 +136,17 @@ def decode_frames(
     found = np.array([header.positions for header in headers], np.int64)
     if lengths is not None and not np.array_equal(found, lengths):
         raise damaged("samples have other numbers of positions", lengths, found)
-    arrays = _Arrays.empty(kind, int(found.sum()), sum(header.entries for header in headers))
+    arrays = Arrays.empty(kind, int(found.sum()), sum(header.entries for header in headers))
+    run_entries = RUN_ENTRIES[decoder()]
     t = i = run_t = run_i = 0
+    run: list[Block] = []
     for index, (view, header) in enumerate(zip(views, headers)):
-        part = arrays.part(slice(t, t + header.positions), slice(i, i + header.entries))
+        run.append(Block(header, view))
         t, i = t + header.positions, i + header.entries
-        part.read(_open_block(view, header))
-        if kind == "unbiased":
-            part.probs[:] = unbiased_weights(part.levels, header.step, header.tau)
-        if i - run_i >= RUN_ENTRIES or index == len(views) - 1:
-            _finish(arrays.part(slice(run_t, t), slice(run_i, i)), kind, vocabulary)
-            run_t, run_i = t, i
+        if i - run_i >= run_entries or index == len(views) - 1:
+            part = arrays.part(slice(run_t, t), slice(run_i, i))
+            _decode_run(run, part, vocabulary)
+            run_t, run_i, run = t, i, []
     return arrays.targets(kind)
 
 
@@ -252,13 +170,20 @@ def decode_frame(
     view = memoryview(frame)
     header = check_frame(view)
     chosen = _chosen(positions, header.positions)
-    block = _open_block(view, header)
-    counts = block.counts[chosen]
-    starts = np.cumsum(block.counts) - block.counts
+    block = Block(header, view)
+    kernel = _kernel.kernel(REST_MASS)
+    views = None if kernel is None else kernel.decode([block], vocabulary, chosen)
+    if views is not None:
+        arrays = Arrays.empty(header.kind, len(chosen), len(views.ids))
+        arrays.copy(views)
+        return arrays.targets(header.kind)
+    planes = planes_of(block)
+    counts = planes.counts[chosen]
+    starts = np.cumsum(planes.counts) - planes.counts
     shift = starts[chosen] - (np.cumsum(counts) - counts)
     entries = np.arange(int(counts.sum())) + np.repeat(shift, counts)
-    arrays = _Arrays.empty(header.kind, len(chosen), len(entries))
-    arrays.read(block, chosen, entries)
+    arrays = Arrays.empty(header.kind, len(chosen), len(entries))
+    arrays.read(planes, chosen, entries)
     if header.kind == "unbiased":
         arrays.probs[:] = unbiased_weights(arrays.levels, header.step, header.tau)
     _finish(arrays, header.kind, vocabulary)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from logitcask import Client
+from logitcask import Client, _kernel, decoder
 
 CLI = Path(__file__).resolve().parents[2] / "dist" / "src" / "cli.js"
 ROWS, V, K, LENGTH = 2947, 1000, 16, 40
@@ -64,6 +65,20 @@ def build(folder, name):
     run_cli("build", "--config", file, "--store", folder / "store")
 
 
+@contextmanager
+def serve(store, port=0):
+    """A server of the store: its address and process, ended if it still runs."""
+    command = ["node", CLI, "serve", "--store", store, "--port", str(port), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            event = json.loads(server.stdout.readline())
+            assert event["event"] == "listening"
+            yield event["url"], server
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
 @pytest.fixture(scope="session")
 def pipe(tmp_path_factory):
     """The dump, and a server of one data set a codec, all built from it."""
@@ -72,16 +87,8 @@ def pipe(tmp_path_factory):
     dump = make_dump(folder)
     for name in BUILDS:
         build(folder, name)
-    command = ["node", CLI, "serve", "--store", folder / "store", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            event = json.loads(server.stdout.readline())
-            assert event["event"] == "listening"
-            with Client(event["url"]) as client:
-                yield SimpleNamespace(client=client, url=event["url"], dump=dump)
-        finally:
-            server.terminate()
-            server.wait(20)
+    with serve(folder / "store") as (url, _), Client(url) as client:
+        yield SimpleNamespace(client=client, url=url, dump=dump, store=folder / "store")
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +101,10 @@ def fetch(pipe):
             return reply.read()
 
     return get
+
+
+@pytest.fixture(params=["wasmtime", "numpy"])
+def each_decoder(request, monkeypatch):
+    if request.param == "numpy":
+        monkeypatch.setattr(_kernel, "kernel", lambda _: None)
+    assert decoder() == request.param

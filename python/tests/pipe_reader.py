@@ -56,7 +56,7 @@ def shard_rows(pipe, name):
 
 def whole_plan(pipe, name):
     """One step in stored order; all data sets hold the same samples, and so share the plan."""
-    plan = pipe.client.create_plan(name, batch_size=1000, shuffle="none")
+    plan = pipe.client.create_plan(name, global_batch=1000, shuffle="none")
     assert plan.steps_per_epoch == 1
     return plan
 

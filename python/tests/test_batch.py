@@ -9,7 +9,7 @@ import torch
 import wire
 
 from logitcask import LogitcaskError, TruncatedReply, decode_frames
-from logitcask.batch import read_batch
+from logitcask._reply import read_batch
 
 
 def parse(body, **echo):
@@ -24,7 +24,7 @@ def test_frames_become_joined_positions_and_entries():
     assert batch["tokens"].tolist() == [5, 6, 7, 8] and batch["tokens"].dtype == np.int32
     assert batch["mask"].tolist() == [True, True, False, False]
     assert batch["pad"].tolist() == [False, False, True]
-    assert batch["sample_id"].tolist() == [[i] * 16 for i in range(3)]
+    assert [bytes(one) for one in batch["sample_id"]] == wire.sample_ids()
     assert batch["teacher_label_logprob"].dtype == np.float16
     assert batch["teacher_label_logprob"].tolist() == [-1, -1.5, -2, -1]
     assert batch["teacher_log_z"].tolist() == [[3], [3.5], [4], [3]]
@@ -111,7 +111,7 @@ def test_torch_tensors_equal_the_arrays():
         np.testing.assert_array_equal(tensors[name].numpy(), array)
     assert tensors["teacher_ids"].data_ptr() == batch["teacher_ids"].ctypes.data
     frames = parse(wire.step_reply()).torch()
-    assert frames["teacher_ids"].dtype == torch.int64
+    assert frames["teacher_ids"].dtype == torch.int32
     assert frames["teacher_probs"].dtype == torch.float32
 
 
@@ -208,6 +208,32 @@ def test_a_frame_of_another_sample_is_refused():
     first, second, third = wire.frames()
     with pytest.raises(LogitcaskError, match="numbers of positions"):
         parse(wire.stream(wire.frames_columns([second, first, third])))
+
+
+def swapped(column, value):
+    """The column with another first value."""
+    if pa.types.is_fixed_size_binary(column.type):
+        return pa.array([value, *column.to_pylist()[1:]], column.type)
+    first, *others = column.to_pylist()
+    return pa.array([[value, *first[1:]], *others], column.type)
+
+
+@pytest.mark.parametrize("layout", ["frames", "plain", "dense"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("tokens", 9), ("mask", False), ("sample_id", 16 * b"x")]
+)
+def test_tokens_and_mask_are_those_of_the_sample_id(layout, name, value):
+    columns = getattr(wire, f"{layout}_columns")()
+    value = not columns["mask"].to_pylist()[0][0] if name == "mask" else value
+    columns[name] = swapped(columns[name], value)
+    with pytest.raises(LogitcaskError, match="not those of its sample id") as caught:
+        parse(wire.stream(columns, layout=layout))
+    assert caught.value.retryable
+
+
+def test_ids_of_another_label_space_are_refused():
+    with pytest.raises(LogitcaskError, match="not those of its sample id"):
+        parse(wire.step_reply(label_space=json.dumps({**wire.LABEL_SPACE, "tokenizer": "other"})))
 
 
 def test_a_damaged_frame_is_refused():

@@ -10,7 +10,14 @@ import torch
 import wire
 from fake_server import FakeServer, ok, ok_json, reset
 
-from logitcask import Client, Dataset, LogitcaskError, _http
+from logitcask import (
+    Client,
+    LogitcaskError,
+    LogitDataset,
+    _http,
+    order_digest,
+    record_line,
+)
 
 STEPS = 3
 IDENTITY = {"algorithm": "test", "global_batch": 3, "seed": "5", "packing": None}
@@ -28,16 +35,17 @@ def plan_reply(**changes):
 class PlanServer(FakeServer):
     """Answers the plan and each step with a batch that says which one it is."""
 
-    def __init__(self, faults=(), snapshot=wire.SNAPSHOT):
+    def __init__(self, faults=(), snapshot=wire.SNAPSHOT, steps=STEPS):
         super().__init__(self._answer)
         self._faults = list(faults)
         self._snapshot = snapshot
+        self._steps = steps
         self._lock = threading.Lock()
 
     def _answer(self, connection, released):
         path = self.requests[-1]["path"]
         if "/epochs/" not in path:
-            return plan_reply()(connection, released)
+            return plan_reply(steps_per_epoch=self._steps)(connection, released)
         with self._lock:
             fault = self._faults.pop(0) if self._faults else None
         if fault is not None:
@@ -61,7 +69,7 @@ def server():
 
 
 def open_dataset(server, **options):
-    return Dataset(server.url, plan=PLAN, **options)
+    return LogitDataset(server.url, plan=PLAN, as_torch=False, **options)
 
 
 def test_an_epoch_gives_every_step_in_order_and_the_next_goes_on(server):
@@ -72,7 +80,8 @@ def test_an_epoch_gives_every_step_in_order_and_the_next_goes_on(server):
 
 
 def test_the_state_counts_what_the_loop_received_not_what_was_fetched(server):
-    dataset = open_dataset(server, epoch=4)
+    dataset = open_dataset(server)
+    dataset.set_epoch(4)
     seen = [dataset.state_dict()]
     for _ in dataset:
         seen.append(dataset.state_dict())
@@ -99,17 +108,20 @@ def test_a_loop_left_early_goes_on_behind_the_last_batch_received(server):
     assert [place(batch) for batch in dataset] == [(0, 1), (0, 2)]
 
 
-def test_one_step_is_fetched_ahead(server):
-    dataset = open_dataset(server)
+@pytest.mark.parametrize("prefetch", [1, 2])
+def test_so_many_steps_are_fetched_ahead(server, prefetch):
+    dataset = open_dataset(server, prefetch=prefetch)
     batches = iter(dataset)
     next(batches)
-    view = f"rank=0&world=1&snapshot={wire.SNAPSHOT}&layout=frames"
-    wanted = f"/v1/plans/{PLAN}/epochs/0/steps/1?{view}"
+    view = f"rank=0&world=1&layout=frames&snapshot={wire.SNAPSHOT}"
+    wanted = {f"/v1/plans/{PLAN}/epochs/0/steps/{step}?{view}" for step in range(prefetch + 1)}
     for _ in range(200):
-        if server.requests[-1]["path"] == wanted:
+        if len(server.requests) == prefetch + 2:
             break
         threading.Event().wait(0.01)
-    assert server.requests[-1]["path"] == wanted
+    threading.Event().wait(0.05)
+    assert {one["path"] for one in server.requests[1:]} == wanted
+    assert dataset.state_dict()["step"] == 1
     batches.close()
 
 
@@ -124,8 +136,8 @@ def test_resets_of_every_kth_request_leave_the_order_as_it_is(every, monkeypatch
 
 def test_a_failure_is_raised_at_its_step_and_a_later_loop_goes_on_there(monkeypatch):
     monkeypatch.setattr(_http.time, "sleep", lambda _: None)
-    with PlanServer([None, reset(), reset()]) as server:
-        dataset = Dataset(Client(server.url, attempts=2), plan=PLAN)
+    with PlanServer([None, *3 * [reset()]]) as server:  # a kept connection that breaks is no try
+        dataset = LogitDataset(Client(server.url, attempts=2), plan=PLAN, prefetch=1)
         received = []
         with pytest.raises(LogitcaskError, match="server-unreachable"):
             received += (place(batch) for batch in dataset)
@@ -156,23 +168,107 @@ def test_the_step_behind_the_last_is_the_next_epochs_first(server):
     assert dataset.state_dict() == {"plan": PLAN, "epoch": 3, "step": 0}
 
 
-def test_tensors_are_given_where_asked_for(server):
-    batch = next(iter(open_dataset(server, as_torch=True)))
+def test_tensors_are_given_by_default(server):
+    (batch, *_) = LogitDataset(server.url, plan=PLAN)
     assert isinstance(batch["teacher_probs"], torch.Tensor)
 
 
-def test_a_dataset_makes_its_plan_from_a_request():
+def requested(*arguments, **options):
+    """What is asked for to make a plan."""
     with PlanServer() as server:
-        Dataset(server.url, dataset="d", snapshot="v1", seed=2**64 - 1, batch_size=3, tail="pad")
+        LogitDataset(server.url, *arguments, **options)
     (request,) = server.requests
     assert (request["method"], request["path"]) == ("POST", "/v1/plans")
-    assert json.loads(request["body"]) == {
+    return json.loads(request["body"])
+
+
+def test_a_dataset_makes_its_plan_from_a_request():
+    request = requested("d", snapshot="v1", shuffle_seed=2**64 - 1, batch_size=3, pad_last=True)
+    assert request == {
         "streams": [{"dataset": "d", "snapshot": "v1"}],
         "seed": "18446744073709551615",
         "global_batch": 3,
         "shuffle": {"mode": "global"},
         "tail": "pad",
     }
+
+
+def test_all_of_a_plan_can_be_named():
+    streams = [{"dataset": "a", "proportion": 3}, {"dataset": "b", "proportion": 1}]
+    rules = {"packing": {"length": 64, "window": 8}, "filter": {"positions": {"min": 2}}}
+    sizes = {"epoch_size": 99, "stop": "first"}
+    request = requested(streams=streams, shuffle_block_size=512, drop_last=True, **sizes, **rules)
+    assert request == {
+        "streams": streams,
+        "seed": "0",
+        "global_batch": 8,
+        "shuffle": {"mode": "block", "block": 512},
+        "tail": "drop",
+        **sizes,
+        **rules,
+    }
+    assert requested("d", shuffle=False)["shuffle"] == {"mode": "none"}
+    assert requested(streams=["a", "b"])["streams"] == [{"dataset": "a"}, {"dataset": "b"}]
+
+
+def test_a_batch_size_is_that_of_a_rank_and_a_global_one_that_of_all():
+    place = {"rank": 1, "world": 6}
+    assert requested("d", batch_size=4, **place)["global_batch"] == 24
+    assert requested("d", batch_size=4, replicate=2, **place)["global_batch"] == 12
+    assert requested("d", global_batch_size=4, **place)["global_batch"] == 4
+    assert requested("d", **place)["global_batch"] == 48
+
+
+def test_rank_and_world_are_those_of_the_launcher(server, monkeypatch):
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert requested("d", batch_size=1)["global_batch"] == 3
+    (batch, *_) = open_dataset(server)
+    assert batch.place == {
+        "plan": PLAN, "epoch": 0, "step": 0, "rank": 2, "world": 3, "replicate": 1
+    }  # fmt: skip
+
+
+def test_a_replicated_rank_says_so(server):
+    (batch, *_) = open_dataset(server, rank=1, world=2, replicate=2)
+    assert "replicate=2" in server.requests[-1]["path"]
+    assert record_line(batch)["replicate"] == 2
+
+
+def test_set_epoch_goes_forward_and_never_out_of_an_epoch(server):
+    dataset = open_dataset(server)
+    for _ in dataset:
+        break
+    dataset.set_epoch(0)
+    assert dataset.state_dict()["step"] == 1
+    dataset.set_epoch(2)
+    assert [place(batch) for batch in dataset] == [(2, 0), (2, 1), (2, 2)]
+    with pytest.raises(LogitcaskError, match="conflict"):
+        dataset.set_epoch(0)
+
+
+def test_a_cursor_is_the_state_behind_a_batch(server):
+    dataset = open_dataset(server)
+    for batch in dataset:
+        dataset.load_state_dict(batch.cursor)
+        saved = dataset.state_dict()
+        assert (saved["epoch"], saved["step"]) == (
+            (1, 0) if place(batch)[1] == 2 else (0, place(batch)[1] + 1)
+        )
+
+
+def test_a_record_has_a_line_for_each_batch_received(server, tmp_path):
+    file = tmp_path / "run.jsonl"
+    dataset = open_dataset(server, record=file)
+    received = [batch for _, batch in zip(range(2), dataset)]
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert lines == [record_line(batch) for batch in received]
+    assert [(one["epoch"], one["step"]) for one in lines] == [(0, 0), (0, 1)]
+    # the third row only pads
+    first, second, _ = wire.sample_ids()
+    assert lines[0]["ids"] == [first.hex(), second.hex()]
+    assert order_digest(lines) == order_digest(received)
+    assert order_digest(lines) == hashlib.sha256(2 * (first + second)).hexdigest()
 
 
 @pytest.mark.parametrize("changes", [{"plan": "00" * 32}, {"identity": {}}])
@@ -188,13 +284,15 @@ def test_batches_of_another_snapshot_of_the_same_samples_are_refused():
             next(iter(open_dataset(server)))
 
 
-@pytest.mark.parametrize("options", [{}, {"plan": PLAN, "dataset": "d"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"plan": PLAN, "dataset": "d"}, {"dataset": "d", "streams": ["d"]}]
+)
 def test_either_a_plan_or_a_data_set_is_named(options):
     with pytest.raises(LogitcaskError, match="request-invalid"):
-        Dataset("http://localhost", **options)
+        LogitDataset("http://localhost", **options)
 
 
 @pytest.mark.parametrize(("rank", "world"), [(1, 1), (-1, 2), (0, 0)])
 def test_a_rank_lies_inside_the_world(rank, world):
     with pytest.raises(LogitcaskError, match="rank-out-of-range"):
-        Dataset("http://localhost", plan=PLAN, rank=rank, world=world)
+        LogitDataset("http://localhost", plan=PLAN, rank=rank, world=world)

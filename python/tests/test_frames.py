@@ -12,6 +12,8 @@ from frame_encoder import encode_frame, planes, random_positions
 
 from logitcask import LogitcaskError, decode_frame, decode_frames, frames
 
+pytestmark = pytest.mark.usefixtures("each_decoder")
+
 VOCABULARY = {2: 60_000, 3: 16_000_000, 4: 4_294_967_296}
 
 
@@ -98,7 +100,7 @@ def test_frames_without_entries(kind, compression, n):
 
 @pytest.mark.parametrize("run_entries", [1, 10, 65_536])
 def test_many_frames_at_once_equal_one_by_one(run_entries, monkeypatch):
-    monkeypatch.setattr(frames, "RUN_ENTRIES", run_entries)
+    monkeypatch.setattr(frames, "RUN_ENTRIES", dict.fromkeys(frames.RUN_ENTRIES, run_entries))
     rng = np.random.default_rng(2)
     all_positions = [
         random_positions(rng, n=n, vocabulary=60_000, entries_max=9) for n in (3, 0, 1, 8, 2)

@@ -10,6 +10,8 @@ from frame_encoder import encode_frame, random_positions, raw_block, seal
 
 from logitcask import LogitcaskError, _frame, decode_frame
 
+pytestmark = pytest.mark.usefixtures("each_decoder")
+
 
 def refused(frame, vocabulary=60_000):
     with pytest.raises(LogitcaskError) as caught:

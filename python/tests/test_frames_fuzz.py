@@ -11,6 +11,8 @@ from frame_encoder import seal
 
 from logitcask import LogitcaskError, decode_frame
 
+pytestmark = pytest.mark.usefixtures("each_decoder")
+
 CORPUS = Path(__file__).parents[2] / "test" / "golden" / "fuzz" / "frames.jsonl"
 
 

@@ -10,16 +10,19 @@ import pytest
 from conftest import BUILDS
 from pipe_reader import stored_batch
 
-from logitcask import Client, Dataset, LogitcaskError
+from logitcask import Client, LogitcaskError, LogitDataset
+
+TAILS = {"short": {}, "pad": {"pad_last": True}, "drop": {"drop_last": True}}
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5])
-@pytest.mark.parametrize("tail", ["short", "pad", "drop"])
+@pytest.mark.parametrize("tail", TAILS)
 def test_every_sample_comes_exactly_once_over_any_world(pipe, world, tail):
     with Client(pipe.url) as client:
+        options = {"global_batch_size": 7, "shuffle_seed": 3, "as_torch": False, **TAILS[tail]}
         ranks = [
-            Dataset(client, dataset="planes", batch_size=7, seed=3, tail=tail, rank=r, world=world)
-            for r in range(world)
+            LogitDataset(client, "planes", rank=rank, world=world, **options)
+            for rank in range(world)
         ]
         steps = [[(b["sample_id"], b["pad"]) for b in dataset] for dataset in ranks]
     assert len({len(own) for own in steps}) == 1 and len(steps[0]) == len(ranks[0])
@@ -40,8 +43,13 @@ def test_every_sample_comes_exactly_once_over_any_world(pipe, world, tail):
 
 def test_the_order_does_not_depend_on_the_world_and_changes_with_epoch_and_seed(pipe):
     def order(world, seed=3, epoch=0):
-        options = {"dataset": "planes", "batch_size": 7, "seed": seed, "epoch": epoch}
-        ranks = [Dataset(pipe.client, **options, rank=r, world=world) for r in range(world)]
+        options = {"global_batch_size": 7, "shuffle_seed": seed, "as_torch": False}
+        ranks = [
+            LogitDataset(pipe.client, "planes", rank=r, world=world, **options)
+            for r in range(world)
+        ]
+        for dataset in ranks:
+            dataset.set_epoch(epoch)
         return [bytes(i) for step in zip(*ranks) for batch in step for i in batch["sample_id"]]
 
     assert order(1) == order(2) == order(5)
@@ -49,11 +57,11 @@ def test_the_order_does_not_depend_on_the_world_and_changes_with_epoch_and_seed(
 
 
 def test_a_state_resumes_on_another_world(pipe):
-    options = {"dataset": "raw", "batch_size": 5, "layout": "dense", "as_torch": True}
-    whole = [bytes(i.numpy()) for b in Dataset(pipe.client, **options) for i in b["sample_id"]]
-    first = Dataset(pipe.client, **options)
+    options = {"dataset": "raw", "global_batch_size": 5, "layout": "dense"}
+    whole = [bytes(i.numpy()) for b in LogitDataset(pipe.client, **options) for i in b["sample_id"]]
+    first = LogitDataset(pipe.client, **options)
     received = [b for _, b in zip(range(2), first)]
-    rest = [Dataset(pipe.client, **options, rank=r, world=3) for r in range(3)]
+    rest = [LogitDataset(pipe.client, **options, rank=r, world=3) for r in range(3)]
     for dataset in rest:
         dataset.load_state_dict(first.state_dict())
     received += [batch for step in zip(*rest) for batch in step]
@@ -95,7 +103,7 @@ def test_rows_give_the_samples_of_a_range(pipe):
 
 
 def test_the_servers_refusals_arrive_with_their_codes(pipe):
-    plan = pipe.client.create_plan("raw", batch_size=7, seed=100)
+    plan = pipe.client.create_plan("raw", global_batch=7, seed=100)
     cases = {
         "dataset-not-found": lambda: pipe.client.manifest("none"),
         "snapshot-not-found": lambda: pipe.client.manifest("raw", "none"),

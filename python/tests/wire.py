@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import struct
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ from frame_encoder import encode_frame
 PLAN = "ab" * 32
 SNAPSHOT = "cd" * 32
 V = 1000
+LABEL_SPACE = {"kind": "vocabulary", "size": V, "tokenizer": None}
 
 SAMPLES = [
     {"tokens": [5, 6, 7], "targets": [[(1, 300), (6, 40)], [(7, 9)], []]},
@@ -39,7 +42,7 @@ def metadata(**changes):
         "layout": "frames",
         "snapshot": SNAPSHOT,
         "alignment": "predicts-next",
-        "label_space": json.dumps({"kind": "vocabulary", "size": V, "tokenizer": None}),
+        "label_space": json.dumps(LABEL_SPACE),
         "target_sets": json.dumps(sets),
         "plan": PLAN,
         "epoch": "0",
@@ -62,10 +65,33 @@ def frames():
     ]
 
 
+def sample_id(tokens, mask, label_space=None):
+    """docs/format.md, field by field."""
+    space = json.dumps(label_space or LABEL_SPACE, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256()
+    for field in (
+        b"logitcask/sample/1",
+        b"text",
+        hashlib.sha256(space.encode()).digest(),
+        np.asarray(tokens, "<i4").tobytes(),
+        np.asarray(mask, np.uint8).tobytes(),
+    ):
+        digest.update(struct.pack("<I", len(field)) + field)
+    return digest.digest()[:16]
+
+
+def masks():
+    return [[t + 1 < len(one["tokens"]) for t in range(len(one["tokens"]))] for one in SAMPLES]
+
+
+def sample_ids():
+    return [sample_id(one["tokens"], mask) for one, mask in zip(SAMPLES, masks())]
+
+
 def inputs():
     count = len(SAMPLES)
     return {
-        "sample_id": pa.array([bytes([i]) * 16 for i in range(count)], pa.binary(16)),
+        "sample_id": pa.array(sample_ids(), pa.binary(16)),
         "pad": pa.array([i == count - 1 for i in range(count)]),
         "meta": pa.array([json.dumps({"row": i}) for i in range(count)]),
     }
@@ -73,12 +99,11 @@ def inputs():
 
 def text():
     tokens = [sample["tokens"] for sample in SAMPLES]
-    masks = [[t + 1 < len(one) for t in range(len(one))] for one in tokens]
     labels = [np.linspace(-1, -2, len(one)).astype(np.float16) for one in tokens]
     log_z = [np.linspace(3, 4, len(one)).astype(np.float32) for one in tokens]
     return {
         "tokens": pa.array(tokens, not_null(pa.int32())),
-        "mask": pa.array(masks, not_null(pa.bool_())),
+        "mask": pa.array(masks(), not_null(pa.bool_())),
         "teacher_label_logprob": pa.array(labels, not_null(pa.float16())),
         "teacher_log_z": pa.array(log_z, not_null(pa.float32())),
     }
@@ -116,12 +141,15 @@ def fixed(array, *shape):
 
 def dense_columns(longest=3, k=2, ids_max=V):
     rng = np.random.default_rng(0)
-    shape = (len(SAMPLES), longest)
+    shape, lengths = (len(SAMPLES), longest), [3, 1, 0]
+    tokens, mask = rng.integers(0, V, shape, dtype=np.int32), rng.integers(0, 2, shape).astype(bool)
+    ids = [sample_id(tokens[i, :n], mask[i, :n]) for i, n in enumerate(lengths)]
     return {
         **inputs(),
-        "length": pa.array([3, 1, 0], pa.int32()),
-        "tokens": fixed(rng.integers(0, V, shape, dtype=np.int32), longest),
-        "mask": fixed(rng.integers(0, 2, shape).astype(bool), longest),
+        "sample_id": pa.array(ids, pa.binary(16)),
+        "length": pa.array(lengths, pa.int32()),
+        "tokens": fixed(tokens, longest),
+        "mask": fixed(mask, longest),
         "teacher_ids": fixed(rng.integers(0, ids_max, (*shape, k), dtype=np.int32), longest, k),
         "teacher_logprobs": fixed(rng.normal(size=(*shape, k)).astype(np.float16), longest, k),
         "teacher_rest": fixed(rng.random(shape, np.float32), longest),

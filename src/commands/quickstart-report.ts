@@ -87,8 +87,8 @@ function describeSpeed({ report, pulled }: QuickstartResult): string {
 function pythonLines({ report, url }: QuickstartResult): string {
   return [
     'Use it from Python (python -m pip install ./python)',
-    '  from logitcask import Dataset',
-    `  for batch in Dataset("${url}", dataset="${report.dataset}", layout="dense"):`,
+    '  from logitcask import LogitDataset',
+    `  for batch in LogitDataset("${url}", "${report.dataset}", layout="dense"):`,
     '      print(batch["tokens"].shape, batch["teacher_ids"].shape)',
   ].join('\n');
 }

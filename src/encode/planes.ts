@@ -6,15 +6,9 @@ import type { Codec } from './codec.ts';
 import { type Compression, compressions } from './compression.ts';
 import { type FrameHeader, rawBytes, writeFrame } from './frame.ts';
 import { type Grid, type Levels, quantise } from './levels.ts';
-import {
-  idsAt,
-  levelsAt,
-  openBlock,
-  probsAt,
-  type Reading,
-  restAt,
-  weightsAt,
-} from './planes-block.ts';
+import { openBlock, type Reading } from './planes-block.ts';
+import { compiledLevels, compiledTargets } from './planes-compiled.ts';
+import { referenceLevels, referenceTargets } from './planes-reference.ts';
 
 export interface PlanesOptions {
   readonly kind: TargetKind;
@@ -101,11 +95,6 @@ function splitShorts(raw: Uint8Array, values: Uint16Array, at: number): void {
   }
 }
 
-/** An array whose every item is about to be written: its memory is not cleared first. */
-function unwritten(items: number): ArrayBuffer {
-  return Buffer.allocUnsafeSlow(4 * items).buffer as ArrayBuffer;
-}
-
 /**
  * Decodes a frame to its integers; all positions, or those asked for. Throws `frame-damaged`;
  * never gives a wrong row.
@@ -115,23 +104,7 @@ export function decodePlanes(
   reading: Reading,
 ): { header: FrameHeader; levels: Levels } {
   const block = openBlock(frame, reading);
-  const { header, chosen, count, starts, offsets } = block;
-  const scaled = header.kind === 'scaled';
-  const out = {
-    kind: header.kind,
-    counts: new Uint32Array(count),
-    ids: new Uint32Array(offsets[count]),
-    levels: new Uint16Array(offsets[count]),
-    rest: new Uint16Array(scaled ? count : 0),
-  };
-  for (let k = 0; k < count; k++) {
-    const t = chosen === undefined ? k : chosen[k];
-    out.counts[k] = starts[t + 1] - starts[t];
-    if (scaled) out.rest[k] = restAt(block, t);
-    idsAt(block, t, { to: out.ids, at: offsets[k] });
-    levelsAt(block, t, { to: out.levels, at: offsets[k] });
-  }
-  return { header, levels: out };
+  return { header: block.header, levels: compiledLevels(block) ?? referenceLevels(block) };
 }
 
 /**
@@ -140,17 +113,5 @@ export function decodePlanes(
  */
 export function decodeFrame(frame: Uint8Array, reading: Reading): DecodedTargets {
   const block = openBlock(frame, reading);
-  const { header, chosen, count, offsets } = block;
-  const scaled = header.kind === 'scaled';
-  const ids = new Uint32Array(unwritten(offsets[count]));
-  const probs = new Float32Array(unwritten(offsets[count]));
-  const rest = new Float32Array(scaled ? count : 0);
-  for (let k = 0; k < count; k++) {
-    const t = chosen === undefined ? k : chosen[k];
-    const at = offsets[k];
-    idsAt(block, t, { to: ids, at });
-    if (scaled) rest[k] = probsAt(block, t, { to: probs, at });
-    else weightsAt(block, t, { to: probs, at });
-  }
-  return { kind: header.kind, count, offsets, ids, probs, rest };
+  return compiledTargets(block) ?? referenceTargets(block);
 }

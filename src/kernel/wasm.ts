@@ -1,21 +1,14 @@
 /** The compiled engine (kernel/row.ts), loaded once; where WASM SIMD is missing, the reference. */
-import { readFileSync } from 'node:fs';
 import type { FloatType } from '../distribution/rows.ts';
 import { floatOfHalf } from '../formats/float16.ts';
 import { type Engine, type EngineOptions, strideOf } from './engine.ts';
+import { compiled, instantiate, type Memory } from './module.ts';
 import { referenceEngine } from './reference.ts';
-
-/** What is used of it here: Node's own types leave it to those of browsers. */
-declare const WebAssembly: {
-  validate(bytes: Uint8Array): boolean;
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
-};
 
 /** Steps that the module exports as the engine has them, and where the rest lies. */
 interface Exports
   extends Pick<Engine, 'sample' | 'nth' | 'pass' | 'select' | 'scaledSum' | 'draw'> {
-  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly memory: Memory;
   setup(width: number, type: number, stride: number, k: number): void;
   getRow(): number;
   getIds(): number;
@@ -27,8 +20,7 @@ interface Exports
 }
 
 const types: readonly FloatType[] = ['f32', 'f16', 'bf16'];
-const bytes = readFileSync(new URL('./row.wasm', import.meta.url));
-const module = WebAssembly.validate(bytes) ? new WebAssembly.Module(bytes) : undefined;
+const module = compiled('row');
 
 /** Which engine this process runs; `typescript` where its WebAssembly has no SIMD. */
 export const engineName: Engine['name'] = module === undefined ? 'typescript' : 'wasm';
@@ -37,12 +29,11 @@ export function createEngine(options: EngineOptions): Engine {
   return module === undefined ? referenceEngine(options) : wasmEngine(module, options);
 }
 
-function wasmEngine(compiled: object, { width, type, k }: EngineOptions): Engine {
+function wasmEngine(module: object, { width, type, k }: EngineOptions): Engine {
   const abort = () => {
     throw new RangeError(`kernel: no memory for a row of ${width} values and ${k} entries`);
   };
-  const instance = new WebAssembly.Instance(compiled, { env: { abort } });
-  const wasm = instance.exports as Exports;
+  const wasm = instantiate(module, { abort }) as Exports;
   wasm.setup(width, types.indexOf(type), strideOf(width), k);
   const { buffer } = wasm.memory; // it never grows again
   const row =

@@ -68,7 +68,7 @@ export async function buildBatch(
 }
 
 /** Every row's sample, from the snapshot of its stream. */
-async function samplesOf(
+export async function samplesOf(
   { ready, integrity }: ServeContext,
   { readers, view }: Prepared,
   { streams, ordinals }: BatchRows,

@@ -18,6 +18,8 @@ const plansOpenMax = 64;
 /** Tables of the orders of small sets, over all plans. */
 const orderBytesMax = 64 * 1024 * 1024;
 const preparedMax = 64;
+/** The first batches come first. */
+const checkDelayMs = 1000;
 
 export interface ServeContext {
   readonly store: Store;
@@ -44,7 +46,11 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
   const orders = createLru<Permutation>(orderBytesMax);
   const integrity = await openIntegrity(store);
   const { cache_bytes_max: cacheBytesMax, loads_max: loadsMax } = config.limits;
-  const ready = createReadySamples({ cacheBytesMax, loadsMax });
+  const ready = createReadySamples({
+    cacheBytesMax,
+    loadsMax,
+    onDamage: (dataset, shard) => void integrity.check(dataset, shard).catch(() => {}),
+  });
   const kept = createLru<Prepared>(preparedMax);
   return {
     store,
@@ -70,7 +76,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
       if (open !== undefined) return open;
       const reader = createReader(store, { ...resolved, cacheBytesMax: directory_bytes_max });
       readers.set(resolved.id, reader, 1);
-      void integrity.checkAll(reader.manifest);
+      setTimeout(() => void integrity.checkAll(reader.manifest), checkDelayMs).unref();
       return reader;
     },
     opened: (id) => readers.get(id),

@@ -3,7 +3,7 @@
  */
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { digestFile } from '../audit/digests.ts';
-import { filePath } from '../shard/names.ts';
+import { filePath, indexNameOf } from '../shard/names.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
 import type { Store } from '../store/store.ts';
 
@@ -66,7 +66,7 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
       let first = 0;
       for (const file of files.filter(({ role }) => role === 'shard')) {
         const end = first + file.samples;
-        const known = damaged[file.name];
+        const known = damaged[file.name] ?? damaged[indexNameOf(file.name)];
         if (known !== undefined && ordinals.some((ordinal) => ordinal >= first && ordinal < end)) {
           throw shardDamaged(file.name, known.expected, known.got);
         }

@@ -1,4 +1,5 @@
 /** Samples ready to be sent, kept under a byte limit; what is missing is read and made ready. */
+import type { ManifestFile } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
 import { itemBytes } from '../formats/cells.ts';
 import { type Column, type ColumnType, copyBits, int32Of } from '../formats/layout.ts';
@@ -23,13 +24,17 @@ const sampleCost = 1024;
 /** Smaller cells share one piece of memory. */
 const smallBytesMax = 64 * 1024;
 
-export function createReadySamples(limits: {
-  cacheBytesMax: number;
-  loadsMax: number;
-}): ReadySamples {
-  const cache = createLru<ReadySample>(limits.cacheBytesMax);
+export interface ReadyOptions {
+  readonly cacheBytesMax: number;
+  readonly loadsMax: number;
+  /** Hears of every shard in which a damaged sample is found. */
+  readonly onDamage: (dataset: string, shard: ManifestFile) => void;
+}
+
+export function createReadySamples(options: ReadyOptions): ReadySamples {
+  const cache = createLru<ReadySample>(options.cacheBytesMax);
   const loading = new Map<string, Promise<ReadySample>>();
-  const turns = createTurns(limits.loadsMax);
+  const turns = createTurns(options.loadsMax);
   const readers = new WeakMap<SnapshotReader, string>();
   let opened = 0;
   const keyOf = ({ reader, view }: ReadySource) => {
@@ -39,7 +44,7 @@ export function createReadySamples(limits: {
   };
   const load = (source: ReadySource, prefix: string, ordinals: readonly number[]) => {
     const wanted = [...new Set(ordinals)].sort((a, b) => a - b);
-    const all = turns.take(() => makeReady(source, wanted));
+    const all = turns.take(() => makeReady(source, wanted, options.onDamage));
     return wanted.map((ordinal, i) => {
       const key = prefix + ordinal;
       const one = all.then((samples) => {
@@ -71,10 +76,11 @@ function bytesOfCells({ cells }: ReadySample): number {
   return cells.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
-/** Ordinals ascend, so that neighbours are read at once. */
+/** Ordinals ascend, so that neighbours are read at once. Names the sample that is damaged. */
 async function makeReady(
   { reader, view }: ReadySource,
   ordinals: readonly number[],
+  onDamage: ReadyOptions['onDamage'],
 ): Promise<ReadySample[]> {
   const ready: ReadySample[] = [];
   for (const columns of await reader.parts(ordinals, view.reads)) {
@@ -83,7 +89,13 @@ async function makeReady(
       try {
         ready.push(owned(view.ready(storedSample(reader.columns, columns, row))));
       } catch (error) {
-        throw located(reader, ordinals[ready.length], error);
+        if (!(error instanceof LogitcaskError) || error.code !== 'frame-damaged') throw error;
+        const ordinal = ordinals[ready.length];
+        const shard = shardOf(reader, ordinal);
+        if (shard !== undefined) onDamage(reader.manifest.dataset, shard);
+        const { expected, got } = error;
+        const message = `sample ${ordinal} in ${shard?.name}: ${error.message}`;
+        throw new LogitcaskError(error.code, message, { expected, got });
       }
     }
   }
@@ -137,15 +149,11 @@ function owned(sample: ReadySample): ReadySample {
 const isSmall = ({ byteLength }: Uint8Array) => byteLength < smallBytesMax;
 const paddedBytes = ({ byteLength }: Uint8Array) => (byteLength + 7) & ~7;
 
-/** Damage is reported with the sample and the shard where it lies. */
-function located({ manifest }: SnapshotReader, ordinal: number, error: unknown): unknown {
-  if (!(error instanceof LogitcaskError) || error.code !== 'frame-damaged') return error;
+/** The shard that holds a sample. */
+function shardOf({ manifest }: SnapshotReader, ordinal: number): ManifestFile | undefined {
   let first = 0;
-  const shard = manifest.files.find(({ role, samples }) => {
+  return manifest.files.find(({ role, samples }) => {
     if (role === 'shard') first += samples;
     return role === 'shard' && ordinal < first;
   });
-  const { expected, got } = error;
-  const message = `sample ${ordinal} in ${shard?.name}: ${error.message}`;
-  return new LogitcaskError(error.code, message, { expected, got });
 }

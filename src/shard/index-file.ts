@@ -99,17 +99,27 @@ export function decodeIndexHeader(bytes: Buffer, fileBytes: number, file: string
   return { samples, batches, positions, learned, entries, nextInput, shardBytes, shardDigest };
 }
 
-/** Reads B batch records from their bytes. */
-function decodeBatches(bytes: Buffer): BatchRecord[] {
-  return Array.from({ length: bytes.length / batchRecordBytes }, (_, i) => {
+/**
+ * Reads the batch records from their bytes. They must follow one another and hold all samples;
+ * whether an offset is true shows in the shard. Throws `index-damaged`.
+ */
+export function decodeBatches(bytes: Buffer, { samples }: IndexHeader, file: string) {
+  let next = 0;
+  const batches = Array.from({ length: bytes.length / batchRecordBytes }, (_, i): BatchRecord => {
     const at = i * batchRecordBytes;
+    const firstRow = bytes.readUInt32LE(at);
+    const rows = bytes.readUInt32LE(at + 4);
+    if (firstRow !== next) throw indexDamaged(file, `batch ${i} from row ${next}`, firstRow);
+    next += rows;
     return {
-      firstRow: bytes.readUInt32LE(at),
-      rows: bytes.readUInt32LE(at + 4),
+      firstRow,
+      rows,
       offset: Number(bytes.readBigUInt64LE(at + 8)),
       metadataBytes: bytes.readUInt32LE(at + 16),
     };
   });
+  if (next !== samples) throw indexDamaged(file, `${samples} samples in batches`, next);
+  return batches;
 }
 
 /**
@@ -123,6 +133,6 @@ export function decodeIndex(
   const stored = bytes.readUInt32LE(92);
   if (stored !== checksum(bytes)) throw indexDamaged(file, stored, checksum(bytes));
   const rowsAt = indexHeaderBytes + header.batches * batchRecordBytes;
-  const batches = decodeBatches(bytes.subarray(indexHeaderBytes, rowsAt));
+  const batches = decodeBatches(bytes.subarray(indexHeaderBytes, rowsAt), header, file);
   return { header, batches, rows: bytes.subarray(rowsAt) };
 }

@@ -11,7 +11,9 @@ import { containerOf } from './containers.ts';
 import {
   type BatchRecord,
   batchRecordBytes,
+  decodeBatches,
   decodeIndex,
+  decodeIndexHeader,
   indexDamaged,
   indexHeaderBytes,
   rowRecordBytes,
@@ -39,12 +41,15 @@ export interface ReaderOptions {
   readonly cacheBytesMax?: number;
 }
 
-interface Shard extends ShardFile {
-  readonly indexPath: string;
-  /** About what its batch records take in memory. */
-  readonly indexCost: number;
+/** A shard, not yet opened: there may be tens of thousands. */
+interface Place {
+  readonly file: ManifestFile;
   /** Ordinal of its first sample. */
   readonly first: number;
+}
+
+interface Shard extends ShardFile, Place {
+  readonly indexPath: string;
 }
 
 interface ShardRun extends Run {
@@ -53,8 +58,10 @@ interface ShardRun extends Run {
 
 interface Context {
   readonly store: Store;
-  readonly shards: readonly Shard[];
+  readonly dataset: string;
+  readonly places: readonly Place[];
   readonly columns: Readonly<Record<string, ColumnType>>;
+  readonly cache: Lru<Promise<unknown>>;
 }
 
 export async function openSnapshot(
@@ -73,19 +80,14 @@ export function createReader(
   const { dataset } = manifest;
   const columns = shardColumns(manifest);
   const cache = createLru<Promise<unknown>>(cacheBytesMax);
-  const indexBytes = new Map(manifest.files.map(({ name, bytes }) => [name, bytes]));
   let first = 0;
-  const shards = manifest.files
-    .filter(({ role }) => role === 'shard')
-    .map((file): Shard => {
-      const shard = openShard(store, { dataset, file, columns, cache });
-      const indexName = indexNameOf(file.name);
-      const indexCost = 5 * ((indexBytes.get(indexName) ?? 0) - file.samples * rowRecordBytes);
-      first += file.samples;
-      const indexPath = filePath(dataset, indexName);
-      return { ...shard, indexPath, indexCost, first: first - file.samples };
-    });
-  const context: Context = { store, shards, columns };
+  const places: Place[] = [];
+  for (const file of manifest.files) {
+    if (file.role !== 'shard') continue;
+    places.push({ file, first });
+    first += file.samples;
+  }
+  const context: Context = { store, dataset, places, columns, cache };
   const readParts: SnapshotReader['parts'] = async (ordinals, names) =>
     readRuns(await runsOf(context, ordinals, manifest.totals.samples), names);
   return {
@@ -121,12 +123,15 @@ export function openShard(
     path,
     columns,
     read: (offset, length) => readShard(store, { path, file }, offset, length),
-    cached<T>(key: string, bytes: number, load: () => Promise<T>) {
+    cached<T>(key: string, bytes: number | ((value: T) => number), load: () => Promise<T>) {
       const known = cache.get(key) as Promise<T> | undefined;
       if (known !== undefined) return known;
       const loading = load();
-      cache.set(key, loading, bytes);
-      loading.catch(() => cache.delete(key));
+      cache.set(key, loading, typeof bytes === 'number' ? bytes : 0);
+      const settle = (value: T) => {
+        if (typeof bytes !== 'number') cache.set(key, loading, bytes(value));
+      };
+      loading.then(settle, () => cache.delete(key));
       return loading;
     },
   };
@@ -148,6 +153,11 @@ async function readRuns(
   return parts;
 }
 
+function openPlace({ store, ...options }: Context, { file, first }: Place): Shard {
+  const indexPath = filePath(options.dataset, indexNameOf(file.name));
+  return { ...openShard(store, { ...options, file }), indexPath, first };
+}
+
 /** The last item that begins at or before `at`. */
 function findBefore<T>(items: readonly T[], at: number, first: (item: T) => number): T {
   let low = 0;
@@ -160,19 +170,34 @@ function findBefore<T>(items: readonly T[], at: number, first: (item: T) => numb
   return items[low];
 }
 
+/** Read first of an index: enough for the header and the batches of most shards. */
+const firstBytes = 16 * 1024;
+
 /**
- * Reads the index whole, once, so that its checksum covers every position that is taken from it.
+ * The batch records alone: reading the records of all samples would take most of the time to a cold
+ * server's first batch. They are proved by each other and by the shard; the whole file by its
+ * digest, in the background.
  */
-async function batchesOf(context: Context, shard: Shard): Promise<BatchRecord[]> {
-  const { file, indexPath, indexCost } = shard;
-  return shard.cached(indexPath, indexCost, async () => {
-    const size = await context.store.size(indexPath);
+async function batchesOf({ store }: Context, shard: Shard): Promise<readonly BatchRecord[]> {
+  const { file, indexPath } = shard;
+  return shard.cached(indexPath, costOf, async () => {
+    const size = await store.size(indexPath);
     if (size === undefined) throw indexDamaged(indexPath, 'an index', 'none');
-    const { header, batches } = decodeIndex(await context.store.readAll(indexPath), indexPath);
-    if (header.samples === file.samples) return batches;
-    throw indexDamaged(indexPath, `${file.samples} samples`, header.samples);
+    const first = await store.read(indexPath, 0, Math.min(size, firstBytes));
+    const header = decodeIndexHeader(first, size, indexPath);
+    if (header.samples !== file.samples) {
+      throw indexDamaged(indexPath, `${file.samples} samples`, header.samples);
+    }
+    const bytes = header.batches * batchRecordBytes;
+    const whole = indexHeaderBytes + bytes <= first.length;
+    const records = whole
+      ? first.subarray(indexHeaderBytes, indexHeaderBytes + bytes)
+      : await store.read(indexPath, indexHeaderBytes, bytes);
+    return decodeBatches(records, header, indexPath);
   });
 }
+
+const costOf = (batches: readonly BatchRecord[]) => 256 + 128 * batches.length;
 
 /** Neighbouring ordinals of one batch become one run, read at once. */
 async function runsOf(
@@ -183,7 +208,10 @@ async function runsOf(
   const runs: ShardRun[] = [];
   for (const ordinal of ordinals) {
     if (!(ordinal >= 0 && ordinal < samples)) throw noSample(ordinal, samples);
-    const shard = findBefore(context.shards, ordinal, ({ first }) => first);
+    const shard = openPlace(
+      context,
+      findBefore(context.places, ordinal, ({ first }) => first),
+    );
     const row = ordinal - shard.first;
     const batches = await batchesOf(context, shard);
     const batch = findBefore(batches, row, ({ firstRow }) => firstRow);
@@ -207,23 +235,29 @@ function noSample(got: number, samples: number): LogitcaskError {
 }
 
 async function readSampleIds(context: Context, from: number, to: number): Promise<Uint8Array> {
-  const last = context.shards.at(-1);
+  const last = context.places.at(-1);
   const samples = last === undefined ? 0 : last.first + last.file.samples;
   if (!(from >= 0 && from <= to)) throw noSample(from, samples);
   if (to > samples) throw noSample(to - 1, samples);
   const ids = new Uint8Array((to - from) * sampleIdBytes);
-  for (const shard of context.shards) {
-    const first = Math.max(from, shard.first);
-    const last = Math.min(to, shard.first + shard.file.samples);
+  for (const place of context.places) {
+    const first = Math.max(from, place.first);
+    const last = Math.min(to, place.first + place.file.samples);
     if (first >= last) continue;
-    const batches = await batchesOf(context, shard);
-    const rowsAt = indexHeaderBytes + batches.length * batchRecordBytes;
-    const at = rowsAt + (first - shard.first) * rowRecordBytes;
-    const rows = await context.store.read(shard.indexPath, at, (last - first) * rowRecordBytes);
+    const shard = openPlace(context, place);
+    const rows = await provenRows(context, shard);
     for (let i = 0; i < last - first; i++) {
-      const id = rows.subarray(i * rowRecordBytes, i * rowRecordBytes + sampleIdBytes);
+      const at = (first - shard.first + i) * rowRecordBytes;
+      const id = rows.subarray(at, at + sampleIdBytes);
       ids.set(id, (first - from + i) * sampleIdBytes);
     }
   }
   return ids;
+}
+
+/** Records of a shard's samples; the index is read whole, for its checksum. */
+async function provenRows({ store }: Context, { file, indexPath }: Shard): Promise<Buffer> {
+  const { header, rows } = decodeIndex(await store.readAll(indexPath), indexPath);
+  if (header.samples === file.samples) return rows;
+  throw indexDamaged(indexPath, `${file.samples} samples`, header.samples);
 }

@@ -14,7 +14,11 @@ export interface ShardFile {
   /** Bytes [offset, offset + length). Throws `shard-damaged` where they are not there. */
   read(offset: number, length: number): Promise<Buffer>;
   /** What a key loads, kept under the reader's limit; a failed load is not kept. */
-  cached<T>(key: string, bytes: number, load: () => Promise<T>): Promise<T>;
+  cached<T>(
+    key: string,
+    bytes: number | ((value: T) => number),
+    load: () => Promise<T>,
+  ): Promise<T>;
 }
 
 /** Rows [row, row + rows) of one batch. */

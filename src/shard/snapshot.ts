@@ -1,7 +1,13 @@
 /**
  * Finding snapshots: data sets, tags, digests, manifests that are proved before they are believed.
  */
-import { formatVersion, knownFeatures, type Manifest, manifest } from '../../schemas/manifest.ts';
+import {
+  checkManifest,
+  formatVersion,
+  knownFeatures,
+  type Manifest,
+  manifest,
+} from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson, sha256Hex } from '../formats/canonical.ts';
 import type { Store } from '../store/store.ts';
@@ -118,7 +124,7 @@ export function parseManifest(bytes: Buffer, id: string): Manifest {
     throw invalid('it is not JSON', 'JSON', (cause as Error).message);
   }
   refuseUnknown(Object(document));
-  const parsed = manifest.safeParse(document);
+  const parsed = checkManifest(document);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0];
   throw invalid(`\`${path.join('.')}\` is wrong (${message})`, 'the documented form', message);

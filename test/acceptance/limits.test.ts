@@ -137,6 +137,31 @@ describe('limits', () => {
   }, 10_000);
 });
 
+describe('a client that takes nothing of its batch', () => {
+  it('holds up the next one until it is cut off, no longer', async () => {
+    const limits = { write_timeout_ms: 1000, reply_bytes_max: 16_800_000 };
+    const url = await start({ limits });
+    const { plan } = (await postPlan(url, 'planes', { global_batch: 8 })).json();
+    const view = `layout=dense&pad_to=15000&dtype=float32&snapshot=${made.raw.snapshot}`;
+    // all that may be under way, and more than the buffers of the kernel take
+    const path = `/v1/plans/${plan}/epochs/0/steps/0?${view}`;
+    const { port, hostname } = new URL(url);
+    const deaf = connect(Number(port), hostname).pause();
+    deaf.on('error', () => {});
+    const gone = new Promise((resolve) => deaf.on('close', resolve));
+    deaf.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await wait(300);
+    const started = performance.now();
+    const { status, body } = await ask(url, path);
+    expect(status).toBe(200);
+    expect(body.length).toBeGreaterThan(15_000_000);
+    expect(performance.now() - started).toBeGreaterThan(400);
+    deaf.resume();
+    await gone;
+    expect((await ask(url, path)).status).toBe(200);
+  }, 20_000);
+});
+
 const openFiles = () => readdirSync('/proc/self/fd').length;
 
 describe('many clients', () => {

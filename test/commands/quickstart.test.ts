@@ -41,7 +41,7 @@ it('runs the whole pipe, reports it, and reuses all of it the second time', asyn
     'variance    mean',
     'shifts −1 / 0 / +1',
     'serve and pull',
-    `Dataset("${url}", dataset="quickstart"`,
+    `LogitDataset("${url}", "quickstart"`,
   ]) {
     expect(stdout).toContain(words);
   }

@@ -8,27 +8,32 @@ const u32 = fc.nat(2 ** 32 - 1);
 const u53 = fc.maxSafeNat();
 const sha256 = fc.uint8Array({ minLength: 32, maxLength: 32 });
 
-const indexes = fc.record({
-  header: fc.record({
-    positions: u53,
-    learned: u53,
-    entries: u53,
-    nextInput: u53,
-    shardBytes: u53,
-    shardDigest: sha256,
-  }),
-  batches: fc.array(fc.record({ firstRow: u32, rows: u32, offset: u53, metadataBytes: u32 }), {
-    maxLength: 5,
-  }),
-  rows: fc.array(
-    fc.record({
-      sampleId: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-      positions: u32,
-      learned: u32,
-    }),
-    { maxLength: 9 },
-  ),
+const header = fc.record({
+  positions: u53,
+  learned: u53,
+  entries: u53,
+  nextInput: u53,
+  shardBytes: u53,
+  shardDigest: sha256,
 });
+const row = fc.record({
+  sampleId: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  positions: u32,
+  learned: u32,
+});
+
+/** Batches that follow one another, and a row for each of their samples. */
+const indexes = fc
+  .array(fc.record({ rows: fc.nat(3), offset: u53, metadataBytes: u32 }), { maxLength: 5 })
+  .chain((all) => {
+    let samples = 0;
+    const batches = all.map((batch) => {
+      samples += batch.rows;
+      return { firstRow: samples - batch.rows, ...batch };
+    });
+    const rows = fc.array(row, { minLength: samples, maxLength: samples });
+    return fc.record({ header, batches: fc.constant(batches), rows });
+  });
 
 it('gives back header, batches and rows', () => {
   fc.assert(
@@ -97,5 +102,26 @@ it('has a header that can be read alone, given the size of the file', () => {
   expect(header).toMatchObject({ samples: 2, batches: 1, positions: 7, nextInput: 2 });
   expect(() => decodeIndexHeader(bytes.subarray(0, 96), 95, 'a.index')).toThrowError(
     coded('index-damaged'),
+  );
+});
+
+it.each([
+  [[1, 2], 'batch 0 from row 0'],
+  [[0, 2], '3 samples in batches'],
+  [[0, 3, 2, 1], 'batch 1 from row 3'],
+] as const)('refuses batches that do not follow one another: %j', (fields, expected) => {
+  const batches = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    batches.push({ firstRow: fields[i], rows: fields[i + 1], offset: 8, metadataBytes: 8 });
+  }
+  const numbers = { positions: 9, learned: 9, entries: 9, nextInput: 9, shardBytes: 9 };
+  const rows = Array.from({ length: 3 }, () => ({
+    sampleId: randomBytes(16),
+    positions: 3,
+    learned: 3,
+  }));
+  const bytes = encodeIndex({ ...numbers, shardDigest: randomBytes(32) }, batches, rows);
+  expect(() => decodeIndex(bytes, 'a.index')).toThrowError(
+    expect.objectContaining({ code: 'index-damaged', expected }),
   );
 });

@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 import torch
-from logitcask import Dataset
+from logitcask import LogitDataset
 from losses import SPARSE, whole
 from torch import nn
 from torch.nn import functional
@@ -110,7 +110,7 @@ def main(url, dataset, name, seed, test, logits):
     torch.set_num_threads(1)
     torch.manual_seed(int(seed))
     student = Student()
-    batches = Dataset(url, dataset=dataset, seed=int(seed), batch_size=BATCH, as_torch=True)
+    batches = LogitDataset(url, dataset, shuffle_seed=int(seed), batch_size=BATCH)
     train(student, batches, name, np.load(logits, mmap_mode="r"))
     print(json.dumps({"perplexity": perplexity(student, test)}))
 

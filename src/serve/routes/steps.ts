@@ -4,6 +4,7 @@
 import { batchRequest } from '../../../schemas/batch.ts';
 import { stepParams } from '../../../schemas/http.ts';
 import { digestOf } from '../../formats/canonical.ts';
+import { createAhead } from '../ahead.ts';
 import { buildStream } from '../batch.ts';
 import { isFresh } from '../http-cache.ts';
 import { layouts } from '../layouts/table.ts';
@@ -14,6 +15,7 @@ import { version } from '../version.ts';
 import type { Route } from './route.ts';
 
 export const steps: Route = (server, context) => {
+  const prepareNext = createAhead();
   server.get(
     '/v1/plans/:plan/epochs/:epoch/steps/:step',
     { config: { scope: 'read' }, schema: { params: stepParams, querystring: batchRequest } },
@@ -34,9 +36,15 @@ export const steps: Route = (server, context) => {
       const prepared = context.prepared(readers, query);
       const share = await context.replies.enter();
       try {
+        if (reply.sent || reply.raw.destroyed) {
+          share.release(); // the client left, or was told, while this one waited
+          return reply;
+        }
         const place = placeOf(plan, query, { epoch, step });
         const body = await buildStream(context, { prepared, rows, compression, place });
-        return sendBody(request, reply, { body, share, replies: context.replies });
+        sendBody(request, reply, { body, share, replies: context.replies });
+        prepareNext(context, { plan, prepared, asked: { ...query, epoch, step } });
+        return reply;
       } catch (error) {
         share.release();
         throw error;

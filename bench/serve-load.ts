@@ -1,0 +1,171 @@
+/** Many ranks at once: how long their batches take, and what the server needs for them. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { openClient } from '../src/client/client.ts';
+import { atMost, type Figure, median, plain, spread } from './figure.ts';
+import { multiply } from './multiplied.ts';
+import { cli, type Listening, listen, peakMemory } from './process.ts';
+import { type Stage, snapshotOf } from './serve-peers.ts';
+
+const rounds = 3;
+const batchesOfRound = 400;
+const mib = 2 ** 20;
+const memoryMax = 512;
+const ranks = 64;
+const stalled = 8;
+const batchesOfMemory = 2000;
+
+type Place = Pick<Stage, 'folder' | 'store' | 'log'>;
+
+export async function* load({ store, log }: Place): AsyncGenerator<Figure> {
+  const server = await listen(process.execPath, [cli, 'serve', '--store', store, '--port', '0']);
+  try {
+    for (const [dataset, layout] of [
+      ['raw', 'dense'],
+      ['zstd', 'frames'],
+    ]) {
+      for (const [world, most] of [
+        [1, 2.5],
+        [8, 3],
+      ]) {
+        log(`serve: latency of ${layout} with ${world} ranks`);
+        yield* latency(server, { view: viewOf(store, dataset, layout), world, most });
+      }
+    }
+  } finally {
+    await server.stop();
+  }
+  log('serve: memory, 5 GiB of raw shards');
+  await multiply(store, 'raw', (bytes) => Math.ceil((10 * memoryMax * mib) / bytes));
+  yield* memory(store);
+}
+
+function viewOf(store: string, dataset: string, layout: string): string {
+  return `layout=${layout}&dtype=float32&snapshot=${snapshotOf(store, dataset)}`;
+}
+
+/** Step `i`, counted through the epochs. */
+function stepPath(plan: string, i: number, steps: number): string {
+  return `/v1/plans/${plan}/epochs/${Math.floor(i / steps)}/steps/${i % steps}`;
+}
+
+/** Batches of 8 samples for every rank, each rank on its own connection. */
+async function* latency(
+  { url }: Listening,
+  { view, world, most }: { view: string; world: number; most: number },
+): AsyncGenerator<Figure> {
+  const client = openClient({ url });
+  const streams = [{ dataset: 'raw' }];
+  const { plan, steps_per_epoch: steps } = await client.createPlan({
+    streams,
+    global_batch: 8 * world,
+  });
+  client.close();
+  const pathOf = (rank: number, i: number) =>
+    `${stepPath(plan, i, steps)}?rank=${rank}&world=${world}&${view}`;
+  const connections = await Promise.all(Array.from({ length: world }, () => openRank(url)));
+  const rank = async (number: number, count: number, found: number[]) => {
+    for (let i = 0; i < count; i++) {
+      const started = performance.now();
+      await connections[number].take(pathOf(number, i));
+      found.push(performance.now() - started);
+    }
+  };
+  const all = (count: number, found: number[]) =>
+    Promise.all(connections.map((_, number) => rank(number, count, found)));
+  await all(2 * steps, []); // warm
+  const ratios: number[] = [];
+  const medians: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const found: number[] = [];
+    await all(batchesOfRound / world, found);
+    const sorted = found.sort((a, b) => a - b);
+    medians.push(median(sorted));
+    ratios.push(sorted[Math.floor(sorted.length * 0.99)] / median(sorted));
+  }
+  for (const connection of connections) connection.close();
+  const who = world === 1 ? 'one rank' : `${world} ranks`;
+  const what = `${view.slice(7, view.indexOf('&'))}, ${who}`;
+  yield plain(`p50 of a batch, ${what} (${spread(medians)})`, 'ms', median(medians));
+  yield atMost(`p99 / p50 of a batch, ${what} (${spread(ratios)})`, '×', median(ratios), most);
+}
+
+/** One rank's connection, its bytes read into one buffer and thrown away. */
+interface Rank {
+  /** Resolves when the whole answer is there. */
+  take(path: string): Promise<void>;
+  close(): void;
+}
+
+const headMax = 4096;
+
+/** As lean as a client can be: what is timed is the server. */
+async function openRank(url: string): Promise<Rank> {
+  const { hostname, port } = new URL(url);
+  let head = '';
+  let left = 0;
+  let done: (error?: Error) => void = () => {};
+  const arrived = (length: number, bytes: Uint8Array) => {
+    if (left === 0) {
+      head += Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(length, headMax)).toString(
+        'latin1',
+      );
+      const end = head.indexOf('\r\n\r\n');
+      if (end < 0) return true;
+      if (!head.startsWith('HTTP/1.1 200')) done(new Error(head));
+      const before = head.length - Math.min(length, headMax); // of earlier pieces
+      left = Number(/content-length: (\d+)/i.exec(head)?.[1]) - (length - (end + 4 - before));
+    } else left -= length;
+    if (left === 0) {
+      head = '';
+      done();
+    }
+    return true;
+  };
+  const onread = { buffer: new Uint8Array(mib), callback: arrived };
+  const socket = connect({ host: hostname, port: Number(port), onread });
+  socket.on('error', (error) => done(error));
+  socket.on('close', () => done(new Error('closed')));
+  await once(socket, 'connect');
+  return {
+    take: (path) =>
+      new Promise((resolve, reject) => {
+        done = (error) => (error === undefined ? resolve() : reject(error));
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
+      }),
+    close: () => socket.destroy(),
+  };
+}
+
+/** 64 ranks, 8 of which ask and then read nothing; the others take 2,000 batches. */
+async function* memory(store: string): AsyncGenerator<Figure> {
+  const server = await listen(process.execPath, [cli, 'serve', '--store', store, '--port', '0']);
+  const client = openClient({ url: server.url });
+  const streams = [{ dataset: 'raw' }];
+  const { plan, steps_per_epoch: steps } = await client.createPlan({
+    streams,
+    global_batch: 8 * ranks,
+  });
+  client.close();
+  const view = `world=${ranks}&${viewOf(store, 'raw', 'dense')}`;
+  const pathOf = (rank: number, i: number) => `${stepPath(plan, i, steps)}?rank=${rank}&${view}`;
+  const { hostname, port } = new URL(server.url);
+  const deaf = Array.from({ length: stalled }, (_, rank) => {
+    const socket = connect(Number(port), hostname);
+    socket.write(`GET ${pathOf(rank, 0)} HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
+    return socket.on('error', () => {}).pause();
+  });
+  const reading = Array.from({ length: ranks - stalled }, async (_, i) => {
+    const connection = await openRank(server.url);
+    for (let n = 0; n < batchesOfMemory / (ranks - stalled); n++) {
+      await connection.take(pathOf(stalled + i, n));
+    }
+    connection.close();
+  });
+  await Promise.all(reading);
+  const used = peakMemory(server.pid) / mib;
+  const figure = `peak memory, ${ranks} ranks, ${stalled} of them stalled, 5 GiB of dense batches`;
+  yield atMost(figure, 'MiB', used, memoryMax);
+  for (const socket of deaf) socket.destroy();
+  await server.stop();
+}

@@ -1,0 +1,55 @@
+"""Content addresses: proof of tokens and mask, which no frame's checksum covers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import invalid_reply
+
+
+def _field(field: bytes) -> bytes:
+    return struct.pack("<I", len(field)) + field
+
+
+def start_sample_id(label_space: Mapping[str, Any]) -> Any:
+    """The hash of all that samples of a label space have in common; to be copied."""
+    # RFC 8785: keys are ASCII, values integers and strings
+    canonical = json.dumps(label_space, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    space = hashlib.sha256(canonical.encode()).digest()
+    return hashlib.sha256(_field(b"logitcask/sample/1") + _field(b"text") + _field(space))
+
+
+def text_sample_id(start: Any, tokens: np.ndarray, mask: np.ndarray) -> bytes:
+    """Of int32 tokens and a bool mask, docs/format.md."""
+    found = start.copy()
+    for array in (tokens.astype("<i4", copy=False), mask.view(np.uint8)):
+        found.update(struct.pack("<I", array.nbytes))
+        found.update(array)
+    return found.digest()[:16]
+
+
+def check_sample_ids(arrays: Mapping[str, np.ndarray], label_space: Mapping[str, Any]) -> None:
+    """Of rows that hold a whole text sample; parts have no address of their own."""
+    tokens, mask, ids = arrays["tokens"], arrays["mask"], arrays["sample_id"]
+    if tokens.ndim == 2:
+        lengths = arrays["length"]
+        starts = np.arange(len(tokens)) * tokens.shape[1]
+    else:
+        lengths, starts = np.diff(arrays["offsets"]), arrays["offsets"][:-1]
+    tokens, mask = tokens.reshape(-1), mask.reshape(-1)
+    start = start_sample_id(label_space)
+    whole = np.flatnonzero(arrays.get("sample_positions", lengths) == lengths)
+    for row in whole.tolist():
+        held = slice(starts[row], starts[row] + lengths[row])
+        got = text_sample_id(start, tokens[held], mask[held])
+        if got != ids[row].tobytes():
+            detail = f"batch: tokens or mask of row {row} are not those of its sample id"
+            error = invalid_reply(detail, expected=ids[row].tobytes().hex(), got=got.hex())
+            error.retryable = True  # the server checks what it stores: damaged on the way
+            raise error

@@ -1,0 +1,39 @@
+/**
+ * Decoding a raw block by the kernel. Undefined for a block that it refuses, has no memory for, or
+ * cannot run for at all: the reference decodes it, or says what is wrong with it.
+ */
+import type { DecodedTargets } from '../distribution/targets.ts';
+import { createDecoder, type Decoded, type DecodeInput } from '../kernel/decode.ts';
+import { headerBytes } from './frame.ts';
+import { type Levels, restMass } from './levels.ts';
+import type { Block } from './planes-block.ts';
+
+const decoder = createDecoder(restMass);
+const uint32Max = 0xffffffff;
+
+function decoded(block: Block, wanted: DecodeInput['wanted']): Decoded | undefined {
+  const { header, frame, width, chosen } = block;
+  if (width === 0) return undefined;
+  const isLz4 = header.compression === 'lz4'; // which the kernel decompresses
+  const parts = isLz4 ? [frame] : [frame.subarray(0, headerBytes), block.raw()];
+  return decoder?.({ parts, chosen, wanted, maxId: Math.min(width - 1, uint32Max) });
+}
+
+export function compiledTargets(block: Block): DecodedTargets | undefined {
+  const found = decoded(block, 'values');
+  if (found === undefined) return undefined;
+  const { offsets, ids, probs, masses } = found;
+  const { kind } = block.header;
+  const rest = kind === 'scaled' ? masses : new Float32Array(0);
+  return { kind, count: offsets.length - 1, offsets, ids, probs, rest };
+}
+
+export function compiledLevels(block: Block): Levels | undefined {
+  const found = decoded(block, 'integers');
+  if (found === undefined) return undefined;
+  const { offsets, ids, levels, rests } = found;
+  const { kind } = block.header;
+  const counts = new Uint32Array(offsets.length - 1);
+  for (let t = 0; t < counts.length; t++) counts[t] = offsets[t + 1] - offsets[t];
+  return { kind, counts, ids, levels, rest: kind === 'scaled' ? rests : new Uint16Array(0) };
+}

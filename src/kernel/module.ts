@@ -1,0 +1,26 @@
+/** The compiled modules of kernel/: nothing of them runs where WebAssembly has no SIMD. */
+import { readFileSync } from 'node:fs';
+
+/** What is used of it here: Node's own types leave it to those of browsers. */
+declare const WebAssembly: {
+  validate(bytes: Uint8Array): boolean;
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
+};
+
+export interface Memory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+export const pageBytes = 65_536;
+
+/** A module of src/kernel, or undefined where this process cannot run it. */
+export function compiled(name: 'row' | 'decode'): object | undefined {
+  const bytes = readFileSync(new URL(`./${name}.wasm`, import.meta.url));
+  return WebAssembly.validate(bytes) ? new WebAssembly.Module(bytes) : undefined;
+}
+
+export function instantiate(module: object, env: object = {}): object {
+  return new WebAssembly.Instance(module, { env }).exports;
+}
