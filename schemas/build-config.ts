@@ -57,7 +57,7 @@ const server = {
   /** Bearer token. */
   api_key: z.string().optional(),
   /** JSON lines or Parquet of `tokens`, `text`, or `prompt` and `completion`; or plain text. */
-  texts: z.array(z.string()).min(1).describe('files of texts to score'),
+  texts: z.array(z.string()).describe('files of texts to score'),
   /** tokenizer.json of the teacher: texts are sent as its ids. */
   tokenizer: z.string(),
   /** V; by default that of the tokenizer. */

@@ -1,40 +1,37 @@
-/** Plain text, one document a block with blank lines between, read piece by piece. */
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { createGunzip } from 'node:zlib';
+/** Plain text, one document a block with blank lines between, read line by line. */
 import { LogitcaskError } from '../errors.ts';
+import { linesOf } from '../formats/jsonl.ts';
 
 const documentCharsMax = 16 * 1024 * 1024;
+const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** Throws `source-unreadable`. */
 export async function* textDocuments(file: string): AsyncGenerator<string> {
-  const bytes = createReadStream(file);
-  const input = file.endsWith('.gz') ? bytes.pipe(createGunzip()) : bytes;
   let lines: string[] = [];
   let length = 0;
-  try {
-    // a pipe does not pass on the error of its source
-    const failed = new Promise<never>((_, reject) => bytes.once('error', reject));
-    failed.catch(() => {});
-    const reader = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-    await Promise.race([
-      failed,
-      new Promise<void>((resolve) => bytes.once('ready', () => resolve())),
-    ]);
-    for await (const line of reader) {
-      if (line.trim() !== '') {
-        lines.push(line);
-        length += line.length + 1;
-        if (length > documentCharsMax) throw new Error(`a document of over ${documentCharsMax}`);
-        continue;
-      }
+  for await (const bytes of linesOf(file)) {
+    const line = decode(bytes, file);
+    if (line.trim() === '') {
       if (lines.length > 0) yield lines.join('\n').trim();
       lines = [];
       length = 0;
+      continue;
     }
-    if (lines.length > 0) yield lines.join('\n').trim();
+    lines.push(line);
+    length += line.length + 1;
+    if (length <= documentCharsMax) continue;
+    const message = `capture: ${file} has a document of over ${documentCharsMax} characters`;
+    const expected = 'blank lines between documents';
+    throw new LogitcaskError('source-unreadable', message, { expected, got: length });
+  }
+  if (lines.length > 0) yield lines.join('\n').trim();
+}
+
+function decode(bytes: Uint8Array, file: string): string {
+  try {
+    return decoder.decode(bytes);
   } catch (cause) {
-    const message = `capture: cannot read ${file} (${(cause as Error).message})`;
+    const message = `capture: ${file} is no UTF-8 text`;
     throw new LogitcaskError('source-unreadable', message, { cause });
   }
 }

@@ -9,7 +9,6 @@ const agreementMax = 0.05;
 
 export interface Probe {
   readonly k: number;
-  readonly sampleLength: number;
   /** What to do where the server gives too little. */
   readonly hint: string;
   readonly facts: ServerFacts;
@@ -24,17 +23,9 @@ export interface Probed {
   readonly difference: number;
 }
 
-/** Throws `config-invalid`, `teacher-unsuitable`, `source-misaligned`. */
+/** Throws `teacher-unsuitable`, `source-misaligned`. */
 export async function probeServer(probe: Probe): Promise<Probed> {
-  const { k, sampleLength: length, hint, facts, score } = probe;
-  const { contextMax } = facts;
-  if (contextMax !== undefined && length >= contextMax) {
-    const message =
-      `config: samples of ${length} tokens do not fit the context of ${facts.model}, of which one ` +
-      `token is for the answer; set source.sample_length (--sample-length)`;
-    const expected = `at most ${contextMax - 1}`;
-    throw new LogitcaskError('config-invalid', message, { expected, got: length });
-  }
+  const { k, hint, facts, score } = probe;
   const tokens = probe.sampleTokens.slice(0, probeTokens);
   const rows = await score(tokens);
   const entries = fewest(rows);
@@ -50,8 +41,8 @@ export async function probeServer(probe: Probe): Promise<Probed> {
   const difference = disagreement(rows, await score(other));
   if (difference <= agreementMax) return { entries, difference };
   const message =
-    `capture: with ${facts.version} positions change by ${difference.toPrecision(3)} with a later ` +
-    'token: its rows are shifted, or it is no causal teacher';
+    `capture: with ${facts.version} positions change by ${difference.toPrecision(3)} with a ` +
+    'later token: its rows are shifted, or it is no causal teacher';
   throw new LogitcaskError('source-misaligned', message, {
     expected: `a mean difference of at most ${agreementMax}`,
     got: difference,

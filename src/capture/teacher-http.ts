@@ -1,4 +1,4 @@
-/** Requests to a teacher's server: kept connections, retries with backoff, its own words in errors. */
+/** Requests to a teacher's server: retries with backoff, and its own words in errors. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { LogitcaskError } from '../errors.ts';
 

@@ -88,8 +88,8 @@ export class JsonScanner {
       } else if (byte === 0x2e && point < 0) point = at;
       else break;
     }
-    if (at === start || !(bytes[at - 1] >= 0x30 && bytes[at - 1] <= 0x39))
-      throw this.#wrong('a number');
+    const isNumber = isDigit(bytes[digitsAt]) && isDigit(bytes[at - 1]);
+    if (!isNumber) throw this.#wrong('a number');
     if ((bytes[at] | 0x20) === 0x65) {
       this.#at = at + 1;
       const sign = bytes[this.#at] === 0x2d ? -1 : 1;

@@ -1,4 +1,4 @@
-/** Lists as servers send them, put in order and checked: what a reply must prove before it counts. */
+/** Lists as servers send them, put in order and checked before they count. */
 import type { ListRows } from '../../distribution/rows.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { createListCheck, orderList } from '../top-list.ts';

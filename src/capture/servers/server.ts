@@ -1,4 +1,4 @@
-/** A teacher behind a server: how it is asked for the distributions of a text. One server a file. */
+/** A teacher behind a server: how it is asked for distributions. One server a file. */
 import type { ListRows } from '../../distribution/rows.ts';
 
 /** What a server says of itself. */
