@@ -48,6 +48,35 @@ export const listsSource = z.strictObject({
   licence: z.string().default('unknown'),
 });
 
+/** A teacher behind a server, that scores given texts. */
+const server = {
+  /** `http://host:port`, without a path. */
+  url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
+  /** Name of the model; by default the first one that the server has. */
+  model: z.string().optional(),
+  /** Bearer token. */
+  api_key: z.string().optional(),
+  /** JSON lines or Parquet of `tokens`, `text`, or `prompt` and `completion`; or plain text. */
+  texts: z.array(z.string()).describe('files of texts to score'),
+  /** tokenizer.json of the teacher: texts are sent as its ids. */
+  tokenizer: z.string(),
+  /** V; by default that of the tokenizer. */
+  vocabulary: z.int().positive().max(0xffffffff).optional(),
+  /** Entries to ask for at a position. */
+  top_k: z.int().min(1).max(4096).default(64),
+  /** Most requests at a time; fewer where the server says that it is busy. */
+  concurrency: z.int().min(1).max(256).default(16),
+  timeout_ms: z.int().positive().default(300_000),
+  sample_length: z.int().min(2).max(1_048_576).default(512),
+  /** Most samples to score; all by default. */
+  samples: z.int().positive().optional(),
+  /** Name in the manifest; by default that of the model. */
+  teacher: z.string().optional(),
+  licence: z.string().default('unknown'),
+};
+export const vllmSource = z.strictObject({ type: z.literal('vllm'), ...server });
+export const sglangSource = z.strictObject({ type: z.literal('sglang'), ...server });
+
 export const sparsifier = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('top-k'), k: z.int().min(1).max(65_535).default(64) }),
   z
@@ -67,7 +96,13 @@ export const sparsifier = z.discriminatedUnion('type', [
   }),
 ]);
 
-export const source = z.discriminatedUnion('type', [ngramSource, dumpSource, listsSource]);
+export const source = z.discriminatedUnion('type', [
+  ngramSource,
+  dumpSource,
+  listsSource,
+  vllmSource,
+  sglangSource,
+]);
 
 /**
  * Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. Default: `fine` for
@@ -154,4 +189,5 @@ export type BuildConfig = z.infer<typeof buildConfig>;
 export type SparsifierConfig = z.infer<typeof sparsifier>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;
 export type DumpSourceConfig = z.infer<typeof dumpSource>;
+export type ServerSourceConfig = z.infer<typeof vllmSource> | z.infer<typeof sglangSource>;
 export type ListsSourceConfig = z.infer<typeof listsSource>;

@@ -158,7 +158,11 @@ describe('a configuration is refused', () => {
   it.each([
     ['sparsifier: {k: 0}', '`sparsifier.k` from a.yaml is 0', 'number >=1'],
     ['sparsifier: {k: many}', '`sparsifier.k` from a.yaml is "many"', 'number'],
-    ['source: {type: foo}', '`source.type` from a.yaml is "foo"', '`ngram` | `dump` | `lists`'],
+    [
+      'source: {type: foo}',
+      '`source.type` from a.yaml is "foo"',
+      '`ngram` | `dump` | `lists` | `vllm` | `sglang`',
+    ],
     ['source: {type: dump}', '`source.logits` is missing', 'string'],
     ['codec: {step: coarse}', 'is "coarse"', 'one of `fine`|`standard`, or number'],
     ['dataset: ../x', '`dataset` from a.yaml is "../x"', 'letters, digits, `.`, `_` and `-`'],

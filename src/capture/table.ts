@@ -3,6 +3,7 @@ import type { BuildConfig } from '../../schemas/build-config.ts';
 import { openDumpSource } from './dump.ts';
 import { openListsSource } from './lists.ts';
 import { openNgramSource } from './ngram.ts';
+import { openServerSource } from './server-source.ts';
 import type { Source } from './source.ts';
 
 export interface SourceOptions {
@@ -21,6 +22,8 @@ const sources = {
   ngram: openNgramSource,
   dump: openDumpSource,
   lists: openListsSource,
+  vllm: openServerSource,
+  sglang: openServerSource,
 } as const satisfies Record<
   BuildConfig['source']['type'],
   (config: never, options: SourceOptions) => Promise<Source>

@@ -10,8 +10,8 @@ export interface TextTokenizer {
   readonly size: number;
   /** The first special token, which parts documents: `<|endoftext|>` in most tokenizers. */
   readonly separator: number | undefined;
-  /** Token ids without special tokens. */
-  encode(text: string): Int32Array;
+  /** Token ids; with the special tokens of the tokenizer's own template where a text begins. */
+  encode(text: string, isBeginning?: boolean): Int32Array;
 }
 
 interface TokenizerDocument {
@@ -33,7 +33,8 @@ export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
       digest: sha256Hex(bytes),
       size: last + 1,
       separator: added.find(({ special }) => special === true)?.id,
-      encode: (text) => Int32Array.from(tokenizer.encode(text, { add_special_tokens: false }).ids),
+      encode: (text, isBeginning = false) =>
+        Int32Array.from(tokenizer.encode(text, { add_special_tokens: isBeginning }).ids),
     };
   } catch (cause) {
     const message = `capture: ${file} is no tokenizer.json (${(cause as Error).message})`;

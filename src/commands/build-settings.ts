@@ -59,7 +59,11 @@ export const targetSettings: readonly Setting[] = [
 
 /** Where distributions come from. */
 export const sourceSettings: readonly Setting[] = [
-  { flag: '--source <type>', path: 'source.type', about: 'teacher source: ngram, dump or lists' },
+  {
+    flag: '--source <type>',
+    path: 'source.type',
+    about: 'teacher source: ngram, dump, lists, vllm, sglang',
+  },
   {
     flag: '--logits <file>',
     path: 'source.logits',
@@ -72,8 +76,21 @@ export const sourceSettings: readonly Setting[] = [
     path: 'source.lists',
     about: 'lists: files of top lists, JSON lines or Parquet, commas between',
   },
+  { flag: '--url <url>', path: 'source.url', about: 'vllm, sglang: http://host:port' },
+  {
+    flag: '--texts <files>',
+    path: 'source.texts',
+    about: 'vllm, sglang: JSON lines, Parquet or text to score, commas between',
+  },
+  { flag: '--model <name>', path: 'source.model', about: 'vllm, sglang: name of the model' },
+  { flag: '--top-k <n>', path: 'source.top_k', about: 'vllm, sglang: entries to ask for' },
+  {
+    flag: '--concurrency <n>',
+    path: 'source.concurrency',
+    about: 'vllm, sglang: most requests at a time',
+  },
   ...listSettings,
-  { flag: '--samples <n>', path: 'source.samples', about: 'ngram: most samples to score' },
+  { flag: '--samples <n>', path: 'source.samples', about: 'most samples to score' },
   { flag: '--sample-length <n>', path: 'source.sample_length', about: 'positions of a sample' },
 ];
 

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { version } from '../serve/version.ts';
 import { buildCommand } from './build.ts';
 import type { CommandContext } from './command.ts';
+import { doctorCommand } from './doctor.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
@@ -16,6 +17,7 @@ import { verifyCommand } from './verify.ts';
 const commands = [
   quickstartCommand,
   planStorageCommand,
+  doctorCommand,
   buildCommand,
   importCommand,
   inspectCommand,

@@ -44,7 +44,7 @@ function parseLine(text: string, place: string): unknown {
   }
 }
 
-async function* linesOf(file: string): AsyncGenerator<Buffer> {
+export async function* linesOf(file: string): AsyncGenerator<Buffer> {
   let parts: Buffer[] = [];
   let length = 0;
   let line = 1;

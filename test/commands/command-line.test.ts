@@ -102,7 +102,7 @@ describe('a wrong command line', () => {
     ['a flag without its value', ['build', '--k'], 'request-invalid', '--k'],
     ['a number that is none', ['build', '--k', 'many'], 'config-invalid', '--k is "many"'],
     ['a number out of range', ['build', '--k', '0'], 'config-invalid', '--k is 0'],
-    ['an unknown source', ['build', '--source', 'vllm'], 'config-invalid', '`ngram` | `dump`'],
+    ['an unknown source', ['build', '--source', 'ollama'], 'config-invalid', '`ngram` | `dump`'],
     ['a flag of another source', [...dump, '--samples', '3'], 'config-invalid', 'source.type'],
     ['a name with a path', ['build', '--dataset', '../x'], 'config-invalid', '../x'],
     ['a dump that is not there', dump, 'source-unreadable', 'none.npy'],

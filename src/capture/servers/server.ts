@@ -1,0 +1,42 @@
+/** A teacher behind a server: how it is asked for distributions. One server a file. */
+import type { ListRows } from '../../distribution/rows.ts';
+
+/** What a server says of itself. */
+export interface ServerFacts {
+  /** Name of the model as requests must give it. */
+  readonly model: string;
+  /** Most tokens of a request, where the server says so. */
+  readonly contextMax?: number;
+  /** What decides its numbers beside the model: version, fingerprint. */
+  readonly version: string;
+}
+
+export interface ScoreRequest {
+  readonly path: string;
+  readonly body: unknown;
+}
+
+/** What the reply must answer. */
+export interface Asked {
+  /** Length n. */
+  readonly tokens: Int32Array;
+  readonly k: number;
+  /** V */
+  readonly width: number;
+}
+
+/** Makes requests and reads replies; it does no I/O, so that replies can be read in any thread. */
+export interface ServerProtocol {
+  /** As in the configuration, e.g. `vllm`. */
+  readonly name: string;
+  /** What its start command must say for requests to be answered, for error messages. */
+  readonly hint: string;
+  /** Paths asked at start, and what they tell. */
+  readonly facts: (get: (path: string) => Promise<unknown>) => Promise<ServerFacts>;
+  request(model: string, asked: Pick<Asked, 'tokens' | 'k'>): ScoreRequest;
+  /**
+   * Lists of n positions, logits-aligned: the last one, which no reply holds, is empty. Throws
+   * `teacher-unsuitable` where the reply is not what was asked for.
+   */
+  parse(reply: Uint8Array, asked: Asked): ListRows;
+}

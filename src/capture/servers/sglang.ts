@@ -1,0 +1,104 @@
+/**
+ * SGLang: input log-probs of /generate, flat in base64 where the server knows that, otherwise
+ * nested. Entry i predicts token i.
+ */
+import { createRowsBuilder, unsuitable } from './rows-builder.ts';
+import type { ServerProtocol } from './server.ts';
+
+type Entry = [number | null, number, string | null];
+
+interface Meta {
+  prompt_tokens?: number;
+  input_token_logprobs?: Entry[];
+  input_top_logprobs?: (Entry[] | null)[];
+  input_top_logprobs_val_flat_b64?: string;
+  input_top_logprobs_idx_flat_b64?: string;
+  input_top_logprobs_shape?: [number, number];
+  input_top_logprobs_null_prefix?: number;
+}
+
+export const sglang: ServerProtocol = {
+  name: 'sglang',
+  hint: 'start SGLang as usual: /generate with return_logprob needs no flag',
+  async facts(get) {
+    const info = (await get('/get_model_info')) as { model_path?: string };
+    const server = (await get('/get_server_info')) as { version?: string; context_length?: number };
+    if (info.model_path === undefined) {
+      throw unsuitable('/get_model_info', 'model_path', JSON.stringify(info));
+    }
+    return {
+      model: info.model_path,
+      contextMax: server.context_length ?? undefined,
+      version: `SGLang ${server.version ?? 'unknown'}`,
+    };
+  },
+  request: (_, { tokens, k }) => ({
+    path: '/generate',
+    body: {
+      input_ids: [...tokens],
+      sampling_params: { max_new_tokens: 1, temperature: 0 },
+      return_logprob: true,
+      logprob_start_len: 0,
+      top_logprobs_num: k,
+      return_text_in_logprobs: false,
+      return_flat_raw_top_logprobs: true,
+      return_flat_raw_top_logprobs_b64: true,
+    },
+  }),
+  parse(reply, asked) {
+    const text = Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength).toString();
+    const meta = (JSON.parse(text) as { meta_info?: Meta }).meta_info;
+    const actual = meta?.input_token_logprobs;
+    if (actual === undefined) throw unsuitable('the whole', 'input_token_logprobs', 'none');
+    checkTokens(actual, asked.tokens);
+    const entries = flatEntries(meta!) ?? nestedEntries(meta!);
+    const builder = createRowsBuilder(asked);
+    for (let i = 1; i < actual.length; i++) {
+      builder.label(actual[i][0] ?? Number.NaN);
+      entries(i, builder.add);
+      builder.next();
+    }
+    return builder.finish();
+  },
+};
+
+function checkTokens(actual: readonly Entry[], tokens: Int32Array): void {
+  if (actual.length !== tokens.length) {
+    throw unsuitable('input_token_logprobs', `${tokens.length} tokens`, actual.length);
+  }
+  const other = actual.findIndex(([, id], i) => id !== tokens[i]);
+  if (other < 0) return;
+  throw unsuitable(`token ${other}`, tokens[other], actual[other][1]);
+}
+
+type Entries = (i: number, add: (id: number, logprob: number) => void) => void;
+
+/** Entry j of row i at (i − null_prefix) · k + j of two flat arrays. */
+function flatEntries(meta: Meta): Entries | undefined {
+  const { input_top_logprobs_val_flat_b64: values, input_top_logprobs_idx_flat_b64: ids } = meta;
+  const { input_top_logprobs_shape: shape, input_top_logprobs_null_prefix: prefix = 1 } = meta;
+  if (values === undefined || ids === undefined || shape === undefined) return undefined;
+  const [rows, k] = shape;
+  const [val, idx] = [Buffer.from(values, 'base64'), Buffer.from(ids, 'base64')];
+  if (val.length !== 4 * rows * k || idx.length !== 4 * rows * k) {
+    throw unsuitable('the flat arrays', `${4 * rows * k} bytes`, `${val.length}, ${idx.length}`);
+  }
+  return (i, add) => {
+    const from = (i - prefix) * k;
+    if (from < 0 || from + k > rows * k) throw unsuitable(`row ${i}`, 'entries', 'none');
+    for (let at = 4 * from; at < 4 * (from + k); at += 4) {
+      const id = idx.readInt32LE(at);
+      // rows with fewer entries are filled up
+      if (id >= 0) add(id, val.readFloatLE(at));
+    }
+  };
+}
+
+function nestedEntries({ input_top_logprobs: rows }: Meta): Entries {
+  if (rows === undefined) throw unsuitable('the whole', 'input_top_logprobs', 'none');
+  return (i, add) => {
+    const row = rows[i];
+    if (row === null || row === undefined) throw unsuitable(`row ${i}`, 'entries', 'none');
+    for (const [logprob, id] of row) add(id, logprob ?? Number.NaN);
+  };
+}

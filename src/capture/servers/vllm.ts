@@ -1,0 +1,93 @@
+/**
+ * vLLM: prompt log-probs of /v1/completions. A row is an object keyed by ids, and row i predicts
+ * token i; the actual token comes along where it is not among the top k.
+ */
+import { JsonScanner } from '../../formats/json-scan.ts';
+import { createRowsBuilder, unsuitable } from './rows-builder.ts';
+import type { Asked, ServerProtocol } from './server.ts';
+
+interface Models {
+  data?: { id?: string; max_model_len?: number; root?: string }[];
+}
+
+export const vllm: ServerProtocol = {
+  name: 'vllm',
+  hint: 'start vLLM with --max-logprobs of at least k (-1 for no limit)',
+  async facts(get) {
+    const { data } = (await get('/v1/models')) as Models;
+    const model = data?.[0];
+    if (model?.id === undefined) throw unsuitable('/v1/models', 'a model', JSON.stringify(data));
+    const { version = 'unknown' } = (await get('/version')) as { version?: string };
+    return { model: model.id, contextMax: model.max_model_len, version: `vLLM ${version}` };
+  },
+  request: (model, { tokens, k }) => ({
+    path: '/v1/completions',
+    body: {
+      model,
+      prompt: [...tokens],
+      max_tokens: 1,
+      temperature: 0,
+      prompt_logprobs: k,
+      return_token_ids: true,
+    },
+  }),
+  parse(reply, asked) {
+    const scanner = new JsonScanner(reply);
+    let rows: ReturnType<typeof readRows> | undefined;
+    let isSame: boolean | undefined;
+    scanner.object((key) => {
+      if (key !== 'choices') return scanner.skip();
+      scanner.list((index) => {
+        if (index > 0) return scanner.skip();
+        scanner.object((part) => {
+          if (part === 'prompt_logprobs' && !scanner.isNull()) rows = readRows(scanner, asked);
+          else if (part === 'prompt_token_ids' && !scanner.isNull()) {
+            isSame = readsBack(scanner, asked.tokens);
+          } else if (part !== 'prompt_logprobs' && part !== 'prompt_token_ids') scanner.skip();
+        });
+      });
+    });
+    if (isSame === false)
+      throw unsuitable('prompt_token_ids', 'the tokens that were sent', 'others');
+    if (rows === undefined) throw unsuitable('the whole', 'prompt_logprobs', 'none');
+    return rows;
+  },
+};
+
+function readsBack(scanner: JsonScanner, tokens: Int32Array): boolean {
+  let isSame = true;
+  let count = 0;
+  scanner.list((i) => {
+    const id = scanner.number();
+    isSame &&= id === tokens[i];
+    count = i + 1;
+  });
+  return isSame && count === tokens.length;
+}
+
+/** Row i holds what precedes token i: position i − 1. */
+function readRows(scanner: JsonScanner, asked: Asked) {
+  const { tokens, k } = asked;
+  const builder = createRowsBuilder(asked);
+  scanner.list((i) => {
+    if (scanner.isNull()) {
+      if (i > 0) throw unsuitable(`prompt_logprobs[${i}]`, 'a row', 'null');
+      return;
+    }
+    if (i === 0) throw unsuitable('prompt_logprobs[0]', 'null: nothing precedes it', 'a row');
+    scanner.numberedObject((id) => {
+      let logprob = Number.NaN;
+      let rank = Number.NaN;
+      scanner.object((key) => {
+        if (key === 'logprob') logprob = scanner.number();
+        else if (key === 'rank') rank = scanner.number();
+        else scanner.skip();
+      });
+      if (!(rank >= 1)) throw unsuitable(`prompt_logprobs[${i}]`, 'ranks from 1 on', rank);
+      if (id === tokens[i]) builder.label(logprob);
+      if (rank <= k) builder.add(id, logprob);
+    });
+    builder.next();
+  });
+  return builder.finish();
+}

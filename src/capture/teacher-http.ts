@@ -1,0 +1,102 @@
+/** Requests to a teacher's server: retries with backoff, and its own words in errors. */
+import { setTimeout as wait } from 'node:timers/promises';
+import { LogitcaskError } from '../errors.ts';
+
+export interface TeacherHttpOptions {
+  readonly url: string;
+  /** Bearer token. */
+  readonly token?: string;
+  readonly timeoutMs: number;
+  readonly attemptsMax: number;
+  /** Called before each retry, with whether the server said that it is too much. */
+  readonly onRetry?: (busy: boolean) => void;
+}
+
+export interface TeacherHttp {
+  get(path: string): Promise<unknown>;
+  /** The whole body of a reply. */
+  post(path: string, body: unknown): Promise<Uint8Array>;
+}
+
+const retried = new Set([408, 425, 429, 500, 502, 503, 504]);
+const busy = new Set([408, 425, 429, 503]);
+const delayFirstMs = 250;
+const delayMaxMs = 15_000;
+const textMax = 2000;
+
+/**
+ * Errors: `teacher-unreachable` (after the last attempt), `teacher-refused` with what the server
+ * said. Scoring is a question: asking twice stores nothing twice.
+ */
+export function openTeacherHttp(options: TeacherHttpOptions): TeacherHttp {
+  const { url, token, timeoutMs, attemptsMax, onRetry } = options;
+  const once = async (method: 'GET' | 'POST', path: string, body?: string) => {
+    const headers: Record<string, string> = {};
+    if (token !== undefined) headers.authorization = `Bearer ${token}`;
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const signal = AbortSignal.timeout(timeoutMs);
+    const reply = await fetch(`${url}${path}`, { method, headers, body, signal });
+    const bytes = new Uint8Array(await reply.arrayBuffer());
+    return { status: reply.status, bytes, after: reply.headers.get('retry-after') };
+  };
+  const send = async (method: 'GET' | 'POST', path: string, body?: string) => {
+    for (let attempt = 1; ; attempt++) {
+      const last = attempt >= attemptsMax;
+      let pause = delayFirstMs * 2 ** (attempt - 1);
+      try {
+        const { status, bytes, after } = await once(method, path, body);
+        if (status < 400) return bytes;
+        const error = refused(`${url}${path}`, status, bytes);
+        if (!retried.has(status) || last) throw error;
+        onRetry?.(busy.has(status));
+        if (after !== null && Number(after) > 0) pause = Math.max(pause, 1000 * Number(after));
+      } catch (error) {
+        if (error instanceof LogitcaskError) throw error;
+        if (last) throw unreachable(url, error as Error);
+        onRetry?.(true);
+      }
+      await wait(Math.min(delayMaxMs, pause) * (0.5 + Math.random()));
+    }
+  };
+  return {
+    async get(path) {
+      const bytes = await send('GET', path);
+      try {
+        return JSON.parse(Buffer.from(bytes).toString());
+      } catch {
+        throw unsuitableReply(`${url}${path}`, bytes);
+      }
+    },
+    post: (path, body) => send('POST', path, JSON.stringify(body)),
+  };
+}
+
+function refused(where: string, status: number, bytes: Uint8Array): LogitcaskError {
+  const text = Buffer.from(bytes).toString('utf8', 0, Math.min(bytes.length, textMax));
+  const message = `capture: ${where} answered ${status}: ${wordsOf(text)}`;
+  return new LogitcaskError('teacher-refused', message, { expected: 'status 200', got: status });
+}
+
+/** `error.message` of OpenAI-like servers, `detail` or `message` of others, or the whole text. */
+function wordsOf(text: string): string {
+  try {
+    const { error, message, detail } = JSON.parse(text);
+    const words = error?.message ?? message ?? detail ?? error;
+    return typeof words === 'string' ? words : text;
+  } catch {
+    return text.trim() || 'nothing';
+  }
+}
+
+function unreachable(url: string, cause: Error): LogitcaskError {
+  const { cause: inner } = cause as { cause?: { code?: string; message?: string } };
+  const reason = inner?.code ?? inner?.message ?? cause.message;
+  const message = `capture: the teacher at ${url} does not answer (${reason}); is it running?`;
+  return new LogitcaskError('teacher-unreachable', message, { got: reason, cause });
+}
+
+function unsuitableReply(where: string, bytes: Uint8Array): LogitcaskError {
+  const got = Buffer.from(bytes).toString('utf8', 0, 80);
+  const message = `capture: ${where} does not answer with JSON; is this the server that you meant?`;
+  return new LogitcaskError('teacher-unsuitable', message, { expected: 'JSON', got });
+}
