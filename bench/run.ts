@@ -1,5 +1,6 @@
 /** Runs named benchmarks and prints a table, or with --json one object a line. */
 
+import { capture } from './capture.ts';
 import { codec } from './codec.ts';
 import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { kernels } from './kernels.ts';
@@ -17,6 +18,7 @@ const benchmarks: readonly Benchmark[] = [
   parquet,
   plan,
   serve,
+  capture,
   teaches,
   losses,
 ];

@@ -16,61 +16,83 @@ const powers = Float64Array.from({ length: 309 }, (_, exponent) => Number(`1e${e
 
 /** All methods throw an Error where the bytes are not what was asked for. */
 export class JsonScanner {
-  readonly #bytes: Uint8Array;
-  #at = 0;
+  private readonly bytes: Uint8Array;
+  private at = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
   }
 
   /** Calls `member` at the value of each member; it must read or skip the value. */
   object(member: (key: string) => void): void {
-    this.#members(close.object, open.object, () => {
+    this.members(close.object, open.object, () => {
       const key = this.string();
-      this.#expect(colon);
+      this.expect(colon);
       member(key);
     });
   }
 
+  /** Like `object`, with the place of the key among `names`, or −1: no text is made of it. */
+  namedObject(names: readonly Uint8Array[], member: (name: number) => void): void {
+    this.members(close.object, open.object, () => {
+      const start = this.at + 1;
+      this.skipString();
+      const end = this.at - 1;
+      this.expect(colon);
+      member(this.nameAt(names, start, end));
+    });
+  }
+
+  private nameAt(names: readonly Uint8Array[], start: number, end: number): number {
+    const { bytes } = this;
+    for (let n = 0; n < names.length; n++) {
+      const name = names[n];
+      let i = name.length === end - start ? 0 : Number.POSITIVE_INFINITY;
+      while (i < name.length && bytes[start + i] === name[i]) i++;
+      if (i === name.length) return n;
+    }
+    return -1;
+  }
+
   /** Like `object` with keys that are whole numbers. */
   numberedObject(member: (key: number) => void): void {
-    this.#members(close.object, open.object, () => {
-      this.#expect(quote);
-      const key = this.#digits();
-      this.#expect(quote);
-      this.#expect(colon);
+    this.members(close.object, open.object, () => {
+      this.expect(quote);
+      const key = this.digits();
+      this.expect(quote);
+      this.expect(colon);
       member(key);
     });
   }
 
   list(item: (index: number) => void): void {
     let index = 0;
-    this.#members(close.list, open.list, () => item(index++));
+    this.members(close.list, open.list, () => item(index++));
   }
 
   /** True, and past it, where the value is null. */
   isNull(): boolean {
-    this.#space();
-    if (this.#bytes[this.#at] !== 0x6e) return false;
-    this.#word('null');
+    this.space();
+    if (this.bytes[this.at] !== 0x6e) return false;
+    this.word('null');
     return true;
   }
 
   /** A number, within 2 units of the last place of float64; null, NaN and ±Infinity too. */
   number(): number {
-    this.#space();
-    const bytes = this.#bytes;
-    const start = this.#at;
+    this.space();
+    const bytes = this.bytes;
+    const start = this.at;
     const first = bytes[start];
     if (first === 0x6e || first === 0x4e) {
-      this.#word(first === 0x6e ? 'null' : 'NaN');
+      this.word(first === 0x6e ? 'null' : 'NaN');
       return Number.NaN;
     }
     const digitsAt = first === 0x2d ? start + 1 : start;
     let at = digitsAt;
     if (bytes[at] === 0x49) {
-      this.#at = at;
-      this.#word('Infinity');
+      this.at = at;
+      this.word('Infinity');
       return at > start ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
     }
     let mantissa = 0;
@@ -89,24 +111,24 @@ export class JsonScanner {
       else break;
     }
     const isNumber = isDigit(bytes[digitsAt]) && isDigit(bytes[at - 1]);
-    if (!isNumber) throw this.#wrong('a number');
+    if (!isNumber) throw this.wrong('a number');
     if ((bytes[at] | 0x20) === 0x65) {
-      this.#at = at + 1;
-      const sign = bytes[this.#at] === 0x2d ? -1 : 1;
-      if (bytes[this.#at] === 0x2d || bytes[this.#at] === 0x2b) this.#at++;
-      exponent += sign * this.#digits();
-      at = this.#at;
+      this.at = at + 1;
+      const sign = bytes[this.at] === 0x2d ? -1 : 1;
+      if (bytes[this.at] === 0x2d || bytes[this.at] === 0x2b) this.at++;
+      exponent += sign * this.digits();
+      at = this.at;
     }
-    this.#at = at;
+    this.at = at;
     const value = scaled(mantissa, exponent);
     return first === 0x2d ? -value : value;
   }
 
   string(): string {
-    this.#space();
-    const start = this.#at;
-    this.#skipString();
-    const text = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + start, this.#at - start);
+    this.space();
+    const start = this.at;
+    this.skipString();
+    const text = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, this.at - start);
     return text.includes(backslash)
       ? JSON.parse(text.toString())
       : text.toString('utf8', 1, text.length - 1);
@@ -114,88 +136,88 @@ export class JsonScanner {
 
   /** Past any value. */
   skip(depth = 0): void {
-    this.#space();
-    const first = this.#bytes[this.#at];
-    if (depth > depthMax) throw this.#wrong('a value of less depth');
-    if (first === quote) this.#skipString();
+    this.space();
+    const first = this.bytes[this.at];
+    if (depth > depthMax) throw this.wrong('a value of less depth');
+    if (first === quote) this.skipString();
     else if (first === open.object) {
-      this.#members(close.object, open.object, () => {
-        this.#space();
-        this.#skipString();
-        this.#expect(colon);
+      this.members(close.object, open.object, () => {
+        this.space();
+        this.skipString();
+        this.expect(colon);
         this.skip(depth + 1);
       });
     } else if (first === open.list) {
-      this.#members(close.list, open.list, () => this.skip(depth + 1));
-    } else if (first === 0x74) this.#word('true');
-    else if (first === 0x66) this.#word('false');
+      this.members(close.list, open.list, () => this.skip(depth + 1));
+    } else if (first === 0x74) this.word('true');
+    else if (first === 0x66) this.word('false');
     else this.number();
   }
 
-  #members(end: number, begin: number, member: () => void): void {
-    this.#expect(begin);
-    this.#space();
-    if (this.#bytes[this.#at] === end) {
-      this.#at++;
+  private members(end: number, begin: number, member: () => void): void {
+    this.expect(begin);
+    this.space();
+    if (this.bytes[this.at] === end) {
+      this.at++;
       return;
     }
     for (;;) {
       member();
-      this.#space();
-      const byte = this.#bytes[this.#at++];
+      this.space();
+      const byte = this.bytes[this.at++];
       if (byte === end) return;
       if (byte !== comma) {
-        this.#at--;
-        throw this.#wrong('a comma or the end');
+        this.at--;
+        throw this.wrong('a comma or the end');
       }
-      this.#space();
+      this.space();
     }
   }
 
-  #skipString(): void {
-    const bytes = this.#bytes;
-    if (bytes[this.#at] !== quote) throw this.#wrong('a text');
-    for (let at = this.#at + 1; at < bytes.length; at++) {
+  private skipString(): void {
+    const bytes = this.bytes;
+    if (bytes[this.at] !== quote) throw this.wrong('a text');
+    for (let at = this.at + 1; at < bytes.length; at++) {
       if (bytes[at] === backslash) at++;
       else if (bytes[at] === quote) {
-        this.#at = at + 1;
+        this.at = at + 1;
         return;
       }
     }
-    throw this.#wrong('the end of a text');
+    throw this.wrong('the end of a text');
   }
 
-  #digits(): number {
-    const start = this.#at;
+  private digits(): number {
+    const start = this.at;
     let value = 0;
-    for (let byte = this.#bytes[start]; byte >= 0x30 && byte <= 0x39; ) {
+    for (let byte = this.bytes[start]; byte >= 0x30 && byte <= 0x39; ) {
       value = value * 10 + (byte - 0x30);
-      byte = this.#bytes[++this.#at];
+      byte = this.bytes[++this.at];
     }
-    if (this.#at === start || this.#at - start > 15) throw this.#wrong('a whole number');
+    if (this.at === start || this.at - start > 15) throw this.wrong('a whole number');
     return value;
   }
 
-  #space(): void {
-    for (let byte = this.#bytes[this.#at]; byte <= 0x20; ) byte = this.#bytes[++this.#at];
+  private space(): void {
+    for (let byte = this.bytes[this.at]; byte <= 0x20; ) byte = this.bytes[++this.at];
   }
 
-  #expect(byte: number): void {
-    this.#space();
-    if (this.#bytes[this.#at++] === byte) return;
-    this.#at--;
-    throw this.#wrong(String.fromCharCode(byte));
+  private expect(byte: number): void {
+    this.space();
+    if (this.bytes[this.at++] === byte) return;
+    this.at--;
+    throw this.wrong(String.fromCharCode(byte));
   }
 
-  #word(word: string): void {
+  private word(word: string): void {
     for (let i = 0; i < word.length; i++) {
-      if (this.#bytes[this.#at + i] !== word.charCodeAt(i)) throw this.#wrong(word);
+      if (this.bytes[this.at + i] !== word.charCodeAt(i)) throw this.wrong(word);
     }
-    this.#at += word.length;
+    this.at += word.length;
   }
 
-  #wrong(expected: string): Error {
-    return new Error(`expected ${expected} at byte ${this.#at} of ${this.#bytes.length}`);
+  private wrong(expected: string): Error {
+    return new Error(`expected ${expected} at byte ${this.at} of ${this.bytes.length}`);
   }
 }
 

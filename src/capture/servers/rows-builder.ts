@@ -7,6 +7,9 @@ import type { Asked } from './server.ts';
 /** Servers write −∞ as −9999, or as the lowest float32. */
 const logprobMin = -9999;
 
+/** Entries that make room for one at most; a list of another order is sorted whole. */
+const movesMax = 64;
+
 export interface RowsBuilder {
   /** An entry of the present position; of a log-prob that is −∞ nothing is kept. */
   add(id: number, logprob: number): void;
@@ -27,6 +30,9 @@ export function createRowsBuilder({ tokens, k, width }: Asked): RowsBuilder {
   const labels = new Float32Array(n).fill(Number.NaN);
   let t = 0;
   let at = 0;
+  let isSorted = true;
+  const inOrder = (i: number, id: number, value: number) =>
+    logprobs[i] > value || (logprobs[i] === value && ids[i] < id);
   const wrong = (expected: string, got: unknown) => unsuitable(`position ${t}`, expected, got);
   return {
     add(id, logprob) {
@@ -34,9 +40,18 @@ export function createRowsBuilder({ tokens, k, width }: Asked): RowsBuilder {
         if (Number.isNaN(logprob)) throw wrong('log-probs that are numbers', logprob);
         return;
       }
-      if (at - offsets[t] === k) throw wrong(`at most ${k} entries`, 'more');
-      ids[at] = id;
-      logprobs[at++] = logprob;
+      const from = offsets[t];
+      if (at - from === k) throw wrong(`at most ${k} entries`, 'more');
+      // servers send them in order, but for the actual token: few have to make room
+      const value = Math.fround(logprob);
+      let i = at++;
+      while (i > from && i > at - movesMax && !inOrder(i - 1, id, value)) {
+        ids[i] = ids[i - 1];
+        logprobs[i] = logprobs[--i];
+      }
+      ids[i] = id;
+      logprobs[i] = value;
+      isSorted &&= i === from || inOrder(i - 1, id, value);
     },
     label(logprob) {
       labels[t] = logprob > logprobMin ? logprob : Number.NEGATIVE_INFINITY;
@@ -46,7 +61,8 @@ export function createRowsBuilder({ tokens, k, width }: Asked): RowsBuilder {
       const [from, to] = [offsets[t], at];
       if (to === from) throw wrong('a list', 'an empty one');
       const own = { ids: ids.subarray(from, to), logprobs: logprobs.subarray(from, to) };
-      orderList(own.ids, own.logprobs);
+      if (!isSorted) orderList(own.ids, own.logprobs);
+      isSorted = true;
       check(own.ids, own.logprobs, { place: () => `position ${t} of a reply`, tail: undefined });
       offsets[++t] = at;
     },

@@ -10,6 +10,8 @@ interface Models {
   data?: { id?: string; max_model_len?: number; root?: string }[];
 }
 
+const entryKeys = ['logprob', 'rank'].map((key) => Buffer.from(key));
+
 export const vllm: ServerProtocol = {
   name: 'vllm',
   hint: 'start vLLM with --max-logprobs of at least k (-1 for no limit)',
@@ -78,9 +80,9 @@ function readRows(scanner: JsonScanner, asked: Asked) {
     scanner.numberedObject((id) => {
       let logprob = Number.NaN;
       let rank = Number.NaN;
-      scanner.object((key) => {
-        if (key === 'logprob') logprob = scanner.number();
-        else if (key === 'rank') rank = scanner.number();
+      scanner.namedObject(entryKeys, (key) => {
+        if (key === 0) logprob = scanner.number();
+        else if (key === 1) rank = scanner.number();
         else scanner.skip();
       });
       if (!(rank >= 1)) throw unsuitable(`prompt_logprobs[${i}]`, 'ranks from 1 on', rank);
