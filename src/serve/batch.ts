@@ -70,19 +70,19 @@ export async function buildBatch(
 /** Every row's sample, from the snapshot of its stream. */
 export async function samplesOf(
   { ready, integrity }: ServeContext,
-  { readers, view }: Prepared,
+  { readers, view, spec }: Prepared,
   { streams, ordinals }: BatchRows,
 ): Promise<readonly ReadySample[]> {
   if (readers.length === 1) {
     integrity.refuseQuarantined(readers[0].manifest, ordinals);
-    return ready.get({ reader: readers[0], view }, ordinals);
+    return ready.get({ reader: readers[0], view, spec }, ordinals);
   }
   const samples = new Array<ReadySample>(ordinals.length);
   const take = async (reader: SnapshotReader, stream: number) => {
     const own = ordinals.flatMap((_, row) => (streams?.[row] === stream ? [row] : []));
     const wanted = own.map((row) => ordinals[row]);
     integrity.refuseQuarantined(reader.manifest, wanted);
-    const found = await ready.get({ reader, view }, wanted);
+    const found = await ready.get({ reader, view, spec }, wanted);
     own.forEach((row, i) => {
       samples[row] = found[i];
     });

@@ -9,6 +9,7 @@ import type { SnapshotReader } from '../shard/reader.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
+import { createConverter } from './converter.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { createReadySamples, type ReadySamples } from './ready.ts';
@@ -36,7 +37,7 @@ export interface ServeContext {
   readonly replies: Replies;
   /** True once the server is about to stop. */
   stopping: boolean;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export async function createContext(store: Store, config: ServeConfig): Promise<ServeContext> {
@@ -46,9 +47,11 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
   const orders = createLru<Permutation>(orderBytesMax);
   const integrity = await openIntegrity(store);
   const { cache_bytes_max: cacheBytesMax, loads_max: loadsMax } = config.limits;
+  const converter = createConverter();
   const ready = createReadySamples({
     cacheBytesMax,
     loadsMax,
+    converter,
     onDamage: (dataset, shard) => void integrity.check(dataset, shard).catch(() => {}),
   });
   const kept = createLru<Prepared>(preparedMax);
@@ -87,11 +90,12 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
       plans.set(id, plan, 1);
       return plan;
     },
-    close() {
+    async close() {
       integrity.stop();
       ready.clear();
       readers.clear();
       plans.clear();
+      await converter.close();
     },
   };
 }

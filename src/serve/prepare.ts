@@ -6,6 +6,7 @@ import type { schemaTemplate } from '../formats/arrow-wire.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { createLru, type Lru } from '../store/lru.ts';
+import type { ViewSpec } from './convert.ts';
 import type { View } from './layouts/layout.ts';
 import { layouts } from './layouts/table.ts';
 
@@ -16,6 +17,8 @@ export interface Prepared {
   /** Target sets that are sent, as the first stream has them. */
   readonly sets: readonly TargetSet[];
   readonly view: View;
+  /** How a thread makes the view, where samples are decoded for it. */
+  readonly spec?: ViewSpec;
   /** Dense: entries a position. */
   readonly k: number;
   /** Schema messages that have been sent. */
@@ -46,8 +49,13 @@ export function prepare(readers: readonly SnapshotReader[], request: BatchReques
   const [{ manifest, columns: stored }] = readers;
   const most = Math.max(...chosen.map(([set]) => set?.sparsifier.entries_max ?? 1));
   const k = request.k ?? most;
-  const view = layout.view({ manifest, stored, sets, request: { ...request, k } });
-  return { readers, request, sets, view, k, heads: createLru(headsMax) };
+  const { label_space } = manifest;
+  const options = { manifest: { label_space }, stored, sets, request: { ...request, k } };
+  const view = layout.view(options);
+  const decodes = layout.name !== 'frames' && sets.some(({ codec }) => codec.name === 'planes');
+  const spec = { key: `${readers[0].id} ${view.key}`, layout: layout.name, options };
+  const heads = createLru<ReturnType<typeof schemaTemplate>>(headsMax);
+  return { readers, request, sets, view, spec: decodes ? spec : undefined, k, heads };
 }
 
 function chooseSets(

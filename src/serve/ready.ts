@@ -5,6 +5,8 @@ import { itemBytes } from '../formats/cells.ts';
 import { type Column, type ColumnType, copyBits, int32Of } from '../formats/layout.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { createLru } from '../store/lru.ts';
+import type { ViewSpec } from './convert.ts';
+import { type Converter, SampleError } from './converter.ts';
 import type { ReadySample, StoredSample, View } from './layouts/layout.ts';
 import { createTurns } from './turns.ts';
 
@@ -17,8 +19,12 @@ export interface ReadySamples {
 export interface ReadySource {
   readonly reader: SnapshotReader;
   readonly view: View;
+  /** How a thread makes the view, where samples are decoded for it. */
+  readonly spec?: ViewSpec;
 }
 
+/** Fewer positions are decoded at once: a thread would cost more than it takes off. */
+const threadPositionsMin = 1024;
 /** What a sample takes beside its cells. */
 const sampleCost = 1024;
 /** Smaller cells share one piece of memory. */
@@ -27,6 +33,7 @@ const smallBytesMax = 64 * 1024;
 export interface ReadyOptions {
   readonly cacheBytesMax: number;
   readonly loadsMax: number;
+  readonly converter: Converter;
   /** Hears of every shard in which a damaged sample is found. */
   readonly onDamage: (dataset: string, shard: ManifestFile) => void;
 }
@@ -44,7 +51,7 @@ export function createReadySamples(options: ReadyOptions): ReadySamples {
   };
   const load = (source: ReadySource, prefix: string, ordinals: readonly number[]) => {
     const wanted = [...new Set(ordinals)].sort((a, b) => a - b);
-    const all = turns.take(() => makeReady(source, wanted, options.onDamage));
+    const all = turns.take(() => makeReady(source, wanted, options));
     return wanted.map((ordinal, i) => {
       const key = prefix + ordinal;
       const one = all.then((samples) => {
@@ -78,28 +85,36 @@ function bytesOfCells({ cells }: ReadySample): number {
 
 /** Ordinals ascend, so that neighbours are read at once. Names the sample that is damaged. */
 async function makeReady(
-  { reader, view }: ReadySource,
+  source: ReadySource,
   ordinals: readonly number[],
-  onDamage: ReadyOptions['onDamage'],
+  { converter, onDamage }: ReadyOptions,
 ): Promise<ReadySample[]> {
-  const ready: ReadySample[] = [];
+  const { reader, view, spec } = source;
+  const stored: StoredSample[] = [];
   for (const columns of await reader.parts(ordinals, view.reads)) {
     const { rows } = columns[view.reads[0]];
-    for (let row = 0; row < rows; row++) {
-      try {
-        ready.push(owned(view.ready(storedSample(reader.columns, columns, row))));
-      } catch (error) {
-        if (!(error instanceof LogitcaskError) || error.code !== 'frame-damaged') throw error;
-        const ordinal = ordinals[ready.length];
-        const shard = shardOf(reader, ordinal);
-        if (shard !== undefined) onDamage(reader.manifest.dataset, shard);
-        const { expected, got } = error;
-        const message = `sample ${ordinal} in ${shard?.name}: ${error.message}`;
-        throw new LogitcaskError(error.code, message, { expected, got });
-      }
-    }
+    for (let row = 0; row < rows; row++) stored.push(storedSample(reader.columns, columns, row));
   }
-  return ready;
+  const positions = stored.reduce((sum, sample) => sum + sample.positions, 0);
+  const ready: ReadySample[] = [];
+  try {
+    if (spec !== undefined && positions >= threadPositionsMin) {
+      const cellsOf = ({ cell }: StoredSample) =>
+        Object.fromEntries(view.reads.map((name) => [name, cell(name)]));
+      const samples = stored.map((one) => ({ positions: one.positions, cells: cellsOf(one) }));
+      return (await converter.run({ spec, samples })).map(owned);
+    }
+    for (const sample of stored) ready.push(owned(view.ready(sample)));
+    return ready;
+  } catch (error) {
+    if (!(error instanceof LogitcaskError) || error.code !== 'frame-damaged') throw error;
+    const ordinal = ordinals[error instanceof SampleError ? error.sample : ready.length];
+    const shard = shardOf(reader, ordinal);
+    if (shard !== undefined) onDamage(reader.manifest.dataset, shard);
+    const { expected, got } = error;
+    const message = `sample ${ordinal} in ${shard?.name}: ${error.message}`;
+    throw new LogitcaskError(error.code, message, { expected, got });
+  }
 }
 
 function storedSample(

@@ -161,6 +161,6 @@ async function stop(server: Server, context: ServeContext): Promise<void> {
   } finally {
     clearInterval(sweep);
     clearTimeout(end);
-    context.close();
+    await context.close();
   }
 }

@@ -54,7 +54,7 @@ export interface View {
 }
 
 export interface ViewOptions {
-  readonly manifest: Manifest;
+  readonly manifest: Pick<Manifest, 'label_space'>;
   /** Columns of the shards. */
   readonly stored: Readonly<Record<string, ColumnType>>;
   readonly sets: readonly TargetSet[];
