@@ -36,7 +36,7 @@ async function teacherOf(options: TeacherOptions): Promise<Teacher> {
 }
 
 function sourceOf(type: 'vllm' | 'sglang', url: string, more: object = {}) {
-  const tokenizer = 'test/golden/servers/tokenizer.json';
+  const tokenizer = 'bench/data/small-lm/tokenizer.json';
   const asked = {
     type,
     url,

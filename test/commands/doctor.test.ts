@@ -8,7 +8,7 @@ import { run } from './program.ts';
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-doctor-'));
 const texts = join(folder, 'texts.jsonl');
 writeFileSync(texts, prompts.map((tokens) => `${JSON.stringify({ tokens })}\n`).join(''));
-const tokenizer = 'test/golden/servers/tokenizer.json';
+const tokenizer = 'bench/data/small-lm/tokenizer.json';
 /** As vLLM refuses lists over --max-logprobs. */
 const teacher = await startTeacher({
   answer: vllmAnswer,
