@@ -12,6 +12,8 @@ import http.client
 import json
 import os
 import random
+import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +21,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from ._memory import take
 from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
 T = TypeVar("T")
@@ -186,7 +189,7 @@ class Transport:
             raise LogitcaskError("server-unreachable", 503, detail, True) from error
         try:
             with response:
-                data = _read(response)
+                data = _read(response, connection)
         except BaseException:
             connection.close()
             raise
@@ -217,7 +220,7 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _read(response: http.client.HTTPResponse) -> np.ndarray:
+def _read(response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> np.ndarray:
     """The whole body, exactly as long as announced."""
     encoding = response.getheader("Content-Encoding", "identity")
     if encoding != "identity":
@@ -232,11 +235,11 @@ def _read(response: http.client.HTTPResponse) -> np.ndarray:
         raise TruncatedReply("http: the reply announces no length, or its header broke off")
     if length > REPLY_BYTES_MAX:
         raise invalid_reply("http: the reply is too long", expected=REPLY_BYTES_MAX, got=length)
-    body = np.empty(length, np.uint8)
+    body = take(length)
     view, at = memoryview(body), 0
     while at < length:
         try:
-            count = response.readinto(view[at:])
+            count = _receive(response, connection, view[at:])
         except (OSError, http.client.HTTPException) as error:
             detail = f"http: the reply broke off ({_words(error)})"
             raise TruncatedReply(detail, expected=f"{length} bytes", got=at) from error
@@ -244,6 +247,34 @@ def _read(response: http.client.HTTPResponse) -> np.ndarray:
             raise TruncatedReply("http: the reply ended early", expected=f"{length} bytes", got=at)
         at += count
     return body
+
+
+def _receive(
+    response: http.client.HTTPResponse, connection: http.client.HTTPConnection, view: memoryview
+) -> int:
+    """Fills as much of a body as comes."""
+    held = len(view) < response.length  # nothing behind the first piece is in a buffer
+    if held and os.name == "posix" and type(connection.sock) is socket.socket:
+        return _receive_all(connection.sock, view)
+    return response.fp.readinto1(view)
+
+
+def _receive_all(sock: socket.socket, view: memoryview) -> int:
+    """The system fills the view: piece by piece the interpreter's lock is taken each time.
+
+    Python's own timeout asks for each piece that has arrived; the system's also sees none.
+    """
+    timeout_s = sock.gettimeout()
+    micros = 0 if timeout_s is None else max(1, round(timeout_s * 1_000_000))
+    timeout = struct.pack("ll", *divmod(micros, 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+    sock.settimeout(None)
+    try:
+        return sock.recv_into(view, 0, socket.MSG_WAITALL)
+    except BlockingIOError as error:
+        raise TimeoutError("timed out") from error
+    finally:
+        sock.settimeout(timeout_s)
 
 
 def _problem(response: http.client.HTTPResponse, body: np.ndarray) -> LogitcaskError:
