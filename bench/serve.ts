@@ -37,7 +37,7 @@ export const serve: Benchmark = {
   },
 };
 
-/** A machine without one of the peers gives no figures; a wrong batch of theirs or ours does not. */
+/** Without one of the peers there are no figures; a wrong batch, of theirs or ours, is an error. */
 async function* besidePeers(stage: Omit<Stage, 'python'>): AsyncGenerator<Figure> {
   let python: string;
   try {
