@@ -77,6 +77,7 @@ export async function* peers(stage: Stage): AsyncGenerator<Figure> {
   execFileSync(python, [join(scripts, 'source.py'), ...args], {
     input: `${sizes.dense.join(' ')}\n`,
   });
+  await warmUp(stage);
   const servers: Listening[] = [];
   try {
     for (const pair of await contenders(stage, { source, sizes, servers })) {
@@ -125,6 +126,23 @@ function* figuresOf({ ours, peer, most, fewer }: Pair, [mine, theirs]: [number[]
 interface Sizes {
   readonly dense: readonly number[];
   readonly frames: Readonly<Record<string, number>>;
+}
+
+/** Steps after which the engine has compiled what a step takes; of millions in a training run. */
+const warmSteps = 3000;
+
+/** Each of our contenders' requests, until the server is at its pace. */
+async function warmUp({ server, store, log }: Stage): Promise<void> {
+  log('serve: warming the server up');
+  const client = openClient({ url: server.url });
+  const { plan } = await client.createPlan({ streams: [{ dataset: 'raw' }], global_batch: 8 });
+  for (let i = 0; i < warmSteps; i++) {
+    const dataset = Object.keys(builds)[i % 4];
+    const layout = dataset === 'raw' ? 'dense' : 'frames';
+    const view = { layout, dtype: 'float32', snapshot: snapshotOf(store, dataset) } as const;
+    await client.step({ plan, epoch: 0, step: Math.floor(i / 4) % steps }, view);
+  }
+  client.close();
 }
 
 /** Bytes of our own bodies. */
@@ -214,6 +232,11 @@ async function bytesOf({ url }: Listening): Promise<number> {
     total += (await (await fetch(`${url}/steps/${step}`)).arrayBuffer()).byteLength;
   }
   return total / samples / 1024;
+}
+
+/** Throws where it is not installed. */
+export function requireNginx(): void {
+  execFileSync('nginx', ['-v'], { stdio: 'ignore' });
 }
 
 /** One worker, on loopback; its process is the master's child. */

@@ -6,7 +6,7 @@ import { type Benchmark, type Figure, plain } from './figure.ts';
 import { cli, listen } from './process.ts';
 import { cold } from './serve-cold.ts';
 import { load } from './serve-load.ts';
-import { buildStore, peers, type Stage } from './serve-peers.ts';
+import { buildStore, peers, requireNginx, type Stage } from './serve-peers.ts';
 import { benchPython } from './venv.ts';
 
 export const serve: Benchmark = {
@@ -37,12 +37,17 @@ export const serve: Benchmark = {
   },
 };
 
+/** Without one of the peers there are no figures; a wrong batch, of theirs or ours, is an error. */
 async function* besidePeers(stage: Omit<Stage, 'python'>): AsyncGenerator<Figure> {
+  let python: string;
   try {
-    yield* peers({ ...stage, python: benchPython(stage.log) });
+    python = benchPython(stage.log);
+    requireNginx();
   } catch (error) {
     const reason = (error as Error).message.split('\n')[0];
-    const figure = `beside peers: one of them cannot be run (${reason})`;
+    const figure = `beside peers: one of them cannot be installed (${reason})`;
     yield { ...plain(figure, 'CPU-s/M positions', 0), value: null, peer: 'nginx, Flight, FastAPI' };
+    return;
   }
+  yield* peers({ ...stage, python });
 }

@@ -9,6 +9,7 @@ import numpy as np
 
 from ._frame import damaged
 from ._kernel import Block, Views
+from ._memory import take
 from ._targets import Targets
 
 
@@ -58,11 +59,7 @@ class Arrays(NamedTuple):
 
     @classmethod
     def empty(cls, kind: str, positions: int, entries: int) -> Arrays:
-        """Arrays in one piece of memory.
-
-        glibc's malloc keeps that for the next batch; several large pieces it gives back, and the
-        page faults of getting them again cost as much as the decoding.
-        """
+        """Arrays in one piece of memory, which later batches use again."""
         scaled = positions if kind == "scaled" else 0
         fields = (
             (positions, np.int64),
@@ -74,7 +71,7 @@ class Arrays(NamedTuple):
         )
         sizes = [items * np.dtype(dtype).itemsize for items, dtype in fields]
         starts = [0, *accumulate(-(-size // 64) * 64 for size in sizes)]
-        memory = np.empty(starts[-1], np.uint8)
+        memory = take(starts[-1])
         return cls(
             *(
                 memory[start : start + size].view(dtype)

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from ._receive import read_body, words
 from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
 T = TypeVar("T")
 
-REPLY_BYTES_MAX = 1 << 32
 DELAY_FIRST_S = 0.1
 DELAY_MAX_S = 5.0
 RETRY_AFTER_MAX_S = 60.0
@@ -182,11 +182,11 @@ class Transport:
         try:
             connection, response = server.ask(request)
         except (OSError, http.client.HTTPException) as error:
-            detail = f"http: no answer from {server.url} ({_words(error)}), is the server running?"
+            detail = f"http: no answer from {server.url} ({words(error)}), is the server running?"
             raise LogitcaskError("server-unreachable", 503, detail, True) from error
         try:
             with response:
-                data = _read(response)
+                data = read_body(response, connection)
         except BaseException:
             connection.close()
             raise
@@ -211,39 +211,6 @@ def _check_digest(response: http.client.HTTPResponse, body: np.ndarray, *, wante
     if announced != actual:
         detail = "http: the reply was damaged on the way"
         raise TruncatedReply(detail, expected=announced, got=actual)
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
-def _read(response: http.client.HTTPResponse) -> np.ndarray:
-    """The whole body, exactly as long as announced."""
-    encoding = response.getheader("Content-Encoding", "identity")
-    if encoding != "identity":
-        raise invalid_reply("http: something on the way encodes replies", got=encoding)
-    length = response.length
-    if response.chunked:
-        try:
-            return np.frombuffer(bytearray(response.read()), np.uint8)
-        except (OSError, http.client.HTTPException) as error:
-            raise TruncatedReply(f"http: the reply broke off ({_words(error)})") from error
-    if length is None:  # http.client takes a header that breaks off as a whole one
-        raise TruncatedReply("http: the reply announces no length, or its header broke off")
-    if length > REPLY_BYTES_MAX:
-        raise invalid_reply("http: the reply is too long", expected=REPLY_BYTES_MAX, got=length)
-    body = np.empty(length, np.uint8)
-    view, at = memoryview(body), 0
-    while at < length:
-        try:
-            count = response.readinto(view[at:])
-        except (OSError, http.client.HTTPException) as error:
-            detail = f"http: the reply broke off ({_words(error)})"
-            raise TruncatedReply(detail, expected=f"{length} bytes", got=at) from error
-        if count == 0:
-            raise TruncatedReply("http: the reply ended early", expected=f"{length} bytes", got=at)
-        at += count
-    return body
 
 
 def _problem(response: http.client.HTTPResponse, body: np.ndarray) -> LogitcaskError:

@@ -1,14 +1,15 @@
 """The compiled decoder of frames, run by wasmtime where that is installed.
 
-decode.wasm is built from kernel/decode.ts, which says what lies where in its memory. An instance
-belongs to a thread; wasmtime is imported with the first one.
+decode.wasm is built from kernel/decode.ts, which says what lies where in its memory. Threads
+borrow instances; wasmtime is imported with the first one.
 """
 
 from __future__ import annotations
 
 import atexit
-import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -21,6 +22,8 @@ from ._frame import HEADER, Header, decompress
 PAGE = 65_536
 # Most memory that an instance keeps.
 BYTES_MAX = 64 * 1024 * 1024
+# Instances that are kept while nobody decodes.
+KERNELS_MAX = 4
 WORDS = 16
 EVERYTHING, CHOSEN = 3, 4
 
@@ -134,26 +137,33 @@ class Kernel:
         )
 
 
-_own = threading.local()
+#: Instances that nobody decodes with; threads come and go, and each would make its own.
+_idle: deque[Kernel] = deque(maxlen=KERNELS_MAX)
+
+
+@contextmanager
+def kernel(rest_mass: np.ndarray) -> Iterator[Kernel | None]:
+    """An instance for this thread alone, while it uses what that decoded; None without wasmtime."""
+    if not installed():
+        yield None
+        return
+    try:
+        own = _idle.pop()
+    except IndexError:
+        own = Kernel(rest_mass)
+    try:
+        yield own
+    finally:
+        _idle.append(own)
+
+
+@cache
+def installed() -> bool:
+    return find_spec("wasmtime") is not None
 
 
 @atexit.register
 def _end() -> None:
     """At its end the interpreter clears wasmtime's modules before ours: objects would complain."""
-    _own.__dict__.clear()
-    _compiled.cache_clear()
-
-
-def kernel(rest_mass: np.ndarray) -> Kernel | None:
-    """This thread's instance; None without wasmtime."""
-    if not hasattr(_own, "kernel"):
-        installed = find_spec("wasmtime") is not None
-        _own.kernel = Kernel(rest_mass) if installed else None
-    return _own.kernel
-
-
-@atexit.register
-def _release() -> None:
-    """Before the interpreter takes wasmtime apart, whose objects could not end after it."""
-    _own.__dict__.clear()
+    _idle.clear()
     _compiled.cache_clear()

@@ -49,7 +49,10 @@ class Ahead(Generic[T]):
         self._items = iter(items)
         self._depth, self._bytes_max = depth, bytes_max
         self._slots: deque[_Slot[T]] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # apart, as every thread that wakes up takes the interpreter from the others
+        self._ready = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
         self._largest = 0
         self._closed = self._ended = False
         for number in range(min(depth, THREADS_MAX)):
@@ -57,10 +60,11 @@ class Ahead(Generic[T]):
             threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def close(self) -> None:
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._slots.clear()
-            self._changed.notify_all()
+            self._ready.notify_all()
+            self._room.notify_all()
 
     def __iter__(self) -> Iterator[T]:
         while (slot := self._next()) is not None:
@@ -71,13 +75,13 @@ class Ahead(Generic[T]):
 
     def _next(self) -> _Slot[T] | None:
         """The oldest slot, once it is done; None behind the last one."""
-        with self._changed:
+        with self._lock:
             while not (self._closed or (self._slots[0].done if self._slots else self._ended)):
-                self._changed.wait()
+                self._ready.wait()
             if not self._slots:
                 return None
             slot = self._slots.popleft()
-            self._changed.notify_all()
+            self._room.notify()
             return slot
 
     def _work(self) -> None:
@@ -88,25 +92,29 @@ class Ahead(Generic[T]):
                 slot.size = self._size_of(slot.value)
             except BaseException as error:
                 slot.error = error
-            with self._changed:
+            with self._lock:
                 self._largest = max(self._largest, slot.size)
                 slot.done = True
-                self._changed.notify_all()
+                if self._slots and self._slots[0] is slot:
+                    self._ready.notify_all()
 
     def _take(self) -> tuple[_Slot[T], int] | None:
         """The next item and its slot, as soon as it may be fetched; None when there is no more."""
-        with self._changed:
+        with self._lock:
             while not (self._closed or self._has_room()):
-                self._changed.wait()
+                self._room.wait()
             if self._closed:
                 return None
             item = next(self._items, None)
             if item is None:
                 self._ended = True
-                self._changed.notify_all()
+                self._ready.notify_all()
+                self._room.notify()  # the next one ends too
                 return None
             slot: _Slot[T] = _Slot()
             self._slots.append(slot)
+            if self._has_room():
+                self._room.notify()  # one is woken at a time, as long as there is work for it
             return slot, item
 
     def _has_room(self) -> bool:

@@ -28,7 +28,7 @@ RUN_ENTRIES = {"numpy": 65_536, "wasmtime": 1_048_576}
 
 def decoder() -> str:
     """What decodes frames: ``wasmtime`` where that is installed, otherwise ``numpy``."""
-    return "numpy" if _kernel.kernel(REST_MASS) is None else "wasmtime"
+    return "wasmtime" if _kernel.installed() else "numpy"
 
 
 class Runs(NamedTuple):
@@ -96,11 +96,11 @@ def _finish(part: Arrays, kind: str, vocabulary: int) -> None:
 
 def _decode_run(blocks: list[Block], arrays: Arrays, vocabulary: int) -> None:
     """Decodes blocks of one kind into arrays of just their sizes."""
-    kernel = _kernel.kernel(REST_MASS)
-    views = None if kernel is None else kernel.decode(blocks, vocabulary)
-    if views is not None:
-        arrays.copy(views)
-        return
+    with _kernel.kernel(REST_MASS) as kernel:
+        views = None if kernel is None else kernel.decode(blocks, vocabulary)
+        if views is not None:
+            arrays.copy(views)
+            return
     t = i = 0
     for block in blocks:
         header = block.header
@@ -171,12 +171,12 @@ def decode_frame(
     header = check_frame(view)
     chosen = _chosen(positions, header.positions)
     block = Block(header, view)
-    kernel = _kernel.kernel(REST_MASS)
-    views = None if kernel is None else kernel.decode([block], vocabulary, chosen)
-    if views is not None:
-        arrays = Arrays.empty(header.kind, len(chosen), len(views.ids))
-        arrays.copy(views)
-        return arrays.targets(header.kind)
+    with _kernel.kernel(REST_MASS) as kernel:
+        views = None if kernel is None else kernel.decode([block], vocabulary, chosen)
+        if views is not None:
+            arrays = Arrays.empty(header.kind, len(chosen), len(views.ids))
+            arrays.copy(views)
+            return arrays.targets(header.kind)
     planes = planes_of(block)
     counts = planes.counts[chosen]
     starts = np.cumsum(planes.counts) - planes.counts

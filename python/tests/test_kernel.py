@@ -3,6 +3,7 @@
 import multiprocessing
 import subprocess
 import sys
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -39,7 +40,7 @@ def by_numpy(monkeypatch):
 
     def run(function):
         with monkeypatch.context() as patch:
-            patch.setattr(_kernel, "kernel", lambda _: None)
+            patch.setattr(_kernel, "installed", lambda: False)
             assert decoder() == "numpy"
             return function()
 
@@ -74,7 +75,7 @@ def test_what_takes_more_memory_than_is_kept_is_decoded_by_numpy(by_numpy, monke
     encoded = random_frames(3, [900])
     whole = by_numpy(lambda: decode_frames(encoded, V))
     monkeypatch.setattr(_kernel, "BYTES_MAX", 600_000)
-    monkeypatch.setattr(_kernel, "_own", type(_kernel._own)())
+    monkeypatch.setattr(_kernel, "_idle", deque())
     assert decoder() == "wasmtime"
     assert_same(decode_frames(encoded, V), whole)
 
@@ -85,6 +86,15 @@ def test_threads_have_instances_of_their_own(by_numpy):
         ours = list(pool.map(lambda frames: decode_frames(frames, V), encoded))
     for frames, targets in zip(encoded, ours):
         assert_same(targets, by_numpy(lambda frames=frames: decode_frames(frames, V)))
+
+
+def test_an_instance_is_used_again_by_other_threads(monkeypatch):
+    monkeypatch.setattr(_kernel, "_idle", deque())
+    encoded = random_frames(5, [20])
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(decode_frames, encoded, V).result()
+    assert len(_kernel._idle) == 1
 
 
 def decode_to(queue, frames):

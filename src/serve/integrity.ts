@@ -1,6 +1,7 @@
 /**
  * Whole-file digests: proved before a file is sent, and in the background; damage is remembered.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { digestFile } from '../audit/digests.ts';
 import { filePath, indexNameOf } from '../shard/names.ts';
@@ -14,7 +15,7 @@ export interface Integrity {
   check(dataset: string, file: ManifestFile): Promise<void>;
   /** Throws `shard-damaged` where a file that holds one of the ordinals is known to be damaged. */
   refuseQuarantined(manifest: Manifest, ordinals: readonly number[]): void;
-  /** Proves all files of a snapshot one after the other; damage is quarantined, not thrown. */
+  /** Proves all files of a snapshot, slowly; damage is quarantined, not thrown. */
   checkAll(manifest: Manifest): Promise<void>;
   /** Ends what runs in the background, before its next file. */
   stop(): void;
@@ -25,6 +26,9 @@ type Quarantine = Record<string, Record<string, { expected: unknown; got: unknow
 
 const path = 'quarantine.json';
 
+/** In the background a file is read at most at some 64 MB/s, so that steps hardly wait for it. */
+const restMs = 4;
+
 export async function openIntegrity(store: Store): Promise<Integrity> {
   const checks = new Map<string, Promise<void>>();
   const quarantine = await readQuarantine(store);
@@ -34,24 +38,30 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
     writing = writing.then(() => store.write(path, Buffer.from(JSON.stringify(quarantine))));
     return writing;
   };
-  const prove = async (dataset: string, file: ManifestFile) => {
-    const digest = (await digestFile(store, filePath(dataset, file.name)))?.toString('hex');
+  const waitedFor = new Set<string>(); // what is proved in the background, but asked for by now
+  const prove = async (dataset: string, file: ManifestFile, key: string) => {
+    const rest = async () => {
+      if (!waitedFor.has(key) && !stopped) await sleep(restMs, undefined, { ref: false });
+    };
+    const found = await digestFile(store, filePath(dataset, file.name), rest);
+    const digest = found?.toString('hex');
     const known = quarantine[dataset]?.[file.name];
     if (digest === file.sha256) {
       if (known === undefined) return;
       delete quarantine[dataset][file.name]; // restored from a good copy
       return save();
     }
-    const found = { expected: file.sha256, got: digest ?? 'no such file' };
-    quarantine[dataset] = { ...quarantine[dataset], [file.name]: found };
+    const damage = { expected: file.sha256, got: digest ?? 'no such file' };
+    quarantine[dataset] = { ...quarantine[dataset], [file.name]: damage };
     await save();
-    throw shardDamaged(file.name, found.expected, found.got);
+    throw shardDamaged(file.name, damage.expected, damage.got);
   };
-  const check = (dataset: string, file: ManifestFile) => {
-    const key = `${dataset}/${file.name}`;
+  const keyOf = (dataset: string, file: ManifestFile) => `${dataset}/${file.name}`;
+  const start = (dataset: string, file: ManifestFile) => {
+    const key = keyOf(dataset, file);
     const known = checks.get(key);
     if (known !== undefined) return known;
-    const running = prove(dataset, file);
+    const running = prove(dataset, file, key);
     checks.set(key, running);
     running.catch(({ code }) => {
       if (code !== 'shard-damaged') checks.delete(key); // the store failed: nothing is proved yet
@@ -59,7 +69,10 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
     return running;
   };
   return {
-    check,
+    check(dataset, file) {
+      waitedFor.add(keyOf(dataset, file));
+      return start(dataset, file);
+    },
     refuseQuarantined({ dataset, files }, ordinals) {
       const damaged = quarantine[dataset];
       if (damaged === undefined || Object.keys(damaged).length === 0) return;
@@ -76,7 +89,7 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
     async checkAll({ dataset, files }) {
       for (const file of files) {
         if (stopped) return;
-        await check(dataset, file).catch(() => {});
+        await start(dataset, file).catch(() => {});
       }
     },
     stop() {

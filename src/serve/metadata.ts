@@ -57,15 +57,15 @@ function shapeOf(types: ColumnTypes): unknown[] {
 
 function metadataOf({ readers, request, sets, view }: Prepared): Record<string, string> {
   const dense = request.layout === 'dense';
-  const sent: BatchTargetSet[] = sets.map(({ name, kind, codec, temperature, log_z }) => ({
-    name,
-    kind,
-    codec: codec.name,
-    temperature: dense ? request.temperature : temperature,
-    temperature_exact: view.temperatureExact,
-    log_z,
-    step: float32Of(codec.parameters.step),
-    tau: float32Of(codec.parameters.tau),
+  const sent: BatchTargetSet[] = sets.map((set) => ({
+    name: set.name,
+    kind: set.kind,
+    codec: set.codec.name,
+    temperature: dense ? request.temperature : set.temperature,
+    temperature_exact: view.temperatureExact ?? set.temperature_exact,
+    log_z: set.log_z,
+    step: float32Of(set.codec.parameters.step),
+    tau: float32Of(set.codec.parameters.tau),
   }));
   return {
     'logitcask.version': '1',

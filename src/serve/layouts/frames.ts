@@ -21,7 +21,6 @@ export const frames: Layout = {
       reads,
       columns,
       dense: false,
-      temperatureExact: true,
       ready({ positions, cell }) {
         for (const { name } of sets) checkFrame(cell(`${name}_frame`));
         return { positions, cells: reads.map(cell) };

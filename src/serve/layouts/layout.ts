@@ -47,8 +47,8 @@ export interface View {
   readonly columns: readonly CellColumn[];
   /** Positions are padded to the same number. */
   readonly dense: boolean;
-  /** False where a temperature has to be approximated. */
-  readonly temperatureExact: boolean;
+  /** Dense: false where the temperature asked for is approximated. Others send what is stored. */
+  readonly temperatureExact?: boolean;
   /** Throws `frame-damaged`. */
   ready(sample: StoredSample): ReadySample;
 }

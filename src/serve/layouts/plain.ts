@@ -42,7 +42,6 @@ export const plain: Layout = {
       reads: parts.flatMap(({ reads }) => reads),
       columns,
       dense: false,
-      temperatureExact: true,
       ready(sample) {
         const { positions } = sample;
         return { positions, cells: parts.flatMap((part) => part.cells(sample)) };
