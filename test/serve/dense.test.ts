@@ -1,24 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type BatchRequest, type BatchTargetSet, batchRequest } from '../../schemas/batch.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
-import { serveConfig } from '../../schemas/serve-config.ts';
 import { decodeStream } from '../../src/formats/arrow.ts';
 import { fromFloat16 } from '../../src/formats/float16.ts';
-import { createContext, type ServeContext } from '../../src/serve/context.ts';
 import type { SnapshotReader } from '../../src/shard/reader.ts';
-import { makeStore, shape, type TestStore } from '../fixtures.ts';
+import { shape } from '../fixtures.ts';
 import { streamOf } from '../support/batches.ts';
+import { useServeContext } from '../support/serve-context.ts';
 
-let made: TestStore;
-let context: ServeContext;
-beforeAll(async () => {
-  made = await makeStore();
-  context = await createContext(made.store, serveConfig.parse({}));
-});
-afterAll(async () => {
-  context.close();
-  await made.remove();
-});
+const served = useServeContext();
 
 const { sampleLength, vocabulary } = shape;
 const aligned = (bytes: Uint8Array) => new Uint8Array(bytes).buffer;
@@ -39,7 +29,7 @@ async function dense(
   ordinals: readonly number[],
   asked: Partial<BatchRequest> = {},
 ): Promise<Dense> {
-  const reader = await context.snapshot(dataset, 'latest');
+  const reader = await served.context.snapshot(dataset, 'latest');
   return denseOf(reader, ordinals, asked);
 }
 
@@ -50,7 +40,7 @@ async function denseOf(
 ): Promise<Dense> {
   const request = batchRequest.parse({ layout: 'dense', dtype: 'float32', ...asked });
   const { types, batches, metadata } = decodeStream(
-    await streamOf(context, { reader, ordinals, request }),
+    await streamOf(served.context, { reader, ordinals, request }),
   );
   const { tokens, teacher_logprobs: logprobs } = types;
   if (tokens.type !== 'fixed_list' || logprobs.type !== 'fixed_list') throw new Error('no lists');
@@ -74,7 +64,7 @@ async function denseOf(
 
 /** log softmax at a temperature, from the teacher's logits, in float64. */
 function logSoftmax(row: number, temperature = 1): Float64Array {
-  const logits = made.logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+  const logits = served.made.logits.subarray(row * vocabulary, (row + 1) * vocabulary);
   const scaled = Float64Array.from(logits, (x) => x / temperature);
   const max = scaled.reduce((a, b) => Math.max(a, b));
   const sum = scaled.reduce((total, x) => total + Math.exp(x - max), 0);
@@ -95,7 +85,7 @@ describe('dense batches', () => {
   });
 
   it('copy raw float32 log-probs, rests and ids bit for bit', async () => {
-    const reader = await context.snapshot('raw', 'latest');
+    const reader = await served.context.snapshot('raw', 'latest');
     const stored = await reader.read([4, 5], ['teacher_ids', 'teacher_logprobs', 'teacher_rest']);
     const { ids, logprobs, rest } = await dense('raw', [4, 5]);
     const bits = (array: ArrayBufferView) => Buffer.from(array.buffer).toString('hex');
@@ -124,7 +114,7 @@ describe('dense batches', () => {
     const { label } = await dense('planes', [3]);
     for (let t = 0; t + 1 < sampleLength; t++) {
       const row = 3 * sampleLength + t;
-      const exact = logSoftmax(row)[made.tokens[row + 1]];
+      const exact = logSoftmax(row)[served.made.tokens[row + 1]];
       expect(Math.abs(label[t] - exact)).toBeLessThanOrEqual(Math.abs(exact) * 2 ** -10);
     }
   });
@@ -181,14 +171,14 @@ describe('dense batches', () => {
   });
 
   it('say that a temperature is approximate where the teacher gave top lists', async () => {
-    const reader = await context.snapshot('planes', 'latest');
+    const reader = await served.context.snapshot('planes', 'latest');
     const listed = withSet(reader, { temperature_exact: false });
     expect((await denseOf(listed, [0], { temperature: 2 })).exact).toBe(false);
     expect((await denseOf(listed, [0], {})).exact).toBe(true);
   });
 
   it('refuse unbiased targets at another temperature than they were drawn at', async () => {
-    const reader = withSet(await context.snapshot('planes', 'latest'), { kind: 'unbiased' });
+    const reader = withSet(await served.context.snapshot('planes', 'latest'), { kind: 'unbiased' });
     await expect(denseOf(reader, [0], { temperature: 2 })).rejects.toMatchObject({
       code: 'temperature-unsupported',
       status: 422,

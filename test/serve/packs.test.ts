@@ -1,34 +1,24 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type BatchRequest, batchRequest } from '../../schemas/batch.ts';
-import { serveConfig } from '../../schemas/serve-config.ts';
 import { readBatch } from '../../src/client/batch.ts';
 import type { Columns } from '../../src/formats/arrow.ts';
 import { int32Of, unpackBits } from '../../src/formats/layout.ts';
 import { buildStream } from '../../src/serve/batch.ts';
-import { createContext, type ServeContext } from '../../src/serve/context.ts';
 import type { SnapshotReader } from '../../src/shard/reader.ts';
-import { makeStore, shape, type TestStore } from '../fixtures.ts';
+import { shape } from '../fixtures.ts';
+import { useServeContext } from '../support/serve-context.ts';
 
-let made: TestStore;
-let context: ServeContext;
-beforeAll(async () => {
-  made = await makeStore();
-  context = await createContext(made.store, serveConfig.parse({}));
-});
-afterAll(async () => {
-  context.close();
-  await made.remove();
-});
+const served = useServeContext();
 
-const open = (name: 'planes' | 'raw' | 'plain') => context.snapshot(name, 'latest');
+const open = (name: 'planes' | 'raw' | 'plain') => served.context.snapshot(name, 'latest');
 
 async function build(
   readers: readonly SnapshotReader[],
   rows: Parameters<typeof buildStream>[1]['rows'],
   asked: Partial<BatchRequest> = {},
 ) {
-  const prepared = context.prepared(readers, batchRequest.parse(asked));
-  return readBatch(Buffer.concat((await buildStream(context, { prepared, rows })).pieces));
+  const prepared = served.context.prepared(readers, batchRequest.parse(asked));
+  return readBatch(Buffer.concat((await buildStream(served.context, { prepared, rows })).pieces));
 }
 
 /** Samples of 32 positions, the last (100) of 13, in packs of 40: 4 whole, 7 and 9 split. */

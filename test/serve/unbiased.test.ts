@@ -74,7 +74,7 @@ describe.each([
     for (const [row, ordinal] of [2, 0, 1].entries()) {
       expectSame(decoded[row], expected(samples[ordinal].targets));
     }
-    context.close();
+    await context.close();
   });
 
   it('are dense in rank order', async () => {
@@ -91,6 +91,6 @@ describe.each([
         expect(logprobs[t * 6 + i]).toBeCloseTo(Math.log(p), 5);
       });
     }
-    context.close();
+    await context.close();
   });
 });
