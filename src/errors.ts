@@ -97,6 +97,21 @@ export class LogitcaskError extends Error {
   }
 }
 
+/** An error as data: what a thread throws arrives without its code. */
+export interface ErrorData {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly expected: unknown;
+  readonly got: unknown;
+}
+
+/** Other errors than our own are thrown on. */
+export function errorData(thrown: unknown): ErrorData {
+  if (!(thrown instanceof LogitcaskError)) throw thrown;
+  const { code, message, expected, got } = thrown;
+  return { code, message, expected, got };
+}
+
 /** Wraps whatever was thrown; a LogitcaskError passes unchanged. */
 export function asLogitcaskError(thrown: unknown): LogitcaskError {
   if (thrown instanceof LogitcaskError) return thrown;

@@ -78,6 +78,11 @@ class Chunks:
         ends = torch.searchsorted(place, firsts).tolist()
         return Picks(held, place % self.step * self.width + ids, ends)
 
+    def lists(self, rows: Tensor, ids: Tensor, labels: Tensor) -> tuple[Picks, Picks]:
+        """The teacher's entries, and each row's hard label."""
+        everyone = torch.arange(len(self.x), device=self.x.device)
+        return self.picks(rows, ids), self.picks(everyone, labels)
+
     def __iter__(self) -> Iterator[Chunk]:
         for rows in self.learned.split(self.step) if len(self.learned) > 0 else ():
             x = self.x.index_select(0, rows)
@@ -102,8 +107,7 @@ def _read(
     chunks = Chunks(x, head, mask)
     outside = x.new_zeros((len(temperatures), len(x)), dtype=chunks.dtype)
     found = []
-    everyone = torch.arange(len(x), device=x.device)
-    lists = [chunks.picks(rows, ids), chunks.picks(everyone, labels)]
+    lists = chunks.lists(rows, ids, labels)
     for one in (ids, labels):
         found.append(x.new_full(one.shape, -torch.inf, dtype=chunks.dtype))
     for i, (own, _, z) in enumerate(chunks):
@@ -131,8 +135,7 @@ def _read_backward(
     """Gradients of x, and of head ([0] where there is none), each written once in its own dtype."""
     by_outside, *by_pick = grads
     chunks = Chunks(x, head, mask)
-    everyone = torch.arange(len(x), device=x.device)
-    lists = [chunks.picks(rows, ids), chunks.picks(everyone, labels)]
+    lists = chunks.lists(rows, ids, labels)
     grad_x = torch.zeros_like(x)
     grad_head = torch.zeros_like(x.new_empty(0) if head is None else head, dtype=chunks.dtype)
     for i, (own, part, z) in enumerate(chunks):

@@ -1,8 +1,8 @@
 /** Threads that reduce chunks of whole rows, and the memory that they share with the source. */
 import { Piscina } from 'piscina';
 import { chunkBytesMax, type Lend } from '../capture/source.ts';
-import { LogitcaskError } from '../errors.ts';
-import { type Reduced, type ReduceFailure, type ReduceTask, reduce } from './reduce.ts';
+import { type ErrorData, LogitcaskError } from '../errors.ts';
+import { type Reduced, type ReduceTask, reduce } from './reduce.ts';
 
 export interface Pool {
   /** Chunks that may be under way at once: the source's memory is bounded by it. */
@@ -31,7 +31,7 @@ export function createPool(workers: number): Pool {
       minThreads: workers,
       maxThreads: workers,
     });
-    const result: Reduced | ReduceFailure = await piscina.run(task);
+    const result: Reduced | ErrorData = await piscina.run(task);
     if ('targets' in result) return result;
     const { code, message, expected, got } = result;
     throw new LogitcaskError(code, message, { expected, got });

@@ -1,7 +1,7 @@
 /** Reduces a chunk of rows to what is stored of it: the work that other threads share. */
 import { oneRow, type Rows } from '../distribution/rows.ts';
 import type { Targets } from '../distribution/targets.ts';
-import { type ErrorCode, LogitcaskError } from '../errors.ts';
+import { type ErrorData, errorData } from '../errors.ts';
 import type { Sparsifier, SparsifyContext } from '../sparsify/sparsifier.ts';
 import { createSparsifier, type SparsifierOptions } from '../sparsify/table.ts';
 
@@ -21,14 +21,6 @@ export interface Reduced {
   readonly exact: readonly Targets[];
   /** CPU-bound seconds that it took. */
   readonly seconds: number;
-}
-
-/** An error as data: what a thread throws arrives without its code. */
-export interface ReduceFailure {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly expected: unknown;
-  readonly got: unknown;
 }
 
 const sparsifiers = new Map<string, Sparsifier>();
@@ -56,12 +48,10 @@ export function reduce({ sparsifier, rows, context, wanted, entries }: ReduceTas
 }
 
 /** What a thread runs. */
-export function reduceInThread(task: ReduceTask): Reduced | ReduceFailure {
+export function reduceInThread(task: ReduceTask): Reduced | ErrorData {
   try {
     return reduce(task);
   } catch (error) {
-    if (!(error instanceof LogitcaskError)) throw error;
-    const { code, message, expected, got } = error;
-    return { code, message, expected, got };
+    return errorData(error);
   }
 }

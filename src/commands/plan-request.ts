@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type PlanRequest, planRequest } from '../../schemas/plan.ts';
 import { LogitcaskError } from '../errors.ts';
+import { wholeNumber } from './command.ts';
 
 export interface RequestFlags {
   readonly seed: string;
@@ -21,10 +22,7 @@ export interface RequestFlags {
 
 type Stream = PlanRequest['streams'][number];
 
-const wholeText = (text: string) => {
-  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
-  throw new InvalidArgumentError('give a whole number');
-};
+const wholeText = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
 export function addRequestFlags(command: Command): Command {
   return command

@@ -2,7 +2,7 @@
 import type { StoredPlan } from '../../schemas/plan.ts';
 import { LogitcaskError } from '../errors.ts';
 import { openFilter } from './filter.ts';
-import { spread } from './mix.ts';
+import { type Mix, spread } from './mix.ts';
 import type { OrderStore } from './order-store.ts';
 import type { Segment } from './pack.ts';
 import { openPacking } from './packing.ts';
@@ -87,7 +87,7 @@ export async function openPlan(
   const steps = stepsOf(plan, mix);
   const rows = await Promise.all(plan.streams.map((stream) => openRows(store, stream)));
   const items = plan.streams.map(itemsOf);
-  const places = createPlaces(plan);
+  const places = createPlaces(plan, mix);
   const packLength = plan.rules.packing?.length;
   const samples = async (request: StepRequest): Promise<StepSamples> => {
     const { epoch, step } = request;
@@ -159,8 +159,7 @@ async function openRows(store: OrderStore, stream: StoredPlan['streams'][number]
 }
 
 /** Places of a step; tail `pad` fills the last one with those from the epoch's start on. */
-function createPlaces(plan: StoredPlan) {
-  const mix = mixOf(plan);
+function createPlaces(plan: StoredPlan, mix: Mix) {
   const { global_batch: batch, tail } = plan.identity;
   const left = mix.size - mix.full * batch;
   const streams = plan.streams.length;

@@ -1,6 +1,6 @@
 /** What a thread runs: stored samples to ready ones, in the view of a request. */
 import type { LayoutName } from '../../schemas/batch.ts';
-import { type ErrorCode, LogitcaskError } from '../errors.ts';
+import { type ErrorData, errorData } from '../errors.ts';
 import type { ReadySample, View, ViewOptions } from './layouts/layout.ts';
 import { layouts } from './layouts/table.ts';
 
@@ -20,13 +20,9 @@ export interface ConvertTask {
   }[];
 }
 
-/** An error as data: what a thread throws arrives without its code. */
-export interface ConvertFailure {
+/** An error of one of a task's samples. */
+export interface ConvertFailure extends ErrorData {
   readonly sample: number;
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly expected: unknown;
-  readonly got: unknown;
 }
 
 const viewsMax = 16;
@@ -48,9 +44,7 @@ export function convertInThread({ spec, samples }: ConvertTask): ReadySample[] |
     try {
       ready.push(view.ready({ positions, cell: (name) => cells[name] }));
     } catch (error) {
-      if (!(error instanceof LogitcaskError)) throw error;
-      const { code, message, expected, got } = error;
-      return { sample: ready.length, code, message, expected, got };
+      return { sample: ready.length, ...errorData(error) };
     }
   }
   return ready;
