@@ -53,6 +53,7 @@ export const errors = {
   'store-not-found': [404, 1, false, 'the store holds nothing under that name'],
   'store-exists': [409, 1, false, 'the store already holds something under that name'],
   'store-truncated': [500, 3, false, 'a stored file is shorter than it was'],
+  'log-damaged': [500, 3, false, 'a record of a log fails its checksum'],
   'store-full': [507, 1, true, 'the store has no room left'],
   'store-failed': [500, 1, true, 'the store could not read or write'],
   'port-in-use': [500, 1, true, 'another program listens at that address'],

@@ -20,6 +20,7 @@ export function flatten(store: Store): Store {
     list: (folder) => store.list(folder),
     write: (name, ...rest) => store.write(flat(name), ...rest),
     create: (name) => store.create(flat(name)),
+    openLog: (name, visit) => store.openLog(flat(name), visit),
     remove: (name) => store.remove(flat(name)),
     sweep: () => store.sweep(),
     close: () => store.close(),

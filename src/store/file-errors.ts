@@ -27,3 +27,11 @@ export function storeError(what: string, cause: unknown): LogitcaskError {
     cause,
   });
 }
+
+export async function guard<T>(what: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    throw storeError(what, cause);
+  }
+}

@@ -1,11 +1,13 @@
 /** Store `file:`: a folder. Whole files only, by temporary file, fsync, rename and folder fsync. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { LogitcaskError } from '../errors.ts';
-import { storeError } from './file-errors.ts';
+import { guard, storeError } from './file-errors.ts';
+import { makeFolder, syncFolder } from './folders.ts';
+import { type Log, openFileLog } from './log.ts';
 import { createLru } from './lru.ts';
 import { checkName } from './names.ts';
 import type { Store, StoreWriter } from './store.ts';
@@ -19,33 +21,6 @@ const wholeFileBytesMax = 256 * 1024 * 1024;
 /** Opens a folder as a store; it is made with the first write, and empty until then. */
 export async function openFileStore(folder: string): Promise<Store> {
   return new FileStore(resolve(folder));
-}
-
-async function guard<T>(what: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (cause) {
-    throw storeError(what, cause);
-  }
-}
-
-/** Makes a rename or link durable. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Makes a folder and those above it, each durable in the one that holds it. */
-async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
-  if (first === undefined) return;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) {
-    await syncFolder(dirname(made));
-  }
 }
 
 class FileStore implements Store {
@@ -174,6 +149,10 @@ class FileStore implements Store {
       await rm(path, { force: true });
     });
     this.#handles.delete(name);
+  }
+
+  openLog(name: string, visit: (record: Buffer, offset: number) => void): Promise<Log> {
+    return openFileLog(this.#path(name), name, visit);
   }
 
   sweep(): Promise<number> {

@@ -1,4 +1,5 @@
 /** Named bytes somewhere, written whole or not at all. One backend a file. */
+import type { Log } from './log.ts';
 
 /** A file under construction; invisible until `commit`. */
 export interface StoreWriter {
@@ -30,6 +31,11 @@ export interface Store {
   /** Writes a whole file durably and atomically. `replace: false` fails with `store-exists`. */
   write(name: string, bytes: Uint8Array, options?: { replace?: boolean }): Promise<void>;
   create(name: string): Promise<StoreWriter>;
+  /**
+   * Opens a log, or begins one. `visit` is called with each whole record that it holds, in order;
+   * the record is valid during the call only. One writer at a time: hold a lock.
+   */
+  openLog(name: string, visit: (record: Buffer, offset: number) => void): Promise<Log>;
   remove(name: string): Promise<void>;
   /** Removes what crashed writers left behind; returns how many files. */
   sweep(): Promise<number>;

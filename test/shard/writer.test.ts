@@ -115,6 +115,7 @@ function bound(store: Store): Store {
     list: (folder) => store.list(folder),
     write: (...args) => store.write(...args),
     create: (name) => store.create(name),
+    openLog: (...args) => store.openLog(...args),
     remove: (name) => store.remove(name),
     sweep: () => store.sweep(),
     close: () => store.close(),

@@ -39,8 +39,8 @@ export interface Answer {
   /** The response, token ids, the end-of-text token included where the server gives it. */
   readonly tokens?: Int32Array;
   /**
-   * List i is the distribution at temperature 1 that token i of the response was drawn from; as many
-   * as `tokens`.
+   * List i is the distribution at temperature 1 that token i of the response was drawn from; as
+   * many as `tokens`.
    */
   readonly lists?: ListRows;
   readonly promptCount: number;

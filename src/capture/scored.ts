@@ -1,0 +1,64 @@
+/** A scored sequence as one record of bytes, as logs keep it. */
+import { createHash } from 'node:crypto';
+import type { ListRows } from '../distribution/rows.ts';
+import { LogitcaskError } from '../errors.ts';
+
+export interface Scored {
+  /** Length n. */
+  readonly tokens: Int32Array;
+  /** Entries that were asked for. */
+  readonly k: number;
+  /** Of n positions, with `labelLogprob`. */
+  readonly rows: ListRows;
+}
+
+const headWords = 5;
+const version = 1;
+
+/**
+ * Little-endian: version, n, k, V and number of entries (uint32 each); tokens int32[n], offsets
+ * uint32[n + 1], label log-probs float32[n], ids uint32[entries], log-probs float32[entries].
+ */
+export function encodeScored({ tokens, k, rows }: Scored): Buffer {
+  const { offsets, ids, logprobs, width } = rows;
+  const n = tokens.length;
+  const labels = rows.labelLogprob ?? new Float32Array(n).fill(Number.NaN);
+  const head = Uint32Array.of(version, n, k, width, ids.length);
+  const parts = [head, tokens, offsets, labels, ids, logprobs];
+  return Buffer.concat(parts.map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength)));
+}
+
+/** Throws `log-damaged` where the bytes are no such record. */
+export function decodeScored(record: Uint8Array): Scored {
+  const words = Math.floor(record.length / 4);
+  const copy = record.slice(0, words * 4); // aligned, and the caller's memory may be used again
+  const [made, n = 0, k = 0, width = 0, entries = 0] = new Uint32Array(
+    copy.buffer,
+    0,
+    headOf(words),
+  );
+  if (made !== version || words !== headWords + 3 * n + 1 + 2 * entries) {
+    const message = 'capture: a record of a log holds no scored sequence';
+    throw new LogitcaskError('log-damaged', message, { expected: version, got: made });
+  }
+  let at = headWords * 4;
+  const next = (length: number) => {
+    at += length * 4;
+    return [copy.buffer, at - length * 4, length] as const;
+  };
+  const tokens = new Int32Array(...next(n));
+  const offsets = new Uint32Array(...next(n + 1));
+  const labelLogprob = new Float32Array(...next(n));
+  const ids = new Uint32Array(...next(entries));
+  const logprobs = new Float32Array(...next(entries));
+  const rows = { form: 'lists', count: n, width, offsets, ids, logprobs, labelLogprob } as const;
+  return { tokens, k, rows };
+}
+
+const headOf = (words: number) => Math.min(headWords, words);
+
+/** The address of a sequence within a teacher and k: 32 hex digits of SHA-256 over its ids. */
+export function sequenceKey(tokens: Int32Array): string {
+  const bytes = new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength);
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+}
