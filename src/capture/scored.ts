@@ -30,13 +30,11 @@ export function encodeScored({ tokens, k, rows }: Scored): Buffer {
 
 /** Throws `log-damaged` where the bytes are no such record. */
 export function decodeScored(record: Uint8Array): Scored {
-  const words = Math.floor(record.length / 4);
-  const copy = record.slice(0, words * 4); // aligned, and the caller's memory may be used again
-  const [made, n = 0, k = 0, width = 0, entries = 0] = new Uint32Array(
-    copy.buffer,
-    0,
-    headOf(words),
-  );
+  // aligned, and the caller's memory may be used again
+  const { buffer } = Uint8Array.from(record);
+  const words = record.length / 4;
+  const head = new Uint32Array(buffer, 0, words >= headWords ? headWords : 0);
+  const [made, n = 0, k = 0, width = 0, entries = 0] = head;
   if (made !== version || words !== headWords + 3 * n + 1 + 2 * entries) {
     const message = 'capture: a record of a log holds no scored sequence';
     throw new LogitcaskError('log-damaged', message, { expected: version, got: made });
@@ -44,7 +42,7 @@ export function decodeScored(record: Uint8Array): Scored {
   let at = headWords * 4;
   const next = (length: number) => {
     at += length * 4;
-    return [copy.buffer, at - length * 4, length] as const;
+    return [buffer, at - length * 4, length] as const;
   };
   const tokens = new Int32Array(...next(n));
   const offsets = new Uint32Array(...next(n + 1));
@@ -54,8 +52,6 @@ export function decodeScored(record: Uint8Array): Scored {
   const rows = { form: 'lists', count: n, width, offsets, ids, logprobs, labelLogprob } as const;
   return { tokens, k, rows };
 }
-
-const headOf = (words: number) => Math.min(headWords, words);
 
 /** The address of a sequence within a teacher and k: 32 hex digits of SHA-256 over its ids. */
 export function sequenceKey(tokens: Int32Array): string {
