@@ -186,6 +186,8 @@ export const buildConfig = settings.refine(
 );
 
 export type BuildConfig = z.infer<typeof buildConfig>;
+/** What decides how a source's rows are stored, whatever the source is. */
+export type BuildSettings = Omit<BuildConfig, 'source'> & Partial<Pick<BuildConfig, 'source'>>;
 export type SparsifierConfig = z.infer<typeof sparsifier>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;
 export type DumpSourceConfig = z.infer<typeof dumpSource>;

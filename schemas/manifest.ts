@@ -18,7 +18,7 @@ import {
 export const formatVersion = 1;
 
 /** Feature flags that this code understands; a manifest that names another is refused. */
-export const knownFeatures: readonly string[] = ['parquet'];
+export const knownFeatures: readonly string[] = ['parquet', 'responses'];
 
 export const labelSpace = z.strictObject({
   kind: z.enum(['vocabulary', 'classes']),
@@ -93,6 +93,59 @@ export const targetSet = z.strictObject({
   alignment: alignmentCheck.nullable(),
 });
 
+/** Tokens that a teacher read and wrote, and what they cost. */
+export const usage = z.strictObject({
+  requests: count,
+  prompt_tokens: count,
+  completion_tokens: count,
+  /** In `price.currency`; null where no price was given. */
+  cost: z.number().nonnegative().nullable(),
+});
+
+/** How the responses of a labelled data set were made; feature `responses`. */
+export const responses = z.strictObject({
+  /** Which side of the split by prompt this is, and the share of the other one. */
+  split: z.strictObject({
+    name: z.enum(['train', 'validation']),
+    validation: z.number(),
+    seed: count,
+  }),
+  model: z.string(),
+  /** Kind of the server, e.g. `vllm`, and what it says of itself. */
+  server: z.string(),
+  version: z.string(),
+  sampling: z.strictObject({
+    temperature: z.number(),
+    top_p: z.number(),
+    max_tokens: count,
+    stop: z.array(z.string()),
+    seed: count,
+    responses: count,
+    /** Entries of the lists asked for; 0 where only text was. */
+    top_k: count,
+  }),
+  /** `chat`: prompts were messages; `text`: texts to go on with. */
+  mode: z.enum(['chat', 'text']),
+  template: z.string().nullable(),
+  system: z.string().nullable(),
+  /** SHA-256 over the digests of the prompts, in order. */
+  prompts_digest: sha256,
+  filter: z.record(z.string(), z.unknown()),
+  /** Of both sides: prompts read, asked, responses, and what was left out, by reason. */
+  counts: z.strictObject({
+    prompts_read: count,
+    prompts: count,
+    responses: count,
+    kept: count,
+    dropped: z.record(z.string(), count),
+  }),
+  /** Of all responses, kept or not. */
+  usage,
+  price: z
+    .strictObject({ prompt: z.number(), completion: z.number(), currency: z.string() })
+    .nullable(),
+});
+
 const fileRole = z.enum(['shard', 'index', 'reference', 'packing', 'tokenizer']);
 
 export const file = z.strictObject({
@@ -119,7 +172,9 @@ export const manifest = z.strictObject({
   label_space: labelSpace,
   /** Vision: SHA-256 of the augmentation pipeline's description. */
   augmentation_pipeline: sha256.nullable(),
-  target_sets: z.array(targetSet).min(1),
+  /** None: hard labels alone. */
+  target_sets: z.array(targetSet),
+  responses: responses.optional(),
   inputs: z.strictObject({ origin: z.string(), licence: z.string(), digest: sha256 }),
   files: z.array(file).min(1),
   totals: z.strictObject({
@@ -162,5 +217,7 @@ export type Manifest = z.infer<typeof manifest>;
 export type ManifestFile = z.infer<typeof file>;
 export type TargetSet = z.infer<typeof targetSet>;
 export type LabelSpace = z.infer<typeof labelSpace>;
+export type Responses = z.infer<typeof responses>;
+export type Usage = z.infer<typeof usage>;
 export type Fidelity = z.infer<typeof fidelity>;
 export type AlignmentCheck = z.infer<typeof alignmentCheck>;

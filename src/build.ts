@@ -2,14 +2,14 @@
  * The flow of a build: capture → sparsify → encode → shard → store. Deterministic and resumable.
  */
 import { availableParallelism } from 'node:os';
-import type { BuildConfig } from '../schemas/build-config.ts';
+import type { BuildConfig, BuildSettings } from '../schemas/build-config.ts';
 import { measureSize } from './audit/size.ts';
 import { begunAhead, timed } from './build/ahead.ts';
 import { createAssembler, type StageSeconds } from './build/assemble.ts';
 import { chooseRules } from './build/choose.ts';
 import { completeManifest } from './build/finish.ts';
 import { buildName, labelSpaceOf } from './build/identity.ts';
-import { draftTargetSet } from './build/manifest-draft.ts';
+import { draftTargetSets } from './build/manifest-draft.ts';
 import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
 import { type ChosenConfig, withSparsifier } from './build/rules.ts';
@@ -42,12 +42,15 @@ export interface BuildProgress {
   readonly bytes: number;
 }
 
-export interface BuildOptions {
-  /** Where the embedded teacher's text and tokenizer lie. */
-  readonly dataFolder: string;
+export interface BuildRunOptions {
   readonly onProgress?: (progress: BuildProgress) => void;
   /** Stops the build between chunks; the shard under way is discarded. */
   readonly signal?: AbortSignal;
+}
+
+export interface BuildOptions extends BuildRunOptions {
+  /** Where the embedded teacher's text and tokenizer lie. */
+  readonly dataFolder: string;
 }
 
 export interface BuildReport {
@@ -73,7 +76,7 @@ export interface BuildReport {
   readonly columns: Readonly<Record<string, number>>;
 }
 
-interface Run extends BuildOptions {
+interface Run extends BuildRunOptions {
   readonly config: ChosenConfig;
   readonly store: Store;
   readonly source: Source;
@@ -87,13 +90,22 @@ interface Run extends BuildOptions {
  * or not earlier runs were interrupted. Errors: those of the source, `build-running`, `store-*`,
  * `interrupted`.
  */
-export async function build(given: BuildConfig, options: BuildOptions): Promise<BuildReport> {
+export function build(given: BuildConfig, options: BuildOptions): Promise<BuildReport> {
+  return buildFrom(given, () => openSource(given.source, options), options);
+}
+
+/** The same from a source that is not in the configuration. */
+export async function buildFrom(
+  given: BuildSettings,
+  open: () => Promise<Source>,
+  options: BuildRunOptions,
+): Promise<BuildReport> {
   const seconds = { prepare: 0, capture: 0, sparsify: 0, encode: 0, write: 0, finish: 0 };
   const started = performance.now();
   const store = await openStore(given.store);
   try {
     const swept = await store.sweep();
-    const source = await openSource(given.source, options);
+    const source = await open();
     try {
       const config = withSparsifier(given, source);
       const name = buildName(config, source);
@@ -188,13 +200,13 @@ async function openStages({ config, store, source, build, seconds }: Run) {
   const rules = await chooseRules(config, source);
   const picker = createReferencePicker({ ...config.reference, total: source.positions });
   const complete = await completedShards(place, picker);
-  const set = draftTargetSet({ config, ...rules, identity: source.identity });
+  const sets = draftTargetSets({ config, ...rules, identity: source.identity });
   const sum = (field: 'samples' | 'positions') =>
     complete.reduce((total, header) => total + header[field], 0);
   const resumed = { samples: sum('samples'), positions: sum('positions') };
   const pool = createPool(config.workers ?? availableParallelism());
   const assembler = createAssembler({
-    set: config.target_set,
+    set: sets.at(0)?.name,
     rules,
     pool,
     temperatures: config.temperatures,
@@ -203,8 +215,8 @@ async function openStages({ config, store, source, build, seconds }: Run) {
     seconds,
     ordinal: resumed.samples,
   });
-  const shards = createShards({ ...place, config, set, picker, complete, labelSpace });
-  const stages = { set, source, labelSpace, picker, resumed, pool, assembler, shards };
+  const shards = createShards({ ...place, config, sets, picker, complete, labelSpace });
+  const stages = { sets, source, labelSpace, picker, resumed, pool, assembler, shards };
   return { ...place, tag: config.tag, ...stages };
 }
 

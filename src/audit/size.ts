@@ -28,7 +28,7 @@ export interface SizeReport {
   readonly whole: number;
   /**
    * Bytes a position of whole float32 distributions, and of int32 + float32 top-K lists: of the K
-   * of scaled targets, beside sampled ones of 64.
+   * of scaled targets, otherwise of 64.
    */
   readonly full: number;
   readonly topK: number;
@@ -40,7 +40,7 @@ export async function measureSize(
 ): Promise<SizeReport> {
   const { manifest } = await resolveSnapshot(store, dataset, snapshot);
   const { positions } = manifest.totals;
-  const [set] = manifest.target_sets;
+  const scaled = manifest.target_sets.find(({ kind }) => kind === 'scaled');
   const each = (bytes: number) => bytes / Math.max(1, positions);
   const byColumn = new Map<string, number>();
   for (const file of manifest.files.filter(({ role }) => role === 'shard')) {
@@ -67,7 +67,7 @@ export async function measureSize(
     targets: each(sum(columns.filter(({ name }) => own.has(name)))),
     whole: each((byRole.get('shard') ?? 0) + (byRole.get('index') ?? 0)),
     full: 4 * manifest.label_space.size,
-    topK: 8 * (set.kind === 'scaled' ? set.sparsifier.entries_max : listEntries),
+    topK: 8 * (scaled?.sparsifier.entries_max ?? listEntries),
   };
 }
 

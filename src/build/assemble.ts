@@ -37,7 +37,8 @@ export interface Begun {
 }
 
 export interface AssemblerOptions {
-  readonly set: string;
+  /** Name of the target set; none for hard labels alone. */
+  readonly set: string | undefined;
   readonly rules: Rules;
   readonly pool: Pool;
   readonly temperatures: readonly number[];
@@ -126,8 +127,7 @@ function encodeRow(
   { targets, sampleId }: { targets: Targets; sampleId: Buffer },
 ): ShardRow {
   const started = performance.now();
-  const { set, rules, temperatures } = options;
-  const { codec } = rules;
+  const { set } = options;
   const n = sample.tokens.length;
   const meta = Buffer.from(canonicalJson(sample.meta));
   const columns: Record<string, Column> = {
@@ -136,15 +136,7 @@ function encodeRow(
     mask: listCell(packBits(sample.mask), n),
     meta: listCell(meta, meta.length),
   };
-  const cells = codec.encode(targets);
-  Object.keys(codec.columns).forEach((suffix, i) => {
-    columns[`${set}_${suffix}`] = listCell(bytesOf(cells[i] satisfies Cell), cells[i].length);
-  });
-  const labels = toFloat16(targets.labelLogprob);
-  columns[`${set}_label_logprob`] = listCell(bytesOf(labels), n);
-  if (temperatures.length > 0) {
-    columns[`${set}_log_z`] = listCell(bytesOf(targets.logZ), targets.logZ.length);
-  }
+  if (set !== undefined) Object.assign(columns, targetCells(options, set, targets));
   options.seconds.encode += (performance.now() - started) / 1000;
   return {
     columns: columns satisfies Columns,
@@ -153,4 +145,22 @@ function encodeRow(
     learned: sample.mask.reduce((sum, flag) => sum + flag, 0),
     entries: targets.ids.length,
   };
+}
+
+function targetCells(
+  { rules: { codec }, temperatures }: AssemblerOptions,
+  set: string,
+  targets: Targets,
+): Record<string, Column> {
+  const columns: Record<string, Column> = {};
+  const cells = codec.encode(targets);
+  Object.keys(codec.columns).forEach((suffix, i) => {
+    columns[`${set}_${suffix}`] = listCell(bytesOf(cells[i] satisfies Cell), cells[i].length);
+  });
+  const labels = toFloat16(targets.labelLogprob);
+  columns[`${set}_label_logprob`] = listCell(bytesOf(labels), targets.count);
+  if (temperatures.length > 0) {
+    columns[`${set}_log_z`] = listCell(bytesOf(targets.logZ), targets.logZ.length);
+  }
+  return columns;
 }

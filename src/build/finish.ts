@@ -28,7 +28,7 @@ import type { BuildPlace } from './resume.ts';
 
 export interface FinishOptions extends BuildPlace {
   readonly tag: string;
-  readonly set: TargetSet;
+  readonly sets: readonly TargetSet[];
   readonly source: Source;
   readonly labelSpace: LabelSpace;
   readonly alignment: AlignmentCheck;
@@ -37,7 +37,7 @@ export interface FinishOptions extends BuildPlace {
 }
 
 export async function completeManifest(options: FinishOptions): Promise<ResolvedSnapshot> {
-  const { store, dataset, build, set, source } = options;
+  const { store, dataset, build, sets, source } = options;
   const shards = options.shards.complete;
   const total = (field: 'samples' | 'positions' | 'learned' | 'entries' | 'shardBytes') =>
     shards.reduce((sum, header) => sum + header[field], 0);
@@ -52,18 +52,21 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
   if (tokenizerJson !== undefined) {
     await store.write(filePath(dataset, tokenizerName(build)), tokenizerJson);
   }
-  const referencePositions = await mergeReference(options);
+  const referencePositions = sets.length === 0 ? undefined : await mergeReference(options);
   const files = await listFiles(options, referencePositions);
   const draft: Manifest = {
     format: 'logitcask',
     version: 1,
-    features: options.format === 'parquet' ? ['parquet'] : [],
+    features: featuresOf(options),
     dataset,
     kind: 'text',
     alignment: 'predicts-next',
     label_space: options.labelSpace,
     augmentation_pipeline: null,
-    target_sets: [{ ...set, entries: total('entries'), alignment: options.alignment }],
+    target_sets: sets.map((set) => {
+      return { ...set, entries: total('entries'), alignment: options.alignment };
+    }),
+    responses: source.responses,
     inputs: { ...source.inputs },
     files,
     totals: {
@@ -76,12 +79,18 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
     parent: null,
     tombstones: [],
   };
-  const [draftSet] = draft.target_sets;
-  const fidelity = await fidelityOf(options, draft, draftSet);
-  const document = { ...draft, target_sets: [{ ...draftSet, fidelity }] };
-  const resolved = await writeSnapshot(store, document, options.tag);
+  const target_sets: TargetSet[] = [];
+  for (const set of draft.target_sets) {
+    target_sets.push({ ...set, fidelity: await fidelityOf(options, draft, set) });
+  }
+  const resolved = await writeSnapshot(store, { ...draft, target_sets }, options.tag);
   for (let i = 0; i < shards.length; i++) await store.remove(partPath(dataset, build, i));
   return resolved;
+}
+
+function featuresOf({ format, source }: FinishOptions): string[] {
+  const parquet = format === 'parquet' ? ['parquet'] : [];
+  return source.responses === undefined ? parquet : [...parquet, 'responses'];
 }
 
 /** Joins the parts, keeping the candidates that the whole data set leaves in the sketch. */
@@ -115,7 +124,7 @@ async function fidelityOf(
 
 async function listFiles(
   { store, dataset, build, format, shards, source }: FinishOptions,
-  referencePositions: number,
+  referencePositions: number | undefined,
 ): Promise<ManifestFile[]> {
   const files: ManifestFile[] = [];
   const add = async (file: Omit<ManifestFile, 'bytes' | 'sha256'>, digest?: Uint8Array) => {
@@ -136,12 +145,10 @@ async function listFiles(
   }
   const none = { samples: 0, positions: 0 };
   await add({ role: 'index', name: sampleIndexName(build), ...none });
-  await add({
-    role: 'reference',
-    name: referenceName(build),
-    samples: 0,
-    positions: referencePositions,
-  });
+  if (referencePositions !== undefined) {
+    const name = referenceName(build);
+    await add({ role: 'reference', name, samples: 0, positions: referencePositions });
+  }
   if (source.tokenizerJson !== undefined) {
     await add({ role: 'tokenizer', name: tokenizerName(build), ...none });
   }

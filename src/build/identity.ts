@@ -14,8 +14,9 @@ export function labelSpaceOf({ identity }: Source): LabelSpace {
 export function buildName(config: ChosenConfig, source: Source): string {
   const { target_set, sparsifier, codec, budget, temperatures, shard, reference } = config;
   const { source: from } = config;
-  const sample_length = from.type === 'lists' ? undefined : from.sample_length;
-  const samples = from.type === 'ngram' ? from.samples : undefined;
+  const sample_length =
+    from === undefined || from.type === 'lists' ? undefined : from.sample_length;
+  const samples = from?.type === 'ngram' ? from.samples : undefined;
   const settings = { target_set, sparsifier, codec, budget, temperatures, shard, reference };
   const input = { sample_length, samples, ...source.inputs };
   const container = config.format === 'arrow' ? undefined : config.format;

@@ -1,22 +1,23 @@
 /** The part of a manifest that is known before the first row. */
-import type { BuildConfig } from '../../schemas/build-config.ts';
+import type { BuildSettings } from '../../schemas/build-config.ts';
 import type { TargetSet } from '../../schemas/manifest.ts';
 import type { TeacherIdentity } from '../capture/source.ts';
 import type { Codec } from '../encode/codec.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
 
 export interface DraftOptions {
-  readonly config: BuildConfig;
+  readonly config: BuildSettings;
   readonly codec: Codec;
   readonly sparsifier: Sparsifier;
   readonly identity: TeacherIdentity;
 }
 
-/** The target set without what is only known at the end. */
-export function draftTargetSet(options: DraftOptions): TargetSet {
+/** The target set without what is only known at the end; none for hard labels alone. */
+export function draftTargetSets(options: DraftOptions): TargetSet[] {
   const { config, codec, sparsifier, identity } = options;
   const { name, revision, source, reports } = identity;
-  return {
+  if (reports === 'tokens') return [];
+  const set: TargetSet = {
     name: config.target_set,
     teacher: { name, revision, source, reports },
     kind: sparsifier.kind,
@@ -38,4 +39,5 @@ export function draftTargetSet(options: DraftOptions): TargetSet {
     fidelity: null,
     alignment: null,
   };
+  return [set];
 }

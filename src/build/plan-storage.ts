@@ -1,8 +1,8 @@
 /** What each way of storing targets would cost and lose, measured on the first samples. */
 import type { BuildConfig } from '../../schemas/build-config.ts';
-import type { Fidelity, TargetSet } from '../../schemas/manifest.ts';
+import type { Fidelity } from '../../schemas/manifest.ts';
 import { summary } from '../audit/fidelity.ts';
-import type { Source } from '../capture/source.ts';
+import type { Source, TeacherIdentity } from '../capture/source.ts';
 import { openSource, type SourceOptions } from '../capture/table.ts';
 import type { TargetKind, Targets } from '../distribution/targets.ts';
 import { type Compression, compressions } from '../encode/compression.ts';
@@ -44,7 +44,7 @@ export interface StorageChoice {
 }
 
 export interface StoragePlan {
-  readonly teacher: TargetSet['teacher'];
+  readonly teacher: Pick<TeacherIdentity, 'name' | 'revision' | 'source' | 'reports'>;
   readonly vocabulary: number;
   readonly sampled: { readonly samples: number; readonly positions: number };
   /** Positions of the data set; null where neither the source nor the caller knows. */

@@ -1,5 +1,5 @@
 /** A sparsifier and a codec that fit together. */
-import type { BuildConfig, SparsifierConfig } from '../../schemas/build-config.ts';
+import type { BuildSettings, SparsifierConfig } from '../../schemas/build-config.ts';
 import type { Source } from '../capture/source.ts';
 import type { TargetKind } from '../distribution/targets.ts';
 import type { Codec } from '../encode/codec.ts';
@@ -9,7 +9,7 @@ import type { Sparsifier } from '../sparsify/sparsifier.ts';
 import { createSparsifier, type SparsifierOptions } from '../sparsify/table.ts';
 
 /** A configuration whose sparsifier is chosen. */
-export type ChosenConfig = BuildConfig & { readonly sparsifier: SparsifierConfig };
+export type ChosenConfig = BuildSettings & { readonly sparsifier: SparsifierConfig };
 
 /** What decides the targets' bytes. */
 export interface Rules {
@@ -23,7 +23,7 @@ export interface Rules {
  * Whole distributions are sampled: that teaches most at a size (docs/sparsifiers.md). Top lists
  * cannot be, and a KL and log Z are properties of scaled targets.
  */
-export function withSparsifier(config: BuildConfig, { identity }: Source): ChosenConfig {
+export function withSparsifier(config: BuildSettings, { identity }: Source): ChosenConfig {
   const scaled =
     identity.reports !== 'whole' ||
     config.budget.max_kl !== undefined ||

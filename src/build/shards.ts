@@ -1,5 +1,5 @@
 /** The shards of a build in turn: each ends with the sample that takes it to its size. */
-import type { BuildConfig } from '../../schemas/build-config.ts';
+import type { BuildSettings } from '../../schemas/build-config.ts';
 import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
 import { shardSchema } from '../shard/columns.ts';
 import { decodeIndexHeader, type IndexHeader, indexHeaderBytes } from '../shard/index-file.ts';
@@ -21,8 +21,8 @@ export interface Shards {
 }
 
 export interface ShardsOptions extends BuildPlace {
-  readonly config: BuildConfig;
-  readonly set: TargetSet;
+  readonly config: Pick<BuildSettings, 'shard'>;
+  readonly sets: readonly TargetSet[];
   readonly picker: ReferencePicker;
   readonly complete: readonly IndexHeader[];
   readonly labelSpace: LabelSpace;
@@ -33,7 +33,7 @@ export function createShards(options: ShardsOptions): Shards {
   const complete = [...options.complete];
   const { types, metadata } = shardSchema({
     kind: 'text',
-    target_sets: [options.set],
+    target_sets: [...options.sets],
     label_space: options.labelSpace,
   });
   let writer: ShardWriter | undefined;

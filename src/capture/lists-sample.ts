@@ -153,7 +153,7 @@ function copyList(
 
 /** A sample in chunks of bounded bytes. */
 export function* chunksOf({ rows, ...sample }: ListSample, ordinal: number): Generator<Chunk> {
-  const { offsets, ids, logprobs, tail, count } = rows;
+  const { offsets, ids, logprobs, tail, labelLogprob, count } = rows;
   const entriesMax = chunkBytesMax / 8;
   for (let from = 0, to = 0; from < count; from = to) {
     const first = offsets[from];
@@ -169,6 +169,7 @@ export function* chunksOf({ rows, ...sample }: ListSample, ordinal: number): Gen
         ids: ids.subarray(first, offsets[to]),
         logprobs: logprobs.subarray(first, offsets[to]),
         tail: tail?.subarray(from, to),
+        labelLogprob: labelLogprob?.subarray(from, to),
       },
     };
   }

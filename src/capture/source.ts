@@ -1,4 +1,5 @@
 /** A teacher source: an identity and a resumable stream of bounded chunks. One source a file. */
+import type { Responses } from '../../schemas/manifest.ts';
 import type { Rows } from '../distribution/rows.ts';
 
 /** Who speaks: part of the manifest, and of the label space that sample ids are taken over. */
@@ -12,8 +13,11 @@ export interface TeacherIdentity {
   readonly vocabulary: number;
   /** SHA-256 (hex) of tokenizer.json, or null where the source has none. */
   readonly tokenizer: string | null;
-  /** `whole` distributions, or `top-list` (then temperatures ≠ 1 are approximate). */
-  readonly reports: 'whole' | 'top-list';
+  /**
+   * `whole` distributions, `top-list` (then temperatures ≠ 1 are approximate), or `tokens` alone:
+   * hard labels, whose rows are empty lists.
+   */
+  readonly reports: 'whole' | 'top-list' | 'tokens';
 }
 
 /** One sample's input side, known before its rows are. */
@@ -65,6 +69,8 @@ export interface Source {
   readonly positions?: number;
   /** tokenizer.json, kept with the snapshot (role `tokenizer`), where the source has one. */
   readonly tokenizerJson?: Uint8Array;
+  /** For the manifest: how responses were made, where the tokens are a teacher's answers. */
+  readonly responses?: Responses;
   /**
    * Yields chunks from the sample with ordinal `from` on. Deterministic: the same ordinal gives the
    * same chunk content in every run. Throws LogitcaskError before anything misaligned is yielded.

@@ -76,7 +76,7 @@ export function describeBuild(report: BuildReport): string {
       ? `resumed behind ${formatCount(resumedSamples)} samples, in ${formatSeconds(elapsed)}`
       : `built in ${formatSeconds(elapsed)}`;
   const { samples, positions, bytes } = manifest.totals;
-  const [{ fidelity }] = manifest.target_sets;
+  const fidelity = manifest.target_sets.at(0)?.fidelity;
   const kl = fidelity?.kl == null ? '' : `, mean KL ${fidelity.kl.mean.toExponential(1)}`;
   const error = fidelity?.squared_error;
   const variance = error == null ? '' : `, variance ${error.mean.toExponential(1)}`;

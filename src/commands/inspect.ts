@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { TargetSet } from '../../schemas/manifest.ts';
 import { readTargets } from '../audit/fidelity.ts';
 import { measureSize, type SizeReport } from '../audit/size.ts';
+import type { DecodedTargets } from '../distribution/targets.ts';
 import { LogitcaskError } from '../errors.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import { int32Of } from '../formats/layout.ts';
@@ -153,24 +154,20 @@ async function inspectSample(
   const reader = await openSnapshot(store, options);
   try {
     const ordinal = await ordinalOf(reader, options.sample);
-    const [set] = reader.manifest.target_sets;
-    const label = `${set.name}_label_logprob`;
-    const labels = set.label_logprob ? [label] : [];
+    const set = reader.manifest.target_sets.at(0);
+    const label = `${set?.name}_label_logprob`;
+    const labels = set?.label_logprob ? [label] : [];
     const stored = await reader.read([ordinal], ['sample_id', 'tokens', 'meta', ...labels]);
     const tokens = [...int32Of(stored.tokens.buffers[1])];
     const labelBits = stored[label]?.buffers[1] ?? new Uint8Array();
     const labelLogprobs = fromFloat16(new Uint16Array(new Uint8Array(labelBits).buffer));
-    const targets = await readTargets(reader, set, ordinal);
+    const targets = set && (await readTargets(reader, set, ordinal));
     const positions = tokens.slice(0, options.positions).map((token, t) => {
-      const [from, to] = [targets.offsets[t], targets.offsets[t + 1]];
-      const entries = Array.from({ length: to - from }, (_, i) => ({
-        id: targets.ids[from + i],
-        p: targets.probs[from + i],
-      })).sort((a, b) => b.p - a.p);
+      const entries = targets === undefined ? [] : entriesAt(targets, t);
       const next = tokens[t + 1] ?? null;
       // JSON has no NaN: an unknown label is null
       const labelP = labelLogprobs[t] <= 0 ? Math.exp(labelLogprobs[t]) : null;
-      return { position: t, token, next, label_p: labelP, entries, rest: targets.rest[t] ?? null };
+      return { position: t, token, next, label_p: labelP, entries, rest: targets?.rest[t] ?? null };
     });
     const id = Buffer.from(stored.sample_id.buffers[0]).toString('hex');
     const meta = JSON.parse(Buffer.from(stored.meta.buffers[1]).toString());
@@ -181,6 +178,14 @@ async function inspectSample(
   } finally {
     await reader.close();
   }
+}
+
+function entriesAt({ offsets, ids, probs }: DecodedTargets, t: number) {
+  const from = offsets[t];
+  return Array.from({ length: offsets[t + 1] - from }, (_, i) => ({
+    id: ids[from + i],
+    p: probs[from + i],
+  })).sort((a, b) => b.p - a.p);
 }
 
 interface ShownPosition {

@@ -3,7 +3,13 @@
  * whatever the row groups are. Nothing that the file declares is believed unchecked.
  */
 import { type FileHandle, open } from 'node:fs/promises';
-import { type ColumnMetaData, type FileMetaData, parquetMetadata, parquetSchema } from 'hyparquet';
+import {
+  type ColumnMetaData,
+  type FileMetaData,
+  parquetMetadata,
+  parquetSchema,
+  type SchemaTree,
+} from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { LogitcaskError } from '../errors.ts';
 import type { Nested } from './nested.ts';
@@ -24,7 +30,7 @@ import { checkThrift } from './thrift-check.ts';
 export type ParquetCell = number | string | null | Values | Nested;
 
 export interface ParquetRows {
-  /** Names of the columns, those with parts of their own included. */
+  /** Names of the columns; of those with parts of their own the parts' as well: `a.b`. */
   readonly columns: readonly string[];
   /** The rows in order; throws `source-unreadable`. */
   rows(columns: readonly string[]): AsyncGenerator<Readonly<Record<string, ParquetCell>>>;
@@ -55,7 +61,7 @@ export async function openParquetRows(name: string): Promise<ParquetRows> {
     const { metadata, columns } = await readable(name, async () => {
       const metadata = await readMetadata(file);
       const { children } = parquetSchema(metadata); // of lying counts, it throws
-      return { metadata, columns: children.map(({ element }) => element.name) };
+      return { metadata, columns: children.flatMap(namesOf) };
     });
     return {
       columns,
@@ -139,19 +145,32 @@ interface Column extends Leaf {
   readonly path: string;
 }
 
+/** `messages`, and of a list of structs `messages.role`. */
+function namesOf(column: SchemaTree): string[] {
+  const { name } = column.element;
+  let inside = column;
+  while (inside.children.length === 1) [inside] = inside.children;
+  return [name, ...inside.children.map(({ element }) => `${name}.${element.name}`)];
+}
+
 /** A column of values, possibly in lists; what holds several columns is refused. */
 function columnOf(metadata: FileMetaData, name: string): Column {
   const listLevels: number[] = [];
   let definitionMax = 0;
-  let node = parquetSchema(metadata).children.find(({ element }) => element.name === name);
+  const columns = parquetSchema(metadata).children;
+  const named = (path: string) => columns.find(({ element }) => element.name === path);
+  const part = name.slice(name.lastIndexOf('.') + 1);
+  let node = named(name) ?? named(name.slice(0, -part.length - 1));
   if (node === undefined) throw new Error(`it has no column ${name}`);
   for (let inside: typeof node | undefined = node; inside !== undefined; ) {
     node = inside;
     const { repetition_type: repetition } = node.element;
     if (repetition !== 'REQUIRED') definitionMax++;
     if (repetition === 'REPEATED') listLevels.push(definitionMax);
-    if (node.children.length > 1) throw new Error(`${name} holds several columns`);
     inside = node.children.at(0);
+    if (node.children.length < 2) continue;
+    inside = node.children.find(({ element }) => name.endsWith(`.${element.name}`));
+    if (inside === undefined) throw new Error(`${name} holds several columns`);
   }
   if (listLevels.length > 2) throw new Error(`${name} holds lists of lists of lists`);
   return { element: node.element, definitionMax, listLevels, path: node.path.join('.') };

@@ -13,7 +13,7 @@ const arrays = {
 
 /** Bounds of integers, floats and fixed bytes; of other types only the number of empty lists. */
 export function statisticsOf(leaf: Leaf, column: Column, empty: number): Statistics {
-  const bytes = column.buffers[leaf.listed ? 1 : 0];
+  const bytes = column.buffers[leaf.buffer];
   const bounds =
     leaf.type.type === 'fixed_binary'
       ? byteBounds(bytes, leaf.type.size)

@@ -143,7 +143,7 @@ function pageOf(leaf: Leaf, column: Column): Page {
   }
   const offsets = int32Of(column.buffers[0]).subarray(0, column.rows + 1);
   const count = offsets[column.rows];
-  return { ...valuesOf(leaf, column.buffers.slice(1), count), ...levelsOf(offsets) };
+  return { ...valuesOf(leaf, column.buffers.slice(leaf.buffer), count), ...levelsOf(offsets) };
 }
 
 /** Levels as runs, from the offsets of the lists. */

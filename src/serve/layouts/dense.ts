@@ -11,6 +11,7 @@ import {
   inputColumns,
   type Layout,
   type StoredSample,
+  type View,
   type ViewOptions,
 } from './layout.ts';
 import { type Ranked, ranked } from './ranked.ts';
@@ -22,7 +23,8 @@ export const dense: Layout = {
   accepts: () => true,
   view(options) {
     const { request, sets, manifest } = options;
-    const [set] = sets;
+    const set = sets.at(0);
+    if (set === undefined) return inputsAlone;
     const k = request.k ?? set.sparsifier.entries_max;
     const { label_space: labelSpace } = manifest;
     const vocabulary = request.vocab_size ?? labelSpace.size;
@@ -69,6 +71,24 @@ export const dense: Layout = {
   },
 };
 
+const paddedInputs: readonly CellColumn[] = [
+  ...inputColumns.slice(0, 2),
+  { ...inputColumns[2], fill: new Uint8Array(4) },
+  { ...inputColumns[3], fill: new Uint8Array(0) },
+];
+
+/** Hard labels: tokens and mask. */
+const inputsAlone: View = {
+  key: 'dense',
+  reads: inputColumns.map(({ name }) => name),
+  columns: paddedInputs,
+  dense: true,
+  ready: ({ positions, cell }) => ({
+    positions,
+    cells: inputColumns.map(({ name }) => cell(name)),
+  }),
+};
+
 /** Whether the entries are the arrays asked for already: k of them at every position. */
 function isDense({ offsets }: Ranked, { k, whole }: { k: number; whole: boolean }): boolean {
   for (let t = 1; t < offsets.length; t++) if (offsets[t] - offsets[t - 1] !== k) return false;
@@ -83,8 +103,6 @@ function columnsOf({ sets: [set], request }: ViewOptions, k: number): CellColumn
     : new Float32Array(k).fill(Number.NEGATIVE_INFINITY);
   const float = primitive(half ? 'float16' : 'float32');
   const padded: CellColumn[] = [
-    { ...inputColumns[2], fill: new Uint8Array(4) },
-    { ...inputColumns[3], fill: new Uint8Array(0) },
     position(`${set.name}_ids`, lists(primitive('int32')), new Int32Array(k)),
     position(`${set.name}_logprobs`, lists(float), none),
   ];
@@ -95,7 +113,7 @@ function columnsOf({ sets: [set], request }: ViewOptions, k: number): CellColumn
   if (set.label_logprob) {
     padded.push(position(`${set.name}_label_logprob`, float32, Float32Array.of(Number.NaN)));
   }
-  return [...inputColumns.slice(0, 2), ...padded];
+  return [...paddedInputs, ...padded];
 }
 
 function position(name: string, type: ColumnType, fill: ArrayBufferView): CellColumn {
