@@ -39,6 +39,11 @@ export const serveConfig = z.strictObject({
         .int()
         .positive()
         .default(32 * 1024 * 1024),
+      /** Body of a request for scores. */
+      score_bytes_max: z
+        .int()
+        .positive()
+        .default(16 * 1024 * 1024),
       snapshots_open_max: z.int().positive().default(4),
       /** Positions that one batch may hold. */
       batch_positions_max: z.int().positive().default(1_048_576),
