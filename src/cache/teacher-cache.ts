@@ -20,6 +20,9 @@ import { type Segment, Segments } from './segments.ts';
 /** Where a sequence lies: in a log, or in the sealed snapshot. */
 type Place = { readonly segment: number; readonly offset: number } | { readonly ordinal: number };
 
+/** Of a record whose tokens another sequence begins with. */
+const covered: Place = { segment: -1, offset: -1 };
+
 export interface CacheOptions {
   readonly store: Store;
   /** Folder of the logs. */
@@ -56,6 +59,7 @@ export class TeacherCache implements CachedTeacher {
   readonly #places: Place[] = [];
   readonly #flights = new Map<string, Promise<{ rows: CachedRows; origin: Origin }>>();
   readonly #kept;
+  readonly #keeping = new Set<Promise<void>>();
   #sealed: { reader: SnapshotReader; samples: number } | undefined;
 
   private constructor(options: CacheOptions, segments: Segments) {
@@ -85,7 +89,7 @@ export class TeacherCache implements CachedTeacher {
     );
     const cache = new TeacherCache(options, segments);
     if (sealed !== undefined) {
-      await cache.seal(sealed);
+      cache.seal(sealed);
       let ordinal = 0;
       for await (const tokens of allSealedTokens(sealed))
         await cache.#add({ ordinal: ordinal++ }, tokens);
@@ -102,7 +106,7 @@ export class TeacherCache implements CachedTeacher {
     return this.#turns.waiting;
   }
 
-  score(tokens: Int32Array, client: unknown, note: ScoreNote = {}): Promise<ScoreAnswer> {
+  async score(tokens: Int32Array, client: unknown, note: ScoreNote = {}): Promise<ScoreAnswer> {
     checkTokens(tokens, this);
     const key = sequenceKey(tokens);
     const begun = this.#flights.get(key);
@@ -129,15 +133,24 @@ export class TeacherCache implements CachedTeacher {
     return { rows: labelled(rows), origin: 'teacher' };
   }
 
-  async #keep(record: CacheRecord): Promise<void> {
-    const { active } = this.segments;
-    const offset = await active.log.append(encodeCacheRecord(record));
-    await this.#add({ segment: active.number, offset }, record.scored.tokens);
+  #keep(record: CacheRecord): Promise<void> {
+    const { number, log } = this.segments.active;
+    const kept = log
+      .append(encodeCacheRecord(record))
+      .then((offset) => this.#add({ segment: number, offset }, record.scored.tokens));
+    this.#keeping.add(kept);
+    return kept.finally(() => this.#keeping.delete(kept));
+  }
+
+  /** Begins a new log; what goes into the one before is in it when this resolves. */
+  async rotate(): Promise<void> {
+    await this.segments.rotate();
+    await Promise.allSettled(this.#keeping);
   }
 
   async #add(place: Place, tokens: Int32Array): Promise<void> {
     const sequence = this.#places.push(place) - 1;
-    await this.#index.add(sequence, tokens);
+    if (!(await this.#index.add(sequence, tokens))) this.#places[sequence] = covered;
   }
 
   async #find(tokens: Int32Array): Promise<CachedRows | undefined> {
@@ -190,7 +203,7 @@ export class TeacherCache implements CachedTeacher {
    * Reads from a later snapshot from now on; the samples that it has more are those of `offsets`, in
    * this order.
    */
-  async seal(reader: SnapshotReader, moved?: { segment: number; offsets: readonly number[] }) {
+  seal(reader: SnapshotReader, moved?: { segment: number; offsets: readonly number[] }) {
     const before = this.#sealed;
     this.#sealed = { reader, samples: reader.manifest.totals.samples };
     if (moved !== undefined) {
@@ -205,7 +218,7 @@ export class TeacherCache implements CachedTeacher {
         if (ordinal !== undefined) this.#places[sequence] = { ordinal };
       }
     }
-    await before?.reader.close();
+    void before?.reader.close();
   }
 
   async close(): Promise<void> {

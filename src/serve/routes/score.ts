@@ -24,6 +24,7 @@ export const score: Route = (server, context) => {
     {
       config: { scope: 'write' },
       bodyLimit: limits.score_bytes_max,
+      handlerTimeout: limits.score_timeout_ms,
       schema: { querystring: scoreQuery },
     },
     async (request, reply) => {
