@@ -38,7 +38,7 @@ function rowsOf(tokens: readonly number[]): Row[] {
   return found.prompt_logprobs.slice(0, tokens.length);
 }
 
-export type Answer = (body: { [key: string]: never }) => unknown;
+export type Answer = (body: { [key: string]: never }) => unknown | Promise<unknown>;
 
 export const vllmAnswer: Answer = ({ prompt, return_token_ids }) => ({
   ...response,
@@ -119,7 +119,7 @@ export async function startTeacher({ answer, fault }: TeacherOptions): Promise<T
     const body = JSON.parse(Buffer.concat(pieces).toString());
     asked.push(body);
     if (fault?.(asked.length, reply)) return;
-    json(answer(body));
+    json(await answer(body));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
