@@ -4,18 +4,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cacheConfig, cachedTeacher, serveConfig } from '../../schemas/serve-config.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
-import { type CachedTeachers, openCachedTeachers } from '../../src/cache/open.ts';
+import { openCachedTeachers } from '../../src/cache/open.ts';
 import { readInput } from '../../src/capture/input-file.ts';
 import { openTokenizer } from '../../src/capture/tokenizer.ts';
 import { openClient } from '../../src/client/client.ts';
-import type { LogitcaskError } from '../../src/errors.ts';
 import { encodeStream } from '../../src/formats/arrow.ts';
 import { readStream } from '../../src/formats/arrow-read.ts';
 import { bytesOf, list, primitive } from '../../src/formats/layout.ts';
-import { type RunningServer, startServer } from '../../src/serve/server.ts';
+import { startServer } from '../../src/serve/server.ts';
 import { resolveSnapshot } from '../../src/shard/snapshot.ts';
-import type { Store } from '../../src/store/store.ts';
 import { openStore } from '../../src/store/table.ts';
+import { type CachedServer, type ScoredTargets, startCached } from '../support/cached-server.ts';
 import { ngramTokenizer, startNgramTeacher } from '../support/ngram-teacher.ts';
 import type { Teacher } from '../support/replay-teacher.ts';
 
@@ -30,31 +29,9 @@ const sequences = [
   'Wisdom is the principal thing; therefore get wisdom',
 ].map(verse);
 
-interface Target {
-  origin: string;
-  counts: number[];
-  ids: number[];
-  logprobs: number[];
-  rest: number[];
-  label_logprob: (number | null)[];
-}
-interface Reply {
-  rows: { tokens: number[]; targets: Record<string, Target> }[];
-}
-
-interface Running {
-  readonly store: Store;
-  readonly server: RunningServer;
-  readonly cached: CachedTeachers;
-  readonly errors: LogitcaskError[];
-  post(body: unknown, query?: string, headers?: Record<string, string>): Promise<Response>;
-  json(body: unknown, query?: string): Promise<Reply>;
-  close(): Promise<void>;
-}
-
 let folder = '';
 let teacher: Teacher;
-const running: Running[] = [];
+const running: CachedServer[] = [];
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'logitcask-score-'));
   teacher = await startNgramTeacher();
@@ -65,52 +42,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function start(name: string, cache: object = {}, more: object = {}): Promise<Running> {
-  const store = await openStore(join(folder, name));
-  const config = serveConfig.parse({ port: 0, ...more });
-  const errors: LogitcaskError[] = [];
-  const one = cachedTeacher.parse({
-    type: 'vllm',
-    url: teacher.url,
-    tokenizer: ngramTokenizer,
-    top_k: k,
-  });
-  const cached = await openCachedTeachers({
-    store,
-    teachers: { teacher: one },
-    cache: cacheConfig.parse(cache),
-    onError: (error) => errors.push(error),
-  });
-  const server = await startServer({ store, config, teachers: cached.teachers });
-  const post: Running['post'] = (body, query = '', headers = {}) =>
-    fetch(`${server.url}/v1/score${query}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: Buffer.isBuffer(body) ? body : JSON.stringify(body),
-    });
-  let isOpen = true;
-  const made: Running = {
-    store,
-    server,
-    cached,
-    errors,
-    post,
-    async json(body, query) {
-      const reply = await post(body, query);
-      expect(reply.status).toBe(200);
-      return (await reply.json()) as Reply;
-    },
-    async close() {
-      if (!isOpen) return;
-      isOpen = false;
-      await server.close();
-      await cached.close();
-      await store.close();
-    },
-  };
-  running.push(made);
-  return made;
-}
+const start = async (name: string, cache: object = {}) => {
+  const one = await startCached(teacher.url, join(folder, name), { cache, topK: k });
+  running.push(one);
+  return one;
+};
 
 /** Requests that scored given sequences, those of the proof at start left out. */
 const scored = () =>
@@ -329,13 +265,13 @@ describe('POST /v1/score', () => {
   });
 });
 
-let refuser: Promise<Running> | undefined;
-function refusing(): Promise<Running> {
+let refuser: Promise<CachedServer> | undefined;
+function refusing(): Promise<CachedServer> {
   refuser ??= start('refuse');
   return refuser;
 }
 
-function positionOf({ counts }: Target, entry: number): number {
+function positionOf({ counts }: ScoredTargets, entry: number): number {
   let t = 0;
   for (let left = entry; left >= counts[t]; t++) left -= counts[t];
   return t;
