@@ -7,7 +7,7 @@ import { type ReferencePicker, type ReferencePosition, readReference } from '../
 import type { ResolvedSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
 
-/** What of a parent's files goes into the snapshot that adds to it: its shards and their indexes. */
+/** What a snapshot that adds to a parent has of its files: shards and their indexes. */
 export function keptFiles(parent: ResolvedSnapshot | undefined): ManifestFile[] {
   const isKept = ({ role, samples }: ManifestFile) =>
     role === 'shard' || (role === 'index' && samples > 0);

@@ -200,8 +200,8 @@ export class TeacherCache implements CachedTeacher {
   }
 
   /**
-   * Reads from a later snapshot from now on; the samples that it has more are those of `offsets`, in
-   * this order.
+   * Reads from a later snapshot from now on; the samples that it has more are those of `offsets`,
+   * in this order.
    */
   seal(reader: SnapshotReader, moved?: { segment: number; offsets: readonly number[] }) {
     const before = this.#sealed;
@@ -238,7 +238,7 @@ function checkTokens(tokens: Int32Array, { identity, contextMax }: CachedTeacher
   }
   const most = contextMax === undefined ? 2 ** 20 : contextMax - 1;
   if (tokens.length >= 2 && tokens.length <= most) return;
-  const message = `score: a sequence of ${tokens.length} tokens cannot be scored by ${identity.name}`;
+  const message = `score: ${identity.name} cannot score a sequence of ${tokens.length} tokens`;
   const details = { expected: `2 to ${most} tokens`, got: tokens.length };
   throw new LogitcaskError('request-invalid', message, details);
 }
@@ -274,7 +274,7 @@ function notCached(tokens: Int32Array): LogitcaskError {
 }
 
 function full(sequences: number): LogitcaskError {
-  const message = `score: the cache holds ${sequences} sequences, its limit; raise live.sequences_max`;
+  const message = `score: ${sequences} sequences are the limit; raise cache.sequences_max`;
   return new LogitcaskError('store-full', message, {
     expected: `below ${sequences}`,
     got: sequences,

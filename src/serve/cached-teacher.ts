@@ -28,7 +28,8 @@ export interface CachedTeacher {
   readonly contextMax: number | undefined;
   /**
    * The lists of a sequence. `client`: whom they are for; clients take turns. Errors:
-   * `sample-not-found` (offline), `too-many-requests`, `token-out-of-range`, `teacher-*`, `store-*`.
+   * `sample-not-found` (offline), `too-many-requests`, `token-out-of-range`, `teacher-*`,
+   * `store-*`.
    */
   score(tokens: Int32Array, client: unknown, note?: ScoreNote): Promise<ScoreAnswer>;
 }
