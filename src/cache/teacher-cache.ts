@@ -23,6 +23,8 @@ type Place = { readonly segment: number; readonly offset: number } | { readonly 
 /** Of a record whose tokens another sequence begins with. */
 const covered: Place = { segment: -1, offset: -1 };
 
+const tokenBytesMax = 16 * 1024 * 1024;
+
 export interface CacheOptions {
   readonly store: Store;
   /** Folder of the logs. */
@@ -59,6 +61,7 @@ export class TeacherCache implements CachedTeacher {
   readonly #places: Place[] = [];
   readonly #flights = new Map<string, Promise<{ rows: CachedRows; origin: Origin }>>();
   readonly #kept;
+  readonly #tokens = createLru<Int32Array>(tokenBytesMax);
   readonly #keeping = new Set<Promise<void>>();
   #sealed: { reader: SnapshotReader; samples: number } | undefined;
 
@@ -188,8 +191,17 @@ export class TeacherCache implements CachedTeacher {
     return { tokens: await sealedTokens(reader, ordinal), k: this.k, rows };
   }
 
+  /** Forks of the index are few: the same sequences are asked for again and again. */
   async #tokensOf(sequence: number): Promise<Int32Array> {
-    return (await this.#read(sequence)).tokens;
+    const known = this.#tokens.get(String(sequence));
+    if (known !== undefined) return known;
+    const place = this.#places[sequence];
+    const tokens =
+      'ordinal' in place && this.#sealed !== undefined
+        ? await sealedTokens(this.#sealed.reader, place.ordinal)
+        : (await this.#read(sequence)).tokens;
+    this.#tokens.set(String(sequence), tokens, tokens.byteLength);
+    return tokens;
   }
 
   /** Sequences of a segment that the index leads to, in the order of their records. */
