@@ -48,7 +48,7 @@ export async function diagnoseGenerator(
     seed: 1,
     k,
   });
-  const found = await longestLists((k) => generator.ask(question(k, 1)), config.type);
+  const found = await longestLists((k) => generator.ask(question(k, speedTokens)), config.type);
   const k = Math.min(found.k, 20);
   const hot = k === 0 ? undefined : await settled(generator.ask(question(k, 1, 2)));
   const started = performance.now();

@@ -12,6 +12,8 @@ const slack = 1e-3;
 export interface AnswerRows {
   /** An entry of the present list, in the server's order; of −∞ nothing is kept. */
   add(id: number, logprob: number): void;
+  /** Forgets the present list. */
+  drop(): void;
   /** Ends the present list: the token that was drawn from it, and its log-prob. */
   next(token: number, logprob: number): void;
   /** One list a token. */
@@ -49,6 +51,9 @@ export function createAnswerRows({ k, kept: most = k, width }: ListsAsked): Answ
       if (ids.length - from > k) throw wrong(`at most ${k} entries and the token`, 'more');
       ids.push(logprob > logprobMin ? id : none);
       logprobs.push(logprob);
+    },
+    drop() {
+      ids.length = logprobs.length = from;
     },
     next(token, logprob) {
       if (!(token >= 0 && token < width)) throw outside(tokens.length, token, width);
