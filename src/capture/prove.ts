@@ -1,5 +1,6 @@
 /** What a server must show before its lists are believed, where no texts are at hand. */
 import type { AlignmentCheck } from '../../schemas/manifest.ts';
+import type { ListRows } from '../distribution/rows.ts';
 import { checkAlignment } from './alignment.ts';
 import { chunksOf } from './lists-sample.ts';
 import type { Scorer } from './server-source.ts';
@@ -13,19 +14,27 @@ const text =
   'that it was good: and God divided the light from the darkness. And God called the light Day, ' +
   'and the darkness he called Night. And the evening and the morning were the first day.';
 
-/** Tokens of the text, as many as the teacher's context takes. */
-export function proofTokens(scorer: Scorer, tokenizer: TextTokenizer): Int32Array {
+/** As many tokens as the teacher's context takes, of a text of our own or of those given. */
+export function proofTokens(scorer: Scorer, given: TextTokenizer | Int32Array): Int32Array {
   const limit = Math.max(2, Math.min(256, (scorer.facts.contextMax ?? 256) - 1));
-  return tokenizer.encode(text, true).slice(0, limit);
+  return (given instanceof Int32Array ? given : given.encode(text, true)).slice(0, limit);
 }
 
 /** Throws `teacher-unsuitable`, `source-misaligned`. */
 export async function proveScorer(scorer: Scorer, tokens: Int32Array): Promise<AlignmentCheck> {
   await scorer.probe(tokens);
-  const rows = await scorer.score(tokens);
+  return alignmentOf(scorer, tokens, await scorer.score(tokens));
+}
+
+/** Throws `source-misaligned` where the lists are not those of the next tokens. */
+export function alignmentOf(
+  { identity }: Scorer,
+  tokens: Int32Array,
+  rows: ListRows,
+): Promise<AlignmentCheck> {
   const mask = new Uint8Array(tokens.length).fill(1, 0, -1);
   return checkAlignment({
-    identity: scorer.identity,
+    identity,
     inputs: { origin: 'proof', licence: 'public domain', digest: '' },
     async *chunks() {
       yield* chunksOf({ tokens, mask, meta: {}, rows }, 0);
