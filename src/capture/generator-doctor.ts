@@ -21,7 +21,7 @@ export interface GenerationDiagnosis {
   readonly version: string;
   readonly model: string;
   readonly context: number | null;
-  /** Takes conversations, by its own template or the declared one; what it says where it does not. */
+  /** Takes conversations, by its own template or the declared one; or what it says instead. */
   readonly chat: boolean;
   readonly chat_refusal: string | null;
   /** Longest lists at generated tokens, 0 where it gives none, and what it said of longer ones. */
