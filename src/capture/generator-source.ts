@@ -29,7 +29,7 @@ export async function openGenerator(
   };
   const options = { url: config.url, token: config.api_key, timeoutMs: config.timeout_ms };
   const http = openTeacherHttp({ ...options, attemptsMax, onRetry });
-  const facts = await protocol.facts(http.get);
+  const facts = await protocol.facts(http.get, config.model);
   const model = config.model ?? facts.model;
   const width = widthOf(config.vocabulary ?? facts.vocabulary, tokenizer);
   const server = `${facts.version} (${model}) at ${config.url}`;

@@ -89,7 +89,9 @@ describe("OpenAI's chat interface", () => {
   });
 
   it('needs neither log-probs nor a tokenizer for hard labels', async () => {
-    const { generator } = await generatorOf('openai', openaiGenerates, {}, null);
+    const model = 'one-that-is-not-listed';
+    const { generator } = await generatorOf('openai', openaiGenerates, { model }, null);
+    expect(generator.facts.model).toBe(model);
     const answer = await generator.ask(question(conversation, { k: 0 }));
     expect(answer.text).toBe(openaiChat.choices[0].message.content);
     expect(answer).toMatchObject({ tokens: undefined, promptCount: 3, count: 24 });

@@ -39,8 +39,10 @@ describe.skipIf(url === undefined)("a live server of llama.cpp's", () => {
     ]);
     expect([...own.promptTokens!]).toEqual([...tokenizer.encode('In the beginning', true)]);
     expect(other.text).toBe(own.text);
-    expect([...other.tokens!]).toEqual([...own.tokens!]);
-    for (let i = 0; i < own.count; i++) {
+    // an end of text has no bytes there
+    const said = own.tokens!.filter((id) => id !== tokenizer.separator);
+    expect([...other.tokens!]).toEqual([...said]);
+    for (let i = 0; i < other.count; i++) {
       const [a, b] = [listAt(own.lists!, i), listAt(other.lists!, i)];
       expect(a[0][0]).toBe(own.tokens![i]);
       const logprobs = new Map(b);

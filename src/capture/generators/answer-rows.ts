@@ -115,8 +115,10 @@ function withoutDrawn(
   if (at < 0 && logprob > least + slack) {
     throw wrong(`a list that holds the token, with its log-prob of ${logprob}`, 'none');
   }
-  const isLast = at >= 0 && logprob <= least && least < Number.POSITIVE_INFINITY;
-  const isBeyond = isLast && (ids.length > k || (at === 0 && ids.length === k));
+  const isLast = at >= 0 && logprobs[at] <= least && least < Number.POSITIVE_INFINITY;
+  // one of the same probability as the last belongs there
+  const isFirst = at === 0 && ids.length === k && logprobs[at] < least;
+  const isBeyond = isLast && (ids.length > k || isFirst);
   if (ids.length > k && !isBeyond) throw wrong(`at most ${k} entries`, ids.length);
   let kept = 0;
   for (let i = 0; i < ids.length; i++) {

@@ -70,7 +70,11 @@ export interface GeneratorProtocol {
   readonly givesIds: boolean;
   /** What it takes a prompt as; conversations become token ids where it does not take them. */
   readonly takes: readonly ('messages' | 'text' | 'tokens')[];
-  readonly facts: (get: (path: string) => Promise<unknown>) => Promise<GeneratorFacts>;
+  /** `model` is the one that the configuration names. */
+  readonly facts: (
+    get: (path: string) => Promise<unknown>,
+    model: string | undefined,
+  ) => Promise<GeneratorFacts>;
   /** Ids of a prompt, template applied, of servers that tell them by requests of their own. */
   readonly promptTokens?: (post: PostJson, prompt: Prompt) => Promise<Int32Array>;
   request(model: string, question: Question<SentPrompt>): ScoreRequest;
