@@ -13,6 +13,7 @@ import { draftTargetSet } from './build/manifest-draft.ts';
 import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
 import { type ChosenConfig, withSparsifier } from './build/rules.ts';
+import { openScores, type Scores } from './build/scores.ts';
 import { createShards } from './build/shards.ts';
 import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
@@ -161,14 +162,18 @@ async function reuse({ config, store, build }: Run): Promise<Outcome | undefined
 }
 
 async function runBuild(run: Run): Promise<Outcome> {
+  const { store, config, source } = run;
+  let scores: Scores | undefined;
   try {
+    scores = await openScores(store, config.dataset, source);
     const started = performance.now();
-    const alignment = await checkAlignment(run.source);
+    const alignment = await checkAlignment(source);
     const stages = await openStages(run);
     run.seconds.prepare += (performance.now() - started) / 1000;
     const positions = await captureAll(run, stages);
     const finishing = performance.now();
     const { id, manifest } = await completeManifest({ ...stages, alignment });
+    await scores.remove();
     const { samples } = manifest.totals;
     const state = { state: 'complete' as const, snapshot: id };
     await run.status({ ...state, samples, positions: manifest.totals.positions });
@@ -178,6 +183,8 @@ async function runBuild(run: Run): Promise<Outcome> {
   } catch (error) {
     await run.status({ state: 'failed', error: asLogitcaskError(error).code }).catch(() => {});
     throw error;
+  } finally {
+    await scores?.close();
   }
 }
 
@@ -257,6 +264,7 @@ async function captureAll(
 }
 
 function stopped(): LogitcaskError {
-  const message = 'build: stopped; whole shards are kept, run it again to go on behind them';
+  const message =
+    'build: stopped; whole shards are kept, and what a server answered: run it again to go on';
   return new LogitcaskError('interrupted', message);
 }

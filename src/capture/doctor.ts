@@ -5,10 +5,10 @@ import { asLogitcaskError, LogitcaskError } from '../errors.ts';
 import { checkAlignment } from './alignment.ts';
 import { readInput } from './input-file.ts';
 import { chunksOf } from './lists-sample.ts';
-import { firstTokens, openScorer } from './server-source.ts';
+import { firstTokens, openScorer, type Scorer } from './server-source.ts';
 import { servers } from './servers/table.ts';
 import type { Source } from './source.ts';
-import { openTokenizer } from './tokenizer.ts';
+import { openTokenizer, type TextTokenizer } from './tokenizer.ts';
 
 /** Lists that are asked for, the longest first. */
 const longest = [4096, 1024, 256, 128, 64, 32, 20, 8, 1];
@@ -49,6 +49,18 @@ export interface Diagnosis {
 export async function diagnose(config: ServerSourceConfig): Promise<Diagnosis> {
   const tokenizer = openTokenizer(await readInput(config.tokenizer), config.tokenizer);
   const scorer = await openScorer(config, tokenizer);
+  try {
+    return await examine(config, tokenizer, scorer);
+  } finally {
+    await scorer.close();
+  }
+}
+
+async function examine(
+  config: ServerSourceConfig,
+  tokenizer: TextTokenizer,
+  scorer: Scorer,
+): Promise<Diagnosis> {
   const { facts, width, score } = scorer;
   const limit = Math.max(2, Math.min(256, (facts.contextMax ?? 256) - 1));
   const own = config.texts.length === 0;

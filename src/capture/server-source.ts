@@ -5,7 +5,10 @@ import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { createWindow, inOrder, type Window } from './in-order.ts';
 import { digestOfFile, readInput } from './input-file.ts';
+import { openKeptScores } from './kept-scores.ts';
 import { chunksOf } from './lists-sample.ts';
+import { createReplyReader } from './reply-reader.ts';
+import { decodeScored } from './scored.ts';
 import { type Probed, probeServer } from './server-probe.ts';
 import type { ServerFacts } from './servers/server.ts';
 import { servers } from './servers/table.ts';
@@ -25,9 +28,12 @@ export interface Scorer {
   /** V */
   readonly width: number;
   readonly window: Window;
-  /** Lists of `k` entries; the configuration's by default. */
+  /** A record of `encodeScored`, of lists of `k` entries; the configuration's by default. */
+  ask(tokens: Int32Array, k?: number): Promise<Uint8Array>;
+  /** Its rows. */
   score(tokens: Int32Array, k?: number): Promise<ListRows>;
   probe(tokens: Int32Array, k?: number): Promise<Probed>;
+  close(): Promise<void>;
 }
 
 /** Errors: `teacher-unreachable`, `teacher-refused`, `teacher-unsuitable`, `source-mismatch`. */
@@ -42,11 +48,13 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
   const http = openTeacherHttp({ ...options, attemptsMax, onRetry });
   const facts = await protocol.facts(http.get);
   const model = config.model ?? facts.model;
-  const score = async (tokens: Int32Array, k = config.top_k): Promise<ListRows> => {
+  const reader = createReplyReader();
+  const ask = async (tokens: Int32Array, k = config.top_k): Promise<Uint8Array> => {
     const { path, body } = protocol.request(model, { tokens, k });
     const reply = await http.post(path, body);
-    return readReply(reply, (bytes) => protocol.parse(bytes, { tokens, k, width }));
+    return reader.read({ server: config.type, reply, asked: { tokens, k, width } });
   };
+  const score = async (tokens: Int32Array, k?: number) => decodeScored(await ask(tokens, k)).rows;
   return {
     identity: {
       name: config.teacher ?? model,
@@ -59,7 +67,9 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
     facts,
     width,
     window,
+    ask,
     score,
+    close: reader.close,
     probe: (tokens, k = config.top_k) =>
       probeServer({
         k,
@@ -79,12 +89,18 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
   const tokenizerJson = await readInput(config.tokenizer);
   const tokenizer = openTokenizer(tokenizerJson, config.tokenizer);
   const scorer = await openScorer(config, tokenizer);
-  refuseLength(config, scorer.facts);
-  await scorer.probe(await firstTokens(config, tokenizer));
+  try {
+    refuseLength(config, scorer.facts);
+    await scorer.probe(await firstTokens(config, tokenizer));
+  } catch (error) {
+    await scorer.close();
+    throw error;
+  }
   const { top_k, sample_length, samples = null } = config;
   const inputs: string[] = [];
   for (const file of config.texts) inputs.push(await digestOfFile(file));
   const { facts, identity, window } = scorer;
+  let kept = await openKeptScores();
   return {
     identity,
     inputs: {
@@ -96,16 +112,23 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
     async *chunks(from) {
       const options = { tokenizer, sampleLength: sample_length, samplesMax: config.samples };
       const wanted = behind(textSamples(config.texts, options), from);
-      const score = async (sample: SampleInput) => {
-        const rows = await scorer.score(sample.tokens);
+      const ask = async (tokens: Int32Array) => {
+        const record = await scorer.ask(tokens);
         window.grow();
-        return { ...sample, rows };
+        return record;
+      };
+      const score = async (sample: SampleInput) => {
+        const { tokens } = sample;
+        return { ...sample, rows: await kept.rows(tokens, () => ask(tokens)) };
       };
       for await (const sample of inOrder(wanted, score, window)) {
         yield* chunksOf(sample, sample.ordinal);
       }
     },
-    async close() {},
+    async keepIn(openLog) {
+      kept = await openKeptScores(openLog);
+    },
+    close: scorer.close,
   };
 }
 
@@ -121,16 +144,6 @@ function refuseLength({ sample_length: length }: ServerSourceConfig, facts: Serv
 
 async function* behind(samples: AsyncIterable<SampleInput>, from: number) {
   for await (const sample of samples) if (sample.ordinal >= from) yield sample;
-}
-
-function readReply<T>(bytes: Uint8Array, parse: (bytes: Uint8Array) => T): T {
-  try {
-    return parse(bytes);
-  } catch (cause) {
-    if (cause instanceof LogitcaskError) throw cause;
-    const message = `capture: the teacher's reply cannot be read (${(cause as Error).message})`;
-    throw new LogitcaskError('teacher-unsuitable', message, { cause });
-  }
 }
 
 export async function firstTokens(

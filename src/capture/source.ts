@@ -1,5 +1,6 @@
 /** A teacher source: an identity and a resumable stream of bounded chunks. One source a file. */
 import type { Rows } from '../distribution/rows.ts';
+import type { OpenLog } from './kept-scores.ts';
 
 /** Who speaks: part of the manifest, and of the label space that sample ids are taken over. */
 export interface TeacherIdentity {
@@ -70,6 +71,11 @@ export interface Source {
    * same chunk content in every run. Throws LogitcaskError before anything misaligned is yielded.
    */
   chunks(from: number, lend?: Lend): AsyncIterable<Chunk>;
+  /**
+   * Of a teacher that is asked over a network: what it answers is kept in this log, and what the
+   * log holds is not asked again. Called before `chunks`.
+   */
+  keepIn?(openLog: OpenLog): Promise<void>;
   /** Scores any tokens, where the source can (used by the alignment self-test). */
   score?(tokens: Int32Array): Promise<Rows>;
   close(): Promise<void>;
