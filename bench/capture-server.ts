@@ -41,12 +41,12 @@ const byK = new Map<number, readonly Template[]>();
 function templates(k: number): readonly Template[] {
   const known = byK.get(k);
   if (known !== undefined) return known;
-  const made = recorded.map((row): Template => {
+  const made = recorded.map((row, r): Template => {
     const entries = Object.entries(row)
       .map(([id, entry]) => ({ id: Number(id), ...entry }))
       .filter(({ rank }) => rank <= k)
       .sort((a, b) => a.rank - b.rank);
-    for (let id = 5; entries.length < k; id += 127) {
+    for (let id = 5 + ((29 * r) % 127); entries.length < k; id += 127) {
       if (entries.some((entry) => entry.id === id)) continue;
       const rank = entries.length + 1;
       entries.push({ id, logprob: -11.05312347412109 - rank / 64, rank, decoded_token: ' word' });

@@ -37,7 +37,9 @@ import { openStore } from './store/table.ts';
 export interface BuildProgress {
   readonly stage: 'capture' | 'finish';
   readonly positions: number;
+  /** Where it is not known before the end, an estimate. */
   readonly positionsTotal: number | undefined;
+  readonly isEstimate: boolean;
   readonly samples: number;
   readonly shards: number;
   readonly bytes: number;
@@ -223,15 +225,20 @@ async function captureAll(
   const { source, seconds } = run;
   let positions = 0;
   let { samples } = resumed;
-  const report = (stage: BuildProgress['stage']) =>
+  const report = (stage: BuildProgress['stage']) => {
+    const done = resumed.positions + positions;
+    const share = source.share?.() ?? 0;
+    const estimate = share > 0 ? Math.max(done, Math.round(done / share)) : undefined;
     run.onProgress?.({
       stage,
-      positions: resumed.positions + positions,
-      positionsTotal: source.positions,
+      positions: done,
+      positionsTotal: source.positions ?? estimate,
+      isEstimate: source.positions === undefined,
       samples,
       shards: shards.complete.length,
       bytes: shards.bytes,
     });
+  };
   try {
     await run.status({ ...resumed, shards: shards.complete.length });
     const from = shards.complete.at(-1)?.nextInput ?? 0;

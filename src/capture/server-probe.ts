@@ -27,7 +27,7 @@ export interface Probed {
 export async function probeServer(probe: Probe): Promise<Probed> {
   const { k, hint, facts, score } = probe;
   const tokens = probe.sampleTokens.slice(0, probeTokens);
-  const rows = await score(tokens);
+  const rows = await named(probe, score(tokens));
   const entries = fewest(rows);
   if (entries < Math.min(k, rows.width)) {
     const message = `capture: ${facts.version} gives ${entries} entries where ${k} were asked for`;
@@ -47,6 +47,18 @@ export async function probeServer(probe: Probe): Promise<Probed> {
     expected: `a mean difference of at most ${agreementMax}`,
     got: difference,
   });
+}
+
+/** What is wrong with a first reply is said with the server's name, and what to do. */
+async function named<T>({ facts, hint }: Probe, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (!(cause instanceof LogitcaskError) || cause.code !== 'teacher-unsuitable') throw cause;
+    const { code, expected, got } = cause;
+    const message = `${cause.message}; this is ${facts.version} with ${facts.model}: ${hint}`;
+    throw new LogitcaskError(code, message, { expected, got, cause });
+  }
 }
 
 function fewest({ offsets, count }: ListRows): number {

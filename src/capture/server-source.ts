@@ -1,4 +1,5 @@
 /** A teacher behind a server as a source: texts in, top lists out, in order and at its own pace. */
+import { stat } from 'node:fs/promises';
 import type { ServerSourceConfig } from '../../schemas/build-config.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
@@ -99,8 +100,10 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
   const { top_k, sample_length, samples = null } = config;
   const inputs: string[] = [];
   for (const file of config.texts) inputs.push(await digestOfFile(file));
+  const sizes = await Promise.all(config.texts.map(async (file) => (await stat(file)).size));
   const { facts, identity, window } = scorer;
   let kept = await openKeptScores();
+  let share = 0;
   return {
     identity,
     inputs: {
@@ -109,9 +112,13 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
       digest: digestOf({ inputs, sample_length, samples }),
     },
     tokenizerJson,
+    share: () => share,
     async *chunks(from) {
-      const options = { tokenizer, sampleLength: sample_length, samplesMax: config.samples };
+      const meter = { file: 0, bytes: 0 };
+      const options = { tokenizer, sampleLength: sample_length, samplesMax: config.samples, meter };
       const wanted = behind(textSamples(config.texts, options), from);
+      const shareNow = ({ ordinal }: SampleInput) =>
+        Math.max(readShare(sizes, meter), (ordinal + 1) / (config.samples ?? Infinity));
       const ask = async (tokens: Int32Array) => {
         const record = await scorer.ask(tokens);
         window.grow();
@@ -119,9 +126,12 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
       };
       const score = async (sample: SampleInput) => {
         const { tokens } = sample;
-        return { ...sample, rows: await kept.rows(tokens, () => ask(tokens)) };
+        const reached = shareNow(sample);
+        const rows = await kept.rows(tokens, () => ask(tokens));
+        return { sample: { ...sample, rows }, reached };
       };
-      for await (const sample of inOrder(wanted, score, window)) {
+      for await (const { sample, reached } of inOrder(wanted, score, window)) {
+        share = reached;
         yield* chunksOf(sample, sample.ordinal);
       }
     },
@@ -140,6 +150,11 @@ function refuseLength({ sample_length: length }: ServerSourceConfig, facts: Serv
     'the answer; set source.sample_length (--sample-length)';
   const expected = `at most ${contextMax - 1}`;
   throw new LogitcaskError('config-invalid', message, { expected, got: length });
+}
+
+function readShare(sizes: readonly number[], meter: { file: number; bytes: number }): number {
+  const before = sizes.slice(0, meter.file).reduce((sum, size) => sum + size, 0);
+  return (before + meter.bytes) / sizes.reduce((sum, size) => sum + size, 0);
 }
 
 async function* behind(samples: AsyncIterable<SampleInput>, from: number) {

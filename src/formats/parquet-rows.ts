@@ -26,6 +26,8 @@ export type ParquetCell = number | string | null | Values | Nested;
 export interface ParquetRows {
   /** Names of the columns, those with parts of their own included. */
   readonly columns: readonly string[];
+  /** Number of rows. */
+  readonly count: number;
   /** The rows in order; throws `source-unreadable`. */
   rows(columns: readonly string[]): AsyncGenerator<Readonly<Record<string, ParquetCell>>>;
   close(): Promise<void>;
@@ -59,6 +61,7 @@ export async function openParquetRows(name: string): Promise<ParquetRows> {
     });
     return {
       columns,
+      count: Number(metadata.num_rows),
       rows: (chosen) => rowsOf(file, metadata, chosen),
       close: () => handle.close(),
     };
