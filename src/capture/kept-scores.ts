@@ -14,8 +14,8 @@ export type OpenLog = (visit: (record: Uint8Array, offset: number) => void) => P
 
 export interface KeptScores {
   /**
-   * Rows of the tokens: as they are kept, or else as `ask` answers, a record of
-   * `encodeScored`; then they are durable. Those who want the same tokens at the same time ask once.
+   * Rows of the tokens: as they are kept, or else as `ask` answers, a record of `encodeScored`;
+   * then they are durable. Those who want the same tokens at the same time ask once.
    */
   rows(tokens: Int32Array, ask: () => Promise<Uint8Array>): Promise<ListRows>;
 }

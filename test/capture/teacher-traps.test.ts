@@ -1,14 +1,8 @@
 /** What servers really do: each would spoil a data set in silence, and has a guard. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
-import { afterAll, describe, expect, it } from 'vitest';
-import { buildConfig } from '../../schemas/build-config.ts';
+import { describe, expect, it } from 'vitest';
 import { checkAlignment } from '../../src/capture/alignment.ts';
 import { createReplyReader } from '../../src/capture/reply-reader.ts';
 import { decodeScored } from '../../src/capture/scored.ts';
-import { openServerSource } from '../../src/capture/server-source.ts';
 import type { ListRows } from '../../src/distribution/rows.ts';
 import { allChunks } from '../contracts/source.ts';
 import { coded } from '../contracts/store.ts';
@@ -17,18 +11,9 @@ import {
   prompts,
   recordedK,
   sglangAnswer,
-  startTeacher,
-  type Teacher,
-  type TeacherOptions,
   vllmAnswer,
 } from '../support/replay-teacher.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'logitcask-traps-'));
-const open: Teacher[] = [];
-afterAll(async () => {
-  for (const teacher of open) await teacher.close();
-  rmSync(folder, { recursive: true });
-});
+import { sourceOf } from '../support/server-source.ts';
 
 type Entry = { logprob: number; rank?: number };
 interface Reply {
@@ -47,34 +32,6 @@ function changed(
     return reply;
   };
 }
-
-let files = 0;
-async function sourceOf(
-  answer: Answer | TeacherOptions,
-  {
-    type = 'vllm',
-    texts = prompts,
-    ...more
-  }: { type?: string; texts?: readonly number[][]; [key: string]: unknown } = {},
-) {
-  const teacher = await startTeacher(typeof answer === 'function' ? { answer } : answer);
-  open.push(teacher);
-  const file = join(folder, `texts${files++}.jsonl`);
-  writeFileSync(file, texts.map((tokens) => `${JSON.stringify({ tokens })}\n`).join(''));
-  const source = {
-    type,
-    url: teacher.url,
-    texts: [file],
-    tokenizer: 'bench/data/small-lm/tokenizer.json',
-    top_k: recordedK,
-    sample_length: 97,
-    ...more,
-  };
-  return openServerSource(buildConfig.parse({ source }).source as never);
-}
-
-/** Texts of any number: the recorded prompts and their beginnings. */
-const texts = Array.from({ length: 60 }, (_, i) => prompts[i % 4].slice(0, 97 - (i >> 2)));
 
 describe('a trap of vLLM', () => {
   it('caps k: what it gives is said, and what to start it with', async () => {
@@ -266,83 +223,5 @@ describe('large replies', () => {
     const broken = reader.read({ server: 'vllm', reply: cut, asked });
     await expect(broken).rejects.toThrowError(coded('teacher-unsuitable'));
     await reader.close();
-  });
-});
-
-describe('the pace of requests', () => {
-  /** Answers after `ms`, and refuses more than `takes` at once. */
-  function paced(takes: number, ms: number) {
-    const seen = { underWay: 0, most: 0, refused: 0, answered: 0 };
-    const options: TeacherOptions = {
-      answer: vllmAnswer,
-      fault(_, reply) {
-        if (seen.underWay >= takes) {
-          seen.refused++;
-          reply.writeHead(429).end('{"detail":"too many"}');
-          return true;
-        }
-        seen.most = Math.max(seen.most, ++seen.underWay);
-        const { asked } = open.at(-1)!;
-        const body = asked.at(-1) as never;
-        wait(ms).then(() => {
-          seen.underWay--;
-          seen.answered++;
-          reply.end(JSON.stringify(vllmAnswer(body)));
-        });
-        return true;
-      },
-    };
-    return { seen, options };
-  }
-
-  it('rises to what was allowed where the server takes it, and no further', async () => {
-    const { seen, options } = paced(100, 10);
-    const source = await sourceOf(options, { texts, concurrency: 9 });
-    expect(await allChunks(source.chunks(0))).toHaveLength(texts.length);
-    expect([seen.most, seen.answered]).toEqual([9, 2 + texts.length]);
-  });
-
-  it('falls to what the server takes: each text is answered once', async () => {
-    const { seen, options } = paced(3, 5);
-    const source = await sourceOf(options, { texts, concurrency: 16 });
-    const chunks = await allChunks(source.chunks(0));
-    expect(chunks.map(({ sample }) => [...sample.tokens])).toEqual(texts);
-    expect(seen.answered).toBe(2 + texts.length);
-    expect(seen.refused).toBeGreaterThan(0);
-    expect(seen.refused).toBeLessThan(texts.length);
-  });
-
-  it('asks once for texts that come again', async () => {
-    const { seen, options } = paced(100, 5);
-    const again = [...texts.slice(0, 5), ...texts.slice(0, 5)];
-    const source = await sourceOf(options, { texts: again, concurrency: 16 });
-    const records: Uint8Array[] = [];
-    await source.keepIn!(async () => ({
-      append: async (record) => records.push(record),
-      read: async (offset) => records[offset - 1],
-    }));
-    const chunks = await allChunks(source.chunks(0));
-    expect(chunks.map(({ sample }) => [...sample.tokens])).toEqual(again);
-    expect([seen.answered, records.length]).toEqual([2 + 5, 5]);
-    expect(await allChunks(source.chunks(0))).toEqual(chunks);
-    expect(seen.answered).toBe(2 + 5);
-  });
-
-  it('says how much of the input is done', async () => {
-    const source = await sourceOf(vllmAnswer, { texts });
-    let last = 0;
-    let done = 0;
-    const total = texts.flat().length;
-    for await (const { rows } of source.chunks(0)) {
-      done += rows.count;
-      expect(source.share!()).toBeGreaterThanOrEqual(last);
-      last = source.share!();
-      expect(Math.abs(last - done / total)).toBeLessThan(0.2);
-    }
-    expect(last).toBe(1);
-    const few = await sourceOf(vllmAnswer, { texts, samples: 4 });
-    for await (const { sample } of few.chunks(0)) {
-      expect(few.share!()).toBe((sample.ordinal + 1) / 4);
-    }
   });
 });
