@@ -5,6 +5,7 @@ import { asLogitcaskError, LogitcaskError } from '../errors.ts';
 import { checkAlignment } from './alignment.ts';
 import { readInput } from './input-file.ts';
 import { chunksOf } from './lists-sample.ts';
+import { lengthsOf } from './server-probe.ts';
 import { firstTokens, openScorer, type Scorer } from './server-source.ts';
 import { servers } from './servers/table.ts';
 import type { Source } from './source.ts';
@@ -98,8 +99,7 @@ async function longestLists(
   let refusal: LogitcaskError | undefined;
   for (const k of longest.filter((length) => length <= width)) {
     try {
-      const { offsets } = await score(few, k);
-      const entries = offsets[1] - offsets[0];
+      const entries = Math.max(...lengthsOf(await score(few, k)));
       if (entries > 0) return { k: entries, refusal: refusal?.message ?? null };
     } catch (error) {
       refusal = asLogitcaskError(error);
@@ -123,7 +123,7 @@ function sourceOf(tokens: Int32Array, rows: ListRows, identity: Source['identity
 
 /** `vllm:http://host:port` */
 export function teacherAddress(address: string): { type: keyof typeof servers; url: string } {
-  const match = /^([a-z]+):(https?:\/\/.+)$/.exec(address);
+  const match = /^([a-z-]+):(https?:\/\/.+)$/.exec(address);
   if (match !== null && match[1] in servers) {
     return { type: match[1] as keyof typeof servers, url: match[2].replace(/\/+$/, '') };
   }

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { type ErrorData, LogitcaskError } from '../errors.ts';
 import { type ReplyTask, readReply } from './read-reply.ts';
+import type { Reading } from './servers/server.ts';
 
 export interface ReplyReader {
   /** A record of `encodeScored`; the reply is gone. Throws what `readReply` throws. */
@@ -16,14 +17,15 @@ const ownBytesMax = 128 * 1024;
 const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/capture/' : './';
 
 /** The caller bounds the replies under way. */
-export function createReplyReader(): ReplyReader {
+export function createReplyReader(reading?: Reading): ReplyReader {
   let piscina: Piscina | undefined;
   return {
     async read(task) {
-      if (task.reply.length <= ownBytesMax) return readReply(task);
+      if (task.reply.length <= ownBytesMax) return readReply(task, reading);
       piscina ??= new Piscina({
         filename: new URL(`${compiled}read-reply.js`, import.meta.url).href,
         name: 'readReplyInThread',
+        workerData: reading,
         maxThreads: Math.max(1, availableParallelism() - 1),
       });
       const transferList = [task.reply.buffer as ArrayBuffer];

@@ -11,7 +11,7 @@ import { chunksOf } from './lists-sample.ts';
 import { createReplyReader } from './reply-reader.ts';
 import { decodeScored } from './scored.ts';
 import { type Probed, probeServer } from './server-probe.ts';
-import type { ServerFacts } from './servers/server.ts';
+import type { ScoreRequest, ServerFacts } from './servers/server.ts';
 import { servers } from './servers/table.ts';
 import type { SampleInput, Source, TeacherIdentity } from './source.ts';
 import { openTeacherHttp } from './teacher-http.ts';
@@ -49,10 +49,10 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
   const http = openTeacherHttp({ ...options, attemptsMax, onRetry });
   const facts = await protocol.facts(http.get);
   const model = config.model ?? facts.model;
-  const reader = createReplyReader();
+  const post = ({ path, body }: ScoreRequest) => http.post(path, body);
+  const reader = createReplyReader(await protocol.learn?.({ model, tokenizer, ask: post }));
   const ask = async (tokens: Int32Array, k = config.top_k): Promise<Uint8Array> => {
-    const { path, body } = protocol.request(model, { tokens, k });
-    const reply = await http.post(path, body);
+    const reply = await post(protocol.request(model, { tokens, k }, tokenizer));
     return reader.read({ server: config.type, reply, asked: { tokens, k, width } });
   };
   const score = async (tokens: Int32Array, k?: number) => decodeScored(await ask(tokens, k)).rows;
@@ -75,6 +75,7 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
       probeServer({
         k,
         hint: protocol.hint,
+        isPartial: protocol.isPartial ?? false,
         facts,
         sampleTokens: tokens,
         score: (asked) => score(asked, k),
@@ -128,7 +129,7 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
         const { tokens } = sample;
         const reached = shareNow(sample);
         const rows = await kept.rows(tokens, () => ask(tokens));
-        return { sample: { ...sample, rows }, reached };
+        return { sample: { ...sample, mask: told(sample.mask, rows), rows }, reached };
       };
       for await (const { sample, reached } of inOrder(wanted, score, window)) {
         share = reached;
@@ -150,6 +151,11 @@ function refuseLength({ sample_length: length }: ServerSourceConfig, facts: Serv
     'the answer; set source.sample_length (--sample-length)';
   const expected = `at most ${contextMax - 1}`;
   throw new LogitcaskError('config-invalid', message, { expected, got: length });
+}
+
+/** A position that the server tells nothing of is not learned. */
+function told(mask: Uint8Array, { offsets }: ListRows): Uint8Array {
+  return mask.map((isLearned, t) => (offsets[t + 1] > offsets[t] ? isLearned : 0));
 }
 
 function readShare(sizes: readonly number[], meter: { file: number; bytes: number }): number {

@@ -12,6 +12,8 @@ export interface TextTokenizer {
   readonly separator: number | undefined;
   /** Token ids; with the special tokens of the tokenizer's own template where a text begins. */
   encode(text: string, isBeginning?: boolean): Int32Array;
+  /** Text of tokens, without special ones and without bytes that are no whole character. */
+  decode(tokens: Iterable<number>): string;
 }
 
 interface TokenizerDocument {
@@ -35,6 +37,10 @@ export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
       separator: added.find(({ special }) => special === true)?.id,
       encode: (text, isBeginning = false) =>
         Int32Array.from(tokenizer.encode(text, { add_special_tokens: isBeginning }).ids),
+      decode: (tokens) =>
+        tokenizer
+          .decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false })
+          .replaceAll('\ufffd', ''),
     };
   } catch (cause) {
     const message = `capture: ${file} is no tokenizer.json (${(cause as Error).message})`;

@@ -24,7 +24,7 @@ export function doctorCommand(context: CommandContext): Command {
       'Asks it for prompt log-probs of a short text: longest lists, alignment, context, speed. ' +
         'A key is read from LOGITCASK_SOURCE__API_KEY.',
     )
-    .argument('<teacher>', 'vllm:http://host:port or sglang:http://host:port')
+    .argument('<teacher>', 'vllm:http://host:port, or sglang:…, llama-cpp-python:…')
     .option('--json', 'one JSON object on standard output')
     .addHelpText(
       'after',
