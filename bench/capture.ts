@@ -1,15 +1,18 @@
-/** Servers as teachers: what it costs to read their replies. */
+/** Servers as teachers: reading their replies, the cost over them, and kills. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { vllm } from '../src/capture/servers/vllm.ts';
-import { type Benchmark, type Figure, median, spread } from './figure.ts';
+import { killCaptures } from './capture-kills.ts';
+import { overhead } from './capture-overhead.ts';
+import { type Benchmark, type Figure, median, plain, spread } from './figure.ts';
 import { benchPython, scripts } from './venv.ts';
 
 const rounds = 5;
 const fixture = 'test/golden/servers/vllm-completions-prompt-logprobs.json.gz';
 const wanted = 4;
+const kills = 100;
 
 interface Choice {
   prompt_token_ids: number[];
@@ -62,8 +65,29 @@ async function* parsing(log: (text: string) => void): AsyncGenerator<Figure> {
   };
 }
 
+async function* killing(log: (text: string) => void): AsyncGenerator<Figure> {
+  log(`${kills} kills of build or teacher`);
+  const found = await killCaptures({ kills, samples: 300, seed: 1 });
+  const { captures, different, inFlight, askedTwice } = found;
+  const wrong = different + askedTwice;
+  yield {
+    ...plain(
+      `captures of the same bytes after ${found.kills} kills, ${askedTwice} texts asked twice ` +
+        `(${inFlight} again that were under way)`,
+      'captures',
+      captures - different,
+    ),
+    reach: `${captures}, and 0 asked twice`,
+    ok: wrong === 0,
+  };
+}
+
 export const capture: Benchmark = {
   name: 'capture',
-  summary: 'servers as teachers: what it costs to read their replies',
-  run: parsing,
+  summary: 'servers as teachers: what a build costs over them, and what it loses when killed',
+  async *run(log) {
+    yield* parsing(log);
+    yield* overhead(log);
+    yield* killing(log);
+  },
 };

@@ -76,6 +76,10 @@ const server = {
 };
 export const vllmSource = z.strictObject({ type: z.literal('vllm'), ...server });
 export const sglangSource = z.strictObject({ type: z.literal('sglang'), ...server });
+export const llamaCppPythonSource = z.strictObject({
+  type: z.literal('llama-cpp-python'),
+  ...server,
+});
 
 export const sparsifier = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('top-k'), k: z.int().min(1).max(65_535).default(64) }),
@@ -102,6 +106,7 @@ export const source = z.discriminatedUnion('type', [
   listsSource,
   vllmSource,
   sglangSource,
+  llamaCppPythonSource,
 ]);
 
 /**
@@ -191,5 +196,8 @@ export type BuildSettings = Omit<BuildConfig, 'source'> & Partial<Pick<BuildConf
 export type SparsifierConfig = z.infer<typeof sparsifier>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;
 export type DumpSourceConfig = z.infer<typeof dumpSource>;
-export type ServerSourceConfig = z.infer<typeof vllmSource> | z.infer<typeof sglangSource>;
+export type ServerSourceConfig =
+  | z.infer<typeof vllmSource>
+  | z.infer<typeof sglangSource>
+  | z.infer<typeof llamaCppPythonSource>;
 export type ListsSourceConfig = z.infer<typeof listsSource>;

@@ -15,6 +15,7 @@ import { draftTargetSets } from './build/manifest-draft.ts';
 import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
 import { type ChosenConfig, withSparsifier } from './build/rules.ts';
+import { openScores, type Scores } from './build/scores.ts';
 import { createShards } from './build/shards.ts';
 import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
@@ -38,7 +39,9 @@ import { openStore } from './store/table.ts';
 export interface BuildProgress {
   readonly stage: 'capture' | 'finish';
   readonly positions: number;
+  /** Where it is not known before the end, an estimate. */
   readonly positionsTotal: number | undefined;
+  readonly isEstimate: boolean;
   readonly samples: number;
   readonly shards: number;
   readonly bytes: number;
@@ -179,14 +182,18 @@ async function reuse({ config, store, build }: Run): Promise<Outcome | undefined
 }
 
 async function runBuild(run: Run): Promise<Outcome> {
+  const { store, config, source } = run;
+  let scores: Scores | undefined;
   try {
+    scores = await openScores(store, config.dataset, source);
     const started = performance.now();
-    const alignment = run.alignment ?? (await checkAlignment(run.source));
+    const alignment = run.alignment ?? (await checkAlignment(source));
     const stages = await openStages(run);
     run.seconds.prepare += (performance.now() - started) / 1000;
     const positions = await captureAll(run, stages);
     const finishing = performance.now();
     const { id, manifest } = await completeManifest({ ...stages, alignment });
+    await scores.remove();
     const { samples } = manifest.totals;
     const state = { state: 'complete' as const, snapshot: id };
     await run.status({ ...state, samples, positions: manifest.totals.positions });
@@ -196,6 +203,8 @@ async function runBuild(run: Run): Promise<Outcome> {
   } catch (error) {
     await run.status({ state: 'failed', error: asLogitcaskError(error).code }).catch(() => {});
     throw error;
+  } finally {
+    await scores?.close();
   }
 }
 
@@ -236,15 +245,20 @@ async function captureAll(
   const { source, seconds } = run;
   let positions = 0;
   let { samples } = resumed;
-  const report = (stage: BuildProgress['stage']) =>
+  const report = (stage: BuildProgress['stage']) => {
+    const done = resumed.positions + positions;
+    const share = source.share?.() ?? 0;
+    const estimate = share > 0 ? Math.max(done, Math.round(done / share)) : undefined;
     run.onProgress?.({
       stage,
-      positions: resumed.positions + positions,
-      positionsTotal: source.positions,
+      positions: done,
+      positionsTotal: source.positions ?? estimate,
+      isEstimate: source.positions === undefined,
       samples,
       shards: shards.complete.length,
       bytes: shards.bytes,
     });
+  };
   try {
     await run.status({ ...resumed, shards: shards.complete.length });
     const from = shards.complete.at(-1)?.nextInput ?? 0;
@@ -277,6 +291,7 @@ async function captureAll(
 }
 
 function stopped(): LogitcaskError {
-  const message = 'build: stopped; whole shards are kept, run it again to go on behind them';
+  const message =
+    'build: stopped; whole shards are kept, and what a server answered: run it again to go on';
   return new LogitcaskError('interrupted', message);
 }

@@ -42,7 +42,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   commander: ['commands', 'cli'],
   'cli-progress': ['commands'],
   yaml: ['config'],
-  piscina: ['build', 'serve'],
+  piscina: ['build', 'capture', 'serve'],
 };
 
 const fileLinesMax = 300;

@@ -5,9 +5,10 @@ import { asLogitcaskError, LogitcaskError } from '../errors.ts';
 import { generators } from './generators/table.ts';
 import { readInput } from './input-file.ts';
 import { alignmentOf, proofTokens } from './prove.ts';
-import { firstTokens, openScorer } from './server-source.ts';
+import { lengthsOf } from './server-probe.ts';
+import { firstTokens, openScorer, type Scorer } from './server-source.ts';
 import { servers } from './servers/table.ts';
-import { openTokenizer } from './tokenizer.ts';
+import { openTokenizer, type TextTokenizer } from './tokenizer.ts';
 
 /** Lists that are asked for, the longest first. */
 const longest = [4096, 1024, 256, 128, 64, 32, 20, 8, 1];
@@ -40,6 +41,18 @@ export interface Diagnosis {
 export async function diagnose(config: ServerSourceConfig): Promise<Diagnosis> {
   const tokenizer = openTokenizer(await readInput(config.tokenizer), config.tokenizer);
   const scorer = await openScorer(config, tokenizer);
+  try {
+    return await examine(config, tokenizer, scorer);
+  } finally {
+    await scorer.close();
+  }
+}
+
+async function examine(
+  config: ServerSourceConfig,
+  tokenizer: TextTokenizer,
+  scorer: Scorer,
+): Promise<Diagnosis> {
   const { facts, width, score } = scorer;
   const own = config.texts.length === 0;
   const tokens = proofTokens(scorer, own ? tokenizer : await firstTokens(config, tokenizer));
@@ -75,8 +88,7 @@ async function longestLists(
   let refusal: LogitcaskError | undefined;
   for (const k of longest.filter((length) => length <= width)) {
     try {
-      const { offsets } = await score(few, k);
-      const entries = offsets[1] - offsets[0];
+      const entries = Math.max(...lengthsOf(await score(few, k)));
       if (entries > 0) return { k: entries, refusal: refusal?.message ?? null };
     } catch (error) {
       refusal = asLogitcaskError(error);

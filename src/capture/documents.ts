@@ -1,15 +1,15 @@
 /** Plain text, one document a block with blank lines between, read line by line. */
 import { LogitcaskError } from '../errors.ts';
-import { linesOf } from '../formats/jsonl.ts';
+import { linesOf, type ReadMeter } from '../formats/jsonl.ts';
 
 const documentCharsMax = 16 * 1024 * 1024;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** Throws `source-unreadable`. */
-export async function* textDocuments(file: string): AsyncGenerator<string> {
+export async function* textDocuments(file: string, meter?: ReadMeter): AsyncGenerator<string> {
   let lines: string[] = [];
   let length = 0;
-  for await (const bytes of linesOf(file)) {
+  for await (const bytes of linesOf(file, meter)) {
     const line = decode(bytes, file);
     if (line.trim() === '') {
       if (lines.length > 0) yield lines.join('\n').trim();

@@ -1,6 +1,7 @@
 /** Records of list files: JSON lines or rows of Parquet, their cells as numbers in either case. */
+import { stat } from 'node:fs/promises';
 import { LogitcaskError } from '../errors.ts';
-import { firstBytes, readJsonLines } from '../formats/jsonl.ts';
+import { firstBytes, type ReadMeter, readJsonLines } from '../formats/jsonl.ts';
 import type { Nested } from '../formats/nested.ts';
 import { openParquetRows } from '../formats/parquet-rows.ts';
 
@@ -28,14 +29,16 @@ export async function keysOf(file: string): Promise<readonly string[]> {
 /** The records of one file, with those of `keys` that it has. */
 export async function* recordsOf(
   name: string,
-  { file, keys }: { file: number; keys: readonly string[] },
+  { file, keys, meter }: { file: number; keys: readonly string[]; meter?: ReadMeter },
 ): AsyncGenerator<ListRecord> {
   let row = 0;
   if (await isParquet(name)) {
     const parquet = await openParquetRows(name);
     try {
       const columns = parquet.columns.filter((column) => keys.includes(column));
+      const { size } = await stat(name);
       for await (const cells of parquet.rows(columns)) {
+        if (meter !== undefined) meter.bytes = (size * (row + 1)) / parquet.count;
         yield { place: `row ${row} of ${name}`, file, row: row++, cells };
       }
     } finally {
@@ -43,7 +46,7 @@ export async function* recordsOf(
     }
     return;
   }
-  for await (const { line, value } of readJsonLines(name)) {
+  for await (const { line, value } of readJsonLines(name, meter)) {
     const place = `line ${line} of ${name}`;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw mismatch(place, 'an object of keys and values', typeof value);

@@ -31,13 +31,12 @@ export function encodeScored({ tokens, k, rows }: Scored): Buffer {
 /** Throws `log-damaged` where the bytes are no such record. */
 export function decodeScored(record: Uint8Array): Scored {
   // aligned, and the caller's memory may be used again
-  const { buffer } = Uint8Array.from(record);
+  const { buffer } = new Uint8Array(record);
   const words = record.length / 4;
   const head = new Uint32Array(buffer, 0, words >= headWords ? headWords : 0);
   const [made, n = 0, k = 0, width = 0, entries = 0] = head;
   if (made !== version || words !== headWords + 3 * n + 1 + 2 * entries) {
-    const message = 'capture: a record of a log holds no scored sequence';
-    throw new LogitcaskError('log-damaged', message, { expected: version, got: made });
+    throw noRecord(made);
   }
   let at = headWords * 4;
   const next = (length: number) => {
@@ -51,6 +50,21 @@ export function decodeScored(record: Uint8Array): Scored {
   const logprobs = new Float32Array(...next(entries));
   const rows = { form: 'lists', count: n, width, offsets, ids, logprobs, labelLogprob } as const;
   return { tokens, k, rows };
+}
+
+/** The tokens alone of a record; those of `decodeScored`, with its errors. */
+export function tokensOf(record: Uint8Array): Int32Array {
+  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
+  const hasHead = record.length >= headWords * 4;
+  const [made, n = 0] = hasHead ? [0, 4].map((at) => view.getUint32(at, true)) : [];
+  if (made !== version || record.length < (headWords + n) * 4) throw noRecord(made);
+  const from = record.byteOffset + headWords * 4;
+  return new Int32Array(record.buffer.slice(from, from + 4 * n));
+}
+
+function noRecord(got: unknown): LogitcaskError {
+  const message = 'capture: a record of a log holds no scored sequence; move the log away';
+  return new LogitcaskError('log-damaged', message, { expected: version, got });
 }
 
 /** The address of a sequence within a teacher and k: 32 hex digits of SHA-256 over its ids. */

@@ -11,13 +11,15 @@ export interface Probe {
   readonly k: number;
   /** What to do where the server gives too little. */
   readonly hint: string;
+  /** Lists may leave entries out: the longest one counts. */
+  readonly isPartial: boolean;
   readonly facts: ServerFacts;
   readonly score: (tokens: Int32Array) => Promise<ListRows>;
   readonly sampleTokens: Int32Array;
 }
 
 export interface Probed {
-  /** Fewest entries of a position. */
+  /** Fewest entries of a position; of a partial server the most. */
   readonly entries: number;
   /** Mean absolute difference of log-probs where two texts are equal. */
   readonly difference: number;
@@ -25,10 +27,10 @@ export interface Probed {
 
 /** Throws `teacher-unsuitable`, `source-misaligned`. */
 export async function probeServer(probe: Probe): Promise<Probed> {
-  const { k, hint, facts, score } = probe;
+  const { k, hint, facts, score, isPartial } = probe;
   const tokens = probe.sampleTokens.slice(0, probeTokens);
-  const rows = await score(tokens);
-  const entries = fewest(rows);
+  const rows = await named(probe, score(tokens));
+  const entries = (isPartial ? Math.max : Math.min)(...lengthsOf(rows));
   if (entries < Math.min(k, rows.width)) {
     const message = `capture: ${facts.version} gives ${entries} entries where ${k} were asked for`;
     throw new LogitcaskError('teacher-unsuitable', `${message}; ${hint}`, {
@@ -49,17 +51,29 @@ export async function probeServer(probe: Probe): Promise<Probed> {
   });
 }
 
-function fewest({ offsets, count }: ListRows): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let t = 0; t + 1 < count; t++) least = Math.min(least, offsets[t + 1] - offsets[t]);
-  return least;
+/** What is wrong with a first reply is said with the server's name, and what to do. */
+async function named<T>({ facts, hint }: Probe, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (!(cause instanceof LogitcaskError) || cause.code !== 'teacher-unsuitable') throw cause;
+    const { code, expected, got } = cause;
+    const message = `${cause.message}; this is ${facts.version} with ${facts.model}: ${hint}`;
+    throw new LogitcaskError(code, message, { expected, got, cause });
+  }
 }
 
-/** Over the ids that both lists of a position hold; a position without any counts as far apart. */
+/** Entries of each position but the last. */
+export function lengthsOf({ offsets, count }: ListRows): number[] {
+  return Array.from({ length: count - 1 }, (_, t) => offsets[t + 1] - offsets[t]);
+}
+
+/** Over the ids that both lists of a position hold; lists without any count as far apart. */
 function disagreement(a: ListRows, b: ListRows): number {
   let sum = 0;
   let positions = 0;
   for (let t = 0; t + 1 < a.count; t++) {
+    if (a.offsets[t] === a.offsets[t + 1] && b.offsets[t] === b.offsets[t + 1]) continue;
     const held = new Map<number, number>();
     for (let i = a.offsets[t]; i < a.offsets[t + 1]; i++) held.set(a.ids[i], a.logprobs[i]);
     let own = 0;

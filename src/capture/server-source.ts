@@ -1,13 +1,17 @@
 /** A teacher behind a server as a source: texts in, top lists out, in order and at its own pace. */
+import { stat } from 'node:fs/promises';
 import type { ServerSourceConfig } from '../../schemas/build-config.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { createWindow, inOrder, type Window } from './in-order.ts';
 import { digestOfFile, readInput } from './input-file.ts';
+import { openKeptScores } from './kept-scores.ts';
 import { chunksOf } from './lists-sample.ts';
+import { createReplyReader } from './reply-reader.ts';
+import { decodeScored } from './scored.ts';
 import { type Probed, probeServer } from './server-probe.ts';
-import type { ServerFacts } from './servers/server.ts';
+import type { ScoreRequest, ServerFacts } from './servers/server.ts';
 import { servers } from './servers/table.ts';
 import type { SampleInput, Source, TeacherIdentity } from './source.ts';
 import { openTeacherHttp } from './teacher-http.ts';
@@ -25,9 +29,12 @@ export interface Scorer {
   /** V */
   readonly width: number;
   readonly window: Window;
-  /** Lists of `k` entries; the configuration's by default. */
+  /** A record of `encodeScored`, of lists of `k` entries; the configuration's by default. */
+  ask(tokens: Int32Array, k?: number): Promise<Uint8Array>;
+  /** Its rows. */
   score(tokens: Int32Array, k?: number): Promise<ListRows>;
   probe(tokens: Int32Array, k?: number): Promise<Probed>;
+  close(): Promise<void>;
 }
 
 /** Errors: `teacher-unreachable`, `teacher-refused`, `teacher-unsuitable`, `source-mismatch`. */
@@ -42,11 +49,13 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
   const http = openTeacherHttp({ ...options, attemptsMax, onRetry });
   const facts = await protocol.facts(http.get);
   const model = config.model ?? facts.model;
-  const score = async (tokens: Int32Array, k = config.top_k): Promise<ListRows> => {
-    const { path, body } = protocol.request(model, { tokens, k });
-    const reply = await http.post(path, body);
-    return readReply(reply, (bytes) => protocol.parse(bytes, { tokens, k, width }));
+  const post = ({ path, body }: ScoreRequest) => http.post(path, body);
+  const reader = createReplyReader(await protocol.learn?.({ model, tokenizer, ask: post }));
+  const ask = async (tokens: Int32Array, k = config.top_k): Promise<Uint8Array> => {
+    const reply = await post(protocol.request(model, { tokens, k }, tokenizer));
+    return reader.read({ server: config.type, reply, asked: { tokens, k, width } });
   };
+  const score = async (tokens: Int32Array, k?: number) => decodeScored(await ask(tokens, k)).rows;
   return {
     identity: {
       name: config.teacher ?? model,
@@ -59,11 +68,14 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
     facts,
     width,
     window,
+    ask,
     score,
+    close: reader.close,
     probe: (tokens, k = config.top_k) =>
       probeServer({
         k,
         hint: protocol.hint,
+        isPartial: protocol.isPartial ?? false,
         facts,
         sampleTokens: tokens,
         score: (asked) => score(asked, k),
@@ -79,12 +91,20 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
   const tokenizerJson = await readInput(config.tokenizer);
   const tokenizer = openTokenizer(tokenizerJson, config.tokenizer);
   const scorer = await openScorer(config, tokenizer);
-  refuseLength(config, scorer.facts);
-  await scorer.probe(await firstTokens(config, tokenizer));
+  try {
+    refuseLength(config, scorer.facts);
+    await scorer.probe(await firstTokens(config, tokenizer));
+  } catch (error) {
+    await scorer.close();
+    throw error;
+  }
   const { top_k, sample_length, samples = null } = config;
   const inputs: string[] = [];
   for (const file of config.texts) inputs.push(await digestOfFile(file));
+  const sizes = await Promise.all(config.texts.map(async (file) => (await stat(file)).size));
   const { facts, identity, window } = scorer;
+  let kept = await openKeptScores();
+  let share = 0;
   return {
     identity,
     inputs: {
@@ -93,19 +113,33 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
       digest: digestOf({ inputs, sample_length, samples }),
     },
     tokenizerJson,
+    share: () => share,
     async *chunks(from) {
-      const options = { tokenizer, sampleLength: sample_length, samplesMax: config.samples };
+      const meter = { file: 0, bytes: 0 };
+      const options = { tokenizer, sampleLength: sample_length, samplesMax: config.samples, meter };
       const wanted = behind(textSamples(config.texts, options), from);
-      const score = async (sample: SampleInput) => {
-        const rows = await scorer.score(sample.tokens);
+      const shareNow = ({ ordinal }: SampleInput) =>
+        Math.max(readShare(sizes, meter), (ordinal + 1) / (config.samples ?? Infinity));
+      const ask = async (tokens: Int32Array) => {
+        const record = await scorer.ask(tokens);
         window.grow();
-        return { ...sample, rows };
+        return record;
       };
-      for await (const sample of inOrder(wanted, score, window)) {
+      const score = async (sample: SampleInput) => {
+        const { tokens } = sample;
+        const reached = shareNow(sample);
+        const rows = await kept.rows(tokens, () => ask(tokens));
+        return { sample: { ...sample, mask: told(sample.mask, rows), rows }, reached };
+      };
+      for await (const { sample, reached } of inOrder(wanted, score, window)) {
+        share = reached;
         yield* chunksOf(sample, sample.ordinal);
       }
     },
-    async close() {},
+    async keepIn(openLog) {
+      kept = await openKeptScores(openLog);
+    },
+    close: scorer.close,
   };
 }
 
@@ -119,18 +153,18 @@ function refuseLength({ sample_length: length }: ServerSourceConfig, facts: Serv
   throw new LogitcaskError('config-invalid', message, { expected, got: length });
 }
 
-async function* behind(samples: AsyncIterable<SampleInput>, from: number) {
-  for await (const sample of samples) if (sample.ordinal >= from) yield sample;
+/** A position that the server tells nothing of is not learned. */
+function told(mask: Uint8Array, { offsets }: ListRows): Uint8Array {
+  return mask.map((isLearned, t) => (offsets[t + 1] > offsets[t] ? isLearned : 0));
 }
 
-function readReply<T>(bytes: Uint8Array, parse: (bytes: Uint8Array) => T): T {
-  try {
-    return parse(bytes);
-  } catch (cause) {
-    if (cause instanceof LogitcaskError) throw cause;
-    const message = `capture: the teacher's reply cannot be read (${(cause as Error).message})`;
-    throw new LogitcaskError('teacher-unsuitable', message, { cause });
-  }
+function readShare(sizes: readonly number[], meter: { file: number; bytes: number }): number {
+  const before = sizes.slice(0, meter.file).reduce((sum, size) => sum + size, 0);
+  return (before + meter.bytes) / sizes.reduce((sum, size) => sum + size, 0);
+}
+
+async function* behind(samples: AsyncIterable<SampleInput>, from: number) {
+  for await (const sample of samples) if (sample.ordinal >= from) yield sample;
 }
 
 export async function firstTokens(

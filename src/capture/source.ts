@@ -1,6 +1,7 @@
 /** A teacher source: an identity and a resumable stream of bounded chunks. One source a file. */
 import type { Responses } from '../../schemas/manifest.ts';
 import type { Rows } from '../distribution/rows.ts';
+import type { OpenLog } from './kept-scores.ts';
 
 /** Who speaks: part of the manifest, and of the label space that sample ids are taken over. */
 export interface TeacherIdentity {
@@ -67,6 +68,8 @@ export interface Source {
   readonly inputs: { readonly origin: string; readonly licence: string; readonly digest: string };
   /** Number of positions from sample 0 to the end, where it is known without scoring. */
   readonly positions?: number;
+  /** Otherwise, how much of the input the chunks that were given out are, about: 0 to 1. */
+  readonly share?: () => number;
   /** tokenizer.json, kept with the snapshot (role `tokenizer`), where the source has one. */
   readonly tokenizerJson?: Uint8Array;
   /** For the manifest: how responses were made, where the tokens are a teacher's answers. */
@@ -76,6 +79,11 @@ export interface Source {
    * same chunk content in every run. Throws LogitcaskError before anything misaligned is yielded.
    */
   chunks(from: number, lend?: Lend): AsyncIterable<Chunk>;
+  /**
+   * Of a teacher that is asked over a network: what it answers is kept in this log, and what the
+   * log holds is not asked again. Called before `chunks`.
+   */
+  keepIn?(openLog: OpenLog): Promise<void>;
   /** Scores any tokens, where the source can (used by the alignment self-test). */
   score?(tokens: Int32Array): Promise<Rows>;
   close(): Promise<void>;

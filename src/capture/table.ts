@@ -24,6 +24,7 @@ const sources = {
   lists: openListsSource,
   vllm: openServerSource,
   sglang: openServerSource,
+  'llama-cpp-python': openServerSource,
 } as const satisfies Record<
   BuildConfig['source']['type'],
   (config: never, options: SourceOptions) => Promise<Source>

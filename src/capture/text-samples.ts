@@ -1,6 +1,6 @@
 /** Texts to score: JSON lines, Parquet or plain text, as token ids in samples of bounded length. */
 import { LogitcaskError } from '../errors.ts';
-import { firstBytes } from '../formats/jsonl.ts';
+import { firstBytes, type ReadMeter } from '../formats/jsonl.ts';
 import { textDocuments } from './documents.ts';
 import { type ListRecord, mismatch, numbersAt, recordsOf } from './lists-record.ts';
 import type { SampleInput } from './source.ts';
@@ -12,6 +12,8 @@ export interface TextOptions {
   readonly sampleLength: number;
   /** Stops after so many samples. */
   readonly samplesMax?: number;
+  /** How far the present file has been read. */
+  readonly meter?: ReadMeter & { file: number };
 }
 
 /** Keys of a record that are read; the others are kept in `meta` where they are short. */
@@ -31,11 +33,12 @@ interface Document {
  */
 export async function* textSamples(
   files: readonly string[],
-  { tokenizer, sampleLength, samplesMax = Number.POSITIVE_INFINITY }: TextOptions,
+  { tokenizer, sampleLength, samplesMax = Number.POSITIVE_INFINITY, meter }: TextOptions,
 ): AsyncGenerator<SampleInput> {
   let ordinal = 0;
   for (const [file, name] of files.entries()) {
-    for await (const document of documentsOf(name, { file, tokenizer })) {
+    if (meter !== undefined) meter.file = file;
+    for await (const document of documentsOf(name, { file, tokenizer, meter })) {
       for (const piece of cut(document, sampleLength)) {
         if (ordinal >= samplesMax) return;
         yield { ...piece, ordinal: ordinal++ };
@@ -46,16 +49,18 @@ export async function* textSamples(
 
 async function* documentsOf(
   name: string,
-  { file, tokenizer }: { file: number; tokenizer: TextTokenizer },
+  { file, tokenizer, meter }: { file: number; tokenizer: TextTokenizer; meter?: ReadMeter },
 ): AsyncGenerator<Document> {
   if (await isPlainText(name)) {
     let row = 0;
-    for await (const text of textDocuments(name)) {
+    for await (const text of textDocuments(name, meter)) {
       yield { tokens: tokenizer.encode(text, true), learnedFrom: 0, meta: { file, row: row++ } };
     }
     return;
   }
-  for await (const record of recordsOf(name, { file, keys })) yield documentOf(record, tokenizer);
+  for await (const record of recordsOf(name, { file, keys, meter })) {
+    yield documentOf(record, tokenizer);
+  }
 }
 
 /** JSON lines begin with `{`, Parquet with its magic. */

@@ -15,6 +15,8 @@ export interface TextTokenizer {
   encode(text: string, isBeginning?: boolean): Int32Array;
   /** The id of a token by its bytes; undefined where no id or several have them. */
   readonly idOf: IdOf;
+  /** Text of tokens, without special ones and without bytes that are no whole character. */
+  decode(tokens: Iterable<number>): string;
 }
 
 interface TokenizerDocument extends VocabularyDocument {
@@ -42,6 +44,10 @@ export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
         idOf ??= openTokenBytes(document);
         return idOf(text);
       },
+      decode: (tokens) =>
+        tokenizer
+          .decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false })
+          .replaceAll('\ufffd', ''),
     };
   } catch (cause) {
     const message = `capture: ${file} is no tokenizer.json (${(cause as Error).message})`;

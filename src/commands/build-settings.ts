@@ -62,7 +62,7 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--source <type>',
     path: 'source.type',
-    about: 'teacher source: ngram, dump, lists, vllm, sglang',
+    about: 'teacher source: ngram, dump, lists, vllm, sglang, llama-cpp-python',
   },
   {
     flag: '--logits <file>',

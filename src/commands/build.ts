@@ -60,10 +60,11 @@ export async function buildFrom(
 }
 
 export function shownProgress(event: BuildProgress): Progress {
-  const { samples, shards, bytes, positions, positionsTotal } = event;
+  const { samples, shards, bytes, positions, positionsTotal, isEstimate } = event;
   return {
     done: positions,
     total: positionsTotal,
+    isEstimate,
     detail: `${formatCount(samples)} samples, ${shards} shards, ${formatBytes(bytes)}`,
   };
 }

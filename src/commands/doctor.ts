@@ -33,7 +33,10 @@ export function doctorCommand(context: CommandContext): Command {
       'Asks it to score a short text and to answer a prompt: longest lists, alignment, ids, ' +
         'temperature, context, speed. A key is read from LOGITCASK_SOURCE__API_KEY.',
     )
-    .argument('<teacher>', 'vllm:http://host:port, also sglang:, llama-cpp: or openai:')
+    .argument(
+      '<teacher>',
+      'vllm:http://host:port, also sglang:, llama-cpp-python:, llama-cpp: or openai:',
+    )
     .option('--json', 'one JSON object on standard output')
     .addHelpText(
       'after',

@@ -9,6 +9,8 @@ const rateAfterSeconds = 0.2;
 export interface Progress {
   readonly done: number;
   readonly total?: number;
+  /** Of the total. */
+  readonly isEstimate?: boolean;
   readonly detail?: string;
 }
 
@@ -30,11 +32,12 @@ export function createProgress(context: CommandContext, options: ProgressOptions
 /** Rate since the first update (what an earlier run did does not count), time left, details. */
 function createDescriber({ unit, format }: ProgressOptions) {
   let first: { done: number; ms: number } | undefined;
-  return ({ done, total, detail }: Progress): string => {
+  return ({ done, total, isEstimate, detail }: Progress): string => {
     first ??= { done, ms: performance.now() };
     const seconds = (performance.now() - first.ms) / 1000;
     const rate = seconds < rateAfterSeconds ? 0 : (done - first.done) / seconds;
-    const parts = [`${format(done)}${total === undefined ? '' : ` of ${format(total)}`} ${unit}`];
+    const of = isEstimate ? ' of about' : ' of';
+    const parts = [`${format(done)}${total === undefined ? '' : `${of} ${format(total)}`} ${unit}`];
     if (rate > 0) parts.push(`${format(rate)}/s`);
     if (rate > 0 && total !== undefined) parts.push(`${formatSeconds((total - done) / rate)} left`);
     if (detail !== undefined) parts.push(detail);

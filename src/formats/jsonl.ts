@@ -13,13 +13,19 @@ export interface JsonLine {
   readonly value: unknown;
 }
 
+/** How far a file has been read. */
+export interface ReadMeter {
+  /** Of its bytes as they lie on disk, about. */
+  bytes: number;
+}
+
 /**
  * Python's `NaN` and `-Infinity`, which are no JSON, come as strings of that name. Throws
  * `source-unreadable`.
  */
-export async function* readJsonLines(file: string): AsyncGenerator<JsonLine> {
+export async function* readJsonLines(file: string, meter?: ReadMeter): AsyncGenerator<JsonLine> {
   let line = 0;
-  for await (const bytes of linesOf(file)) {
+  for await (const bytes of linesOf(file, meter)) {
     line++;
     const text = bytes.toString().trim();
     if (text !== '') yield { line, value: parseLine(text, `line ${line} of ${file}`) };
@@ -44,17 +50,23 @@ function parseLine(text: string, place: string): unknown {
   }
 }
 
-export async function* linesOf(file: string): AsyncGenerator<Buffer> {
+export async function* linesOf(
+  file: string,
+  meter: ReadMeter = { bytes: 0 },
+): AsyncGenerator<Buffer> {
   let parts: Buffer[] = [];
   let length = 0;
   let line = 1;
-  for await (const piece of piecesOf(file)) {
+  let before = 0;
+  for await (const { piece, read } of piecesOf(file)) {
     let from = 0;
     for (let end = piece.indexOf(10); end >= 0; end = piece.indexOf(10, from)) {
+      meter.bytes = before + ((read - before) * end) / piece.length;
       yield Buffer.concat([...parts, piece.subarray(from, end)]);
       [parts, length, from] = [[], 0, end + 1];
       line++;
     }
+    before = read;
     parts.push(piece.subarray(from));
     length += piece.length - from;
     if (length > lineBytesMax) {
@@ -62,16 +74,20 @@ export async function* linesOf(file: string): AsyncGenerator<Buffer> {
       throw new LogitcaskError('source-unreadable', message, { expected: lineBytesMax });
     }
   }
+  meter.bytes = before;
   yield Buffer.concat(parts);
 }
 
-async function* piecesOf(file: string): AsyncGenerator<Buffer> {
+/** Pieces of text, and the bytes of the file that were read up to each. */
+async function* piecesOf(file: string): AsyncGenerator<{ piece: Buffer; read: number }> {
   const isGzip = (await firstBytes(file, 2)).equals(Buffer.of(0x1f, 0x8b));
   const raw = createReadStream(file, { highWaterMark: 256 * 1024 });
   const gunzip = isGzip ? createGunzip({ chunkSize: 256 * 1024 }) : undefined;
   raw.on('error', (error) => gunzip?.destroy(error));
   try {
-    yield* gunzip === undefined ? raw : raw.pipe(gunzip);
+    for await (const piece of gunzip === undefined ? raw : raw.pipe(gunzip)) {
+      yield { piece, read: raw.bytesRead };
+    }
   } catch (cause) {
     const { message: reason } = cause as Error;
     const message = `capture: cannot read ${file} (${reason}); give whole files`;

@@ -32,6 +32,8 @@ export type ParquetCell = number | string | null | Values | Nested;
 export interface ParquetRows {
   /** Names of the columns; of those with parts of their own the parts' as well: `a.b`. */
   readonly columns: readonly string[];
+  /** Number of rows. */
+  readonly count: number;
   /** The rows in order; throws `source-unreadable`. */
   rows(columns: readonly string[]): AsyncGenerator<Readonly<Record<string, ParquetCell>>>;
   close(): Promise<void>;
@@ -65,6 +67,7 @@ export async function openParquetRows(name: string): Promise<ParquetRows> {
     });
     return {
       columns,
+      count: Number(metadata.num_rows),
       rows: (chosen) => rowsOf(file, metadata, chosen),
       close: () => handle.close(),
     };

@@ -19,6 +19,8 @@ export const partPath = (dataset: string, build: string, shard: number) =>
   `${dataset}/parts/${build}-${number(shard)}.part`;
 export const statusPath = (dataset: string, build: string) => `${dataset}/builds/${build}.json`;
 export const lockPath = (dataset: string, build: string) => `${dataset}/locks/${build}`;
+/** What a teacher answered to builds that are not complete, by the digest of its identity. */
+export const scoresPath = (dataset: string, teacher: string) => `${dataset}/scores/${teacher}.log`;
 export const snapshotPath = (dataset: string, id: string) => `${dataset}/snapshots/${id}.json`;
 export const tagPath = (dataset: string, tag: string) => `${dataset}/tags/${tag}`;
 

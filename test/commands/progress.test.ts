@@ -35,6 +35,19 @@ describe('progress where there is no terminal', () => {
     ]);
   });
 
+  it('says where the total is an estimate', () => {
+    const lines: string[] = [];
+    const context = { isTerminal: false, note: (text: string) => lines.push(text) };
+    const view = createProgress(context as unknown as CommandContext, {
+      unit: 'positions',
+      format: formatCount,
+    });
+    view.update({ done: 0, total: undefined, isEstimate: true });
+    vi.advanceTimersByTime(5000);
+    view.update({ done: 1000, total: 3100, isEstimate: true });
+    expect(lines).toEqual(['1,000 of about 3,100 positions, 200/s, 11 s left']);
+  });
+
   it('says neither share nor time left where the total is not known', () => {
     const lines: string[] = [];
     const context = { isTerminal: false, note: (text: string) => lines.push(text) };

@@ -17,6 +17,8 @@ export interface RowsBuilder {
   label(logprob: number): void;
   /** Ends the present position. */
   next(): void;
+  /** Ends the present position, of which the server tells nothing. */
+  skip(): void;
   /** Lists of n positions; those behind the last `next` are empty. */
   finish(): ListRows;
 }
@@ -64,6 +66,10 @@ export function createRowsBuilder({ tokens, k, width }: Asked): RowsBuilder {
       if (!isSorted) orderList(own.ids, own.logprobs);
       isSorted = true;
       check(own.ids, own.logprobs, { place: () => `position ${t} of a reply`, tail: undefined });
+      offsets[++t] = at;
+    },
+    skip() {
+      if (t >= n - 1) throw wrong(`lists for ${n - 1} tokens`, 'more');
       offsets[++t] = at;
     },
     finish() {

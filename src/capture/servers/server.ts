@@ -1,5 +1,6 @@
 /** A teacher behind a server: how it is asked for distributions. One server a file. */
 import type { ListRows } from '../../distribution/rows.ts';
+import type { TextTokenizer } from '../tokenizer.ts';
 
 /** What a server says of itself. */
 export interface ServerFacts {
@@ -25,6 +26,21 @@ export interface Asked {
   readonly width: number;
 }
 
+/** What a server had to be asked before its replies can be read; plain data. */
+export interface Reading {
+  /** Text of each token, by id. */
+  readonly strings: readonly string[];
+  /** 1 where entry i tells what comes after token i, 0 where it predicts token i. */
+  readonly shift: 0 | 1;
+}
+
+/** How a server is asked for its reading. */
+export interface LearnContext {
+  readonly model: string;
+  readonly tokenizer: TextTokenizer;
+  ask(request: ScoreRequest): Promise<Uint8Array>;
+}
+
 /** Makes requests and reads replies; it does no I/O, so that replies can be read in any thread. */
 export interface ServerProtocol {
   /** As in the configuration, e.g. `vllm`. */
@@ -33,10 +49,18 @@ export interface ServerProtocol {
   readonly hint: string;
   /** Paths asked at start, and what they tell. */
   readonly facts: (get: (path: string) => Promise<unknown>) => Promise<ServerFacts>;
-  request(model: string, asked: Pick<Asked, 'tokens' | 'k'>): ScoreRequest;
+  /** For servers whose replies must be told by example. Throws `source-misaligned`. */
+  readonly learn?: (context: LearnContext) => Promise<Reading>;
+  /** Lists leave out what they cannot tell, so that most may have fewer entries than asked for. */
+  readonly isPartial?: boolean;
+  request(
+    model: string,
+    asked: Pick<Asked, 'tokens' | 'k'>,
+    tokenizer: TextTokenizer,
+  ): ScoreRequest;
   /**
    * Lists of n positions, logits-aligned: the last one, which no reply holds, is empty. Throws
    * `teacher-unsuitable` where the reply is not what was asked for.
    */
-  parse(reply: Uint8Array, asked: Asked): ListRows;
+  parse(reply: Uint8Array, asked: Asked, reading?: Reading): ListRows;
 }

@@ -80,12 +80,14 @@ function flatEntries(meta: Meta): Entries | undefined {
   if (values === undefined || ids === undefined || shape === undefined) return undefined;
   const [rows, k] = shape;
   const [val, idx] = [Buffer.from(values, 'base64'), Buffer.from(ids, 'base64')];
-  if (val.length !== 4 * rows * k || idx.length !== 4 * rows * k) {
+  // some versions count the rows that are null, others do not
+  const held = [rows, rows - prefix].find((count) => val.length === 4 * count * k);
+  if (held === undefined || idx.length !== val.length) {
     throw unsuitable('the flat arrays', `${4 * rows * k} bytes`, `${val.length}, ${idx.length}`);
   }
   return (i, add) => {
     const from = (i - prefix) * k;
-    if (from < 0 || from + k > rows * k) throw unsuitable(`row ${i}`, 'entries', 'none');
+    if (from < 0 || from + k > held * k) throw unsuitable(`row ${i}`, 'entries', 'none');
     for (let at = 4 * from; at < 4 * (from + k); at += 4) {
       const id = idx.readInt32LE(at);
       // rows with fewer entries are filled up

@@ -1,0 +1,42 @@
+/** Reads the replies of a server beside the event loop, which goes on asking. */
+import { availableParallelism } from 'node:os';
+import { Piscina } from 'piscina';
+import { type ErrorData, LogitcaskError } from '../errors.ts';
+import { type ReplyTask, readReply } from './read-reply.ts';
+import type { Reading } from './servers/server.ts';
+
+export interface ReplyReader {
+  /** A record of `encodeScored`; the reply is gone. Throws what `readReply` throws. */
+  read(task: ReplyTask): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A reply of this size is read here, in about a millisecond: a small build starts no thread. */
+const ownBytesMax = 128 * 1024;
+/** Threads run compiled code, also where this file is run as it is written. */
+const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/capture/' : './';
+
+/** The caller bounds the replies under way. */
+export function createReplyReader(reading?: Reading): ReplyReader {
+  let piscina: Piscina | undefined;
+  return {
+    async read(task) {
+      if (task.reply.length <= ownBytesMax) return readReply(task, reading);
+      piscina ??= new Piscina({
+        filename: new URL(`${compiled}read-reply.js`, import.meta.url).href,
+        name: 'readReplyInThread',
+        workerData: reading,
+        maxThreads: Math.max(1, availableParallelism() - 1),
+      });
+      const transferList = [task.reply.buffer as ArrayBuffer];
+      const result: Uint8Array | ErrorData = await piscina.run(task, { transferList });
+      if (!('code' in result)) return result;
+      const { code, message, expected, got } = result;
+      throw new LogitcaskError(code, message, { expected, got });
+    },
+    async close() {
+      await piscina?.destroy();
+      piscina = undefined;
+    },
+  };
+}

@@ -1,0 +1,51 @@
+/** Server sources over replay teachers, which are closed with the suite. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from 'vitest';
+import { buildConfig } from '../../schemas/build-config.ts';
+import { openServerSource } from '../../src/capture/server-source.ts';
+import {
+  type Answer,
+  prompts,
+  recordedK,
+  startTeacher,
+  type Teacher,
+  type TeacherOptions,
+} from './replay-teacher.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'logitcask-traps-'));
+/** The teachers, the latest last. */
+export const open: Teacher[] = [];
+afterAll(async () => {
+  for (const teacher of open) await teacher.close();
+  rmSync(folder, { recursive: true });
+});
+
+let files = 0;
+export async function sourceOf(
+  answer: Answer | TeacherOptions,
+  {
+    type = 'vllm',
+    texts = prompts,
+    ...more
+  }: { type?: string; texts?: readonly number[][]; [key: string]: unknown } = {},
+) {
+  const teacher = await startTeacher(typeof answer === 'function' ? { answer } : answer);
+  open.push(teacher);
+  const file = join(folder, `texts${files++}.jsonl`);
+  writeFileSync(file, texts.map((tokens) => `${JSON.stringify({ tokens })}\n`).join(''));
+  const source = {
+    type,
+    url: teacher.url,
+    texts: [file],
+    tokenizer: 'bench/data/small-lm/tokenizer.json',
+    top_k: recordedK,
+    sample_length: 97,
+    ...more,
+  };
+  return openServerSource(buildConfig.parse({ source }).source as never);
+}
+
+/** Texts of any number: the recorded prompts and their beginnings. */
+export const texts = Array.from({ length: 60 }, (_, i) => prompts[i % 4].slice(0, 97 - (i >> 2)));
