@@ -41,8 +41,9 @@ export interface OpenCacheOptions {
 export async function openCachedTeachers(options: OpenCacheOptions): Promise<CachedTeachers> {
   const opened: Opened[] = [];
   const close = async () => {
-    for (const { cache, lock } of opened) {
+    for (const { cache, lock, scorer } of opened) {
       await cache.close();
+      await scorer?.close();
       await lock.release();
     }
   };
@@ -67,6 +68,7 @@ interface Opened {
   readonly cache: TeacherCache;
   readonly lock: Lock;
   readonly seal: SealOptions;
+  readonly scorer: Scorer | undefined;
 }
 
 /** What the scores of a folder are of. */
@@ -118,8 +120,9 @@ async function openOne(name: string, options: OpenCacheOptions): Promise<Opened>
     );
     const { alignment } = stored;
     const seal = { store, settings, tokenizerJson, alignment, licence: config.licence };
-    return { cache, lock, seal };
+    return { cache, lock, seal, scorer };
   } catch (error) {
+    await scorer?.close();
     await lock.release();
     throw error;
   }
