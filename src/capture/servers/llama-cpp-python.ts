@@ -151,8 +151,8 @@ interface Reply {
 }
 
 /**
- * Asks for a text with its echo, and for what follows it: where the last echoed list is the first of
- * the answer, entries are one late.
+ * Asks for a text with its echo, and for what follows it: where the last echoed list is the first
+ * of the answer, entries are one late.
  */
 async function learn({ model, tokenizer, ask }: LearnContext): Promise<Reading> {
   const listsOf = async (echo: boolean) => {
