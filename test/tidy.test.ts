@@ -31,6 +31,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   zod: ['schemas'],
   '@toondepauw/node-zstd': ['encode', 'formats'],
   'lz4-napi': ['encode', 'formats'],
+  '@huggingface/jinja': ['capture'],
   '@huggingface/tokenizers': ['capture'],
   fastify: ['serve'],
   'fastify-metrics': ['serve'],

@@ -2,6 +2,7 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { LogitcaskError } from '../errors.ts';
 import { sha256Hex } from '../formats/canonical.ts';
+import { type IdOf, openTokenBytes, type VocabularyDocument } from './token-bytes.ts';
 
 export interface TextTokenizer {
   /** SHA-256 (hex) of tokenizer.json. */
@@ -12,11 +13,12 @@ export interface TextTokenizer {
   readonly separator: number | undefined;
   /** Token ids; with the special tokens of the tokenizer's own template where a text begins. */
   encode(text: string, isBeginning?: boolean): Int32Array;
+  /** The id of a token by its bytes; undefined where no id or several have them. */
+  readonly idOf: IdOf;
 }
 
-interface TokenizerDocument {
-  model: { vocab: Record<string, number> | unknown[] }; // a list in Unigram models
-  added_tokens?: { id: number; special?: boolean }[];
+interface TokenizerDocument extends VocabularyDocument {
+  added_tokens?: { id: number; content: string; special?: boolean }[];
 }
 
 /** Throws `source-unreadable` where the bytes are no tokenizer.json. */
@@ -29,12 +31,17 @@ export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
     const ids = Array.isArray(vocab) ? vocab.keys() : Object.values(vocab);
     let last = Math.max(-1, ...added.map(({ id }) => id));
     for (const id of ids) if (id > last) last = id;
+    let idOf: IdOf | undefined;
     return {
       digest: sha256Hex(bytes),
       size: last + 1,
       separator: added.find(({ special }) => special === true)?.id,
       encode: (text, isBeginning = false) =>
         Int32Array.from(tokenizer.encode(text, { add_special_tokens: isBeginning }).ids),
+      idOf(text) {
+        idOf ??= openTokenBytes(document);
+        return idOf(text);
+      },
     };
   } catch (cause) {
     const message = `capture: ${file} is no tokenizer.json (${(cause as Error).message})`;

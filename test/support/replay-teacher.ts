@@ -38,7 +38,7 @@ function rowsOf(tokens: readonly number[]): Row[] {
   return found.prompt_logprobs.slice(0, tokens.length);
 }
 
-export type Answer = (body: { [key: string]: never }) => unknown;
+export type Answer = (body: { [key: string]: never }, path?: string) => unknown;
 
 export const vllmAnswer: Answer = ({ prompt, return_token_ids }) => ({
   ...response,
@@ -106,6 +106,11 @@ const facts: Record<string, unknown> = {
   '/version': { version: '0.32.0' },
   '/get_model_info': { model_path: 'small-lm' },
   '/get_server_info': { version: '0.5.23', context_length: 256 },
+  '/props': {
+    model_alias: 'small-lm',
+    build_info: 'b11434',
+    default_generation_settings: { n_ctx: 256 },
+  },
 };
 
 export async function startTeacher({ answer, fault }: TeacherOptions): Promise<Teacher> {
@@ -119,7 +124,7 @@ export async function startTeacher({ answer, fault }: TeacherOptions): Promise<T
     const body = JSON.parse(Buffer.concat(pieces).toString());
     asked.push(body);
     if (fault?.(asked.length, reply)) return;
-    json(answer(body));
+    json(answer(body, request.url ?? ''));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {

@@ -1,6 +1,8 @@
 /** A teacher that answers: how a server is asked for responses. One server a file. */
 import type { ListRows } from '../../distribution/rows.ts';
+import type { Window } from '../in-order.ts';
 import type { ScoreRequest, ServerFacts } from '../servers/server.ts';
+import type { IdOf } from '../token-bytes.ts';
 
 export interface ChatMessage {
   /** `system`, `user` or `assistant`. */
@@ -10,6 +12,9 @@ export interface ChatMessage {
 
 /** A conversation to go on with, or a text. */
 export type Prompt = { readonly messages: readonly ChatMessage[] } | { readonly text: string };
+
+/** A prompt as it is sent: also as token ids. */
+export type SentPrompt = Prompt | { readonly tokens: Int32Array };
 
 export interface Sampling {
   /** 0 is greedy. */
@@ -21,8 +26,8 @@ export interface Sampling {
 }
 
 /** One response is asked for by one request, so that each can be kept and repeated by itself. */
-export interface Question {
-  readonly prompt: Prompt;
+export interface Question<P = Prompt> {
+  readonly prompt: P;
   readonly sampling: Sampling;
   readonly seed: number;
   /** Entries of the list at each token of the response; 0: none. */
@@ -40,7 +45,8 @@ export interface Answer {
   readonly tokens?: Int32Array;
   /**
    * List i is the distribution at temperature 1 that token i of the response was drawn from; as
-   * many as `tokens`.
+   * many as `tokens`. Entries are the most probable ones: k, or one fewer where the server put the
+   * token that was drawn in the place of the last. `labelLogprob` is that of the token drawn.
    */
   readonly lists?: ListRows;
   readonly promptCount: number;
@@ -51,24 +57,29 @@ export interface Answer {
 export interface GeneratorProtocol {
   /** As in the configuration, e.g. `vllm`. */
   readonly name: string;
-  /** What its start command must say for requests to be answered, for error messages. */
+  /** What to do where log-probs are missing, or are not those at temperature 1. */
   readonly hint: string;
   /** Most entries of a list that the interface allows, where it does. */
   readonly kMax?: number;
+  /** False: tokens are told by their bytes, and only a tokenizer knows which they are. */
+  readonly givesIds: boolean;
+  /** What it takes a prompt as; conversations become token ids where it does not take them. */
+  readonly takes: readonly ('messages' | 'text' | 'tokens')[];
   readonly facts: (get: (path: string) => Promise<unknown>) => Promise<ServerFacts>;
-  request(model: string, question: Question): ScoreRequest;
+  /** Ids of a prompt, template applied, of servers that tell them by requests of their own. */
+  readonly promptTokens?: (post: PostJson, prompt: Prompt) => Promise<Int32Array>;
+  request(model: string, question: Question<SentPrompt>): ScoreRequest;
   /** Throws `teacher-unsuitable` where the reply is not what was asked for. */
-  parse(reply: Uint8Array, question: Question, context: AnswerContext): Answer;
+  parse(reply: Uint8Array, question: Question<SentPrompt>, context: AnswerContext): Answer;
 }
+
+export type PostJson = (path: string, body: unknown) => Promise<unknown>;
 
 export interface AnswerContext {
   /** V */
   readonly width: number;
-  /**
-   * The id of a token by its bytes, for servers that give none; undefined where no id or several
-   * have them.
-   */
-  idOf(bytes: Uint8Array): number | undefined;
+  /** The id of a token by its bytes, for servers that give none. */
+  readonly idOf: IdOf;
 }
 
 /** A server that answers prompts, ready to be asked. */
@@ -76,8 +87,10 @@ export interface Generator {
   readonly facts: ServerFacts;
   /** As `vllm`. */
   readonly source: string;
-  /** V */
+  /** V; 0 where neither a tokenizer nor the configuration tells it: then k must be 0. */
   readonly width: number;
+  /** How many questions at a time the server takes, as found so far. */
+  readonly window: Window;
   /** Prompts are counted and cut by the server; errors are those of `TeacherHttp`. */
   ask(question: Question): Promise<Answer>;
 }
