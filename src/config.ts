@@ -2,6 +2,7 @@
 import { parse } from 'yaml';
 import { buildConfig } from '../schemas/build-config.ts';
 import { type JsonSchema, jsonSchemaOf } from '../schemas/json-schema.ts';
+import { labelConfig } from '../schemas/label-config.ts';
 import { serveConfig } from '../schemas/serve-config.ts';
 import { nearestKey } from './config/nearest-key.ts';
 import { refusal, unknownKey } from './config/refusal.ts';
@@ -11,6 +12,7 @@ import { LogitcaskError } from './errors.ts';
 /** What a verb may be configured by; `store` is for those that only read one. */
 const documents = {
   build: buildConfig,
+  label: labelConfig,
   serve: serveConfig,
   store: serveConfig.pick({ store: true }),
 } as const;

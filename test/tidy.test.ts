@@ -14,6 +14,7 @@ const tiers: readonly (readonly string[])[] = [
   ['audit'],
   ['serve'],
   ['client', 'build', 'convert', 'config'],
+  ['label'],
   ['commands'],
   ['cli', 'index'],
 ];
