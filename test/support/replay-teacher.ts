@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 
 const folder = 'test/golden/servers';
@@ -99,6 +100,8 @@ export interface TeacherOptions {
   readonly answer: Answer;
   /** May answer in the place of the teacher: true where it did. */
   readonly fault?: (request: number, response: ServerResponse) => boolean;
+  /** What an answer takes. */
+  readonly delayMs?: number;
 }
 
 const facts: Record<string, unknown> = {
@@ -113,7 +116,7 @@ const facts: Record<string, unknown> = {
   },
 };
 
-export async function startTeacher({ answer, fault }: TeacherOptions): Promise<Teacher> {
+export async function startTeacher({ answer, fault, delayMs = 0 }: TeacherOptions): Promise<Teacher> {
   const asked: Record<string, unknown>[] = [];
   const server = createServer(async (request: IncomingMessage, reply: ServerResponse) => {
     const pieces: Buffer[] = [];
@@ -124,6 +127,7 @@ export async function startTeacher({ answer, fault }: TeacherOptions): Promise<T
     const body = JSON.parse(Buffer.concat(pieces).toString());
     asked.push(body);
     if (fault?.(asked.length, reply)) return;
+    if (delayMs > 0) await wait(delayMs);
     json(answer(body, request.url ?? ''));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
