@@ -23,8 +23,8 @@ export interface PromptRecord {
 type PromptConfig = Pick<LabelConfig, 'prompts' | 'mode' | 'template' | 'system' | 'filter'>;
 type Cells = Readonly<Record<string, unknown>>;
 
-/** Keys that are read without a template; chats in Parquet are lists of structs. */
-const chatKeys = ['messages', 'messages.role', 'messages.content', 'system'] as const;
+/** Columns of Parquet that are read without a template; chats are lists of structs. */
+const chatKeys = ['messages.role', 'messages.content', 'system'] as const;
 const textKeys = ['prompt', 'text'] as const;
 
 /**
