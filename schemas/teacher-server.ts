@@ -24,3 +24,6 @@ export const generatorServer = z.strictObject({
 });
 
 export type GeneratorServerConfig = z.infer<typeof generatorServer>;
+
+/** What `logitcask doctor` asks of such a server. */
+export const doctorConfig = z.strictObject({ source: generatorServer.optional() });

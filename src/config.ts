@@ -4,6 +4,7 @@ import { buildConfig } from '../schemas/build-config.ts';
 import { type JsonSchema, jsonSchemaOf } from '../schemas/json-schema.ts';
 import { labelConfig } from '../schemas/label-config.ts';
 import { serveConfig } from '../schemas/serve-config.ts';
+import { doctorConfig } from '../schemas/teacher-server.ts';
 import { nearestKey } from './config/nearest-key.ts';
 import { refusal, unknownKey } from './config/refusal.ts';
 import { isLeaf, nodesAt, pathsOf, propertyOf, valueAt } from './config/schema.ts';
@@ -13,6 +14,7 @@ import { LogitcaskError } from './errors.ts';
 const documents = {
   build: buildConfig,
   label: labelConfig,
+  doctor: doctorConfig,
   serve: serveConfig,
   store: serveConfig.pick({ store: true }),
 } as const;

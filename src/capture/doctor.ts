@@ -3,6 +3,7 @@ import type { ServerSourceConfig } from '../../schemas/build-config.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { asLogitcaskError, LogitcaskError } from '../errors.ts';
 import { checkAlignment } from './alignment.ts';
+import { generators } from './generators/table.ts';
 import { readInput } from './input-file.ts';
 import { chunksOf } from './lists-sample.ts';
 import { firstTokens, openScorer } from './server-source.ts';
@@ -109,13 +110,16 @@ function sourceOf(tokens: Int32Array, rows: ListRows, identity: Source['identity
   };
 }
 
+export type TeacherType = keyof typeof servers | keyof typeof generators;
+
 /** `vllm:http://host:port` */
-export function teacherAddress(address: string): { type: keyof typeof servers; url: string } {
-  const match = /^([a-z]+):(https?:\/\/.+)$/.exec(address);
-  if (match !== null && match[1] in servers) {
-    return { type: match[1] as keyof typeof servers, url: match[2].replace(/\/+$/, '') };
+export function teacherAddress(address: string): { type: TeacherType; url: string } {
+  const names = [...new Set([...Object.keys(servers), ...Object.keys(generators)])];
+  const match = /^([a-z-]+):(https?:\/\/.+)$/.exec(address);
+  if (match !== null && names.includes(match[1])) {
+    return { type: match[1] as TeacherType, url: match[2].replace(/\/+$/, '') };
   }
-  const expected = Object.keys(servers).map((name) => `${name}:http://host:port`);
+  const expected = names.map((name) => `${name}:http://host:port`);
   const message = `request: ${address} names no teacher; give ${expected.join(' or ')}`;
   throw new LogitcaskError('request-invalid', message, { expected, got: address });
 }

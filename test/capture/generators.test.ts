@@ -1,45 +1,20 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { generatorServer } from '../../schemas/teacher-server.ts';
-import { openGenerator } from '../../src/capture/generator-source.ts';
-import type { Prompt, Question } from '../../src/capture/generators/generator.ts';
-import { openTokenizer } from '../../src/capture/tokenizer.ts';
-import type { ListRows } from '../../src/distribution/rows.ts';
+import type { Prompt } from '../../src/capture/generators/generator.ts';
+import {
+  conversation,
+  generatorOf,
+  inOrder,
+  listAt,
+  question,
+  text,
+  tokenizer,
+} from '../support/generator.ts';
 import { chat, completion, sglangGenerates, vllmGenerates } from '../support/replay-generator.ts';
-import { type Answer, startTeacher, type Teacher } from '../support/replay-teacher.ts';
+import type { Answer } from '../support/replay-teacher.ts';
 
-const small = 'bench/data/small-lm/tokenizer.json';
-const tokenizer = openTokenizer(readFileSync(small), small);
-const open: Teacher[] = [];
-afterAll(async () => {
-  for (const teacher of open) await teacher.close();
-});
-
-type Type = 'vllm' | 'sglang' | 'llama-cpp' | 'openai';
-
-async function generatorOf(type: Type, answer: Answer, more: object = {}) {
-  const teacher = await startTeacher({ answer });
-  open.push(teacher);
-  const config = generatorServer.parse({ type, url: `${teacher.url}/v1/`, ...more });
-  return { teacher, generator: await openGenerator(config, tokenizer) };
-}
-
-const conversation: Prompt = { messages: [{ role: 'user', content: 'In the beginning' }] };
-const text: Prompt = { text: '.\nAnd Joseph' };
-
-function question(prompt: Prompt, { k = 16, n = 24, temperature = 1, top_p = 1 } = {}): Question {
-  return { prompt, sampling: { temperature, top_p, max_tokens: n, stop: [] }, seed: 7, k };
-}
-
-function listAt({ offsets, ids, logprobs }: ListRows, i: number): [number, number][] {
-  const [from, to] = [offsets[i], offsets[i + 1]];
-  return [...ids.subarray(from, to)].map((id, j) => [id, logprobs[from + j]]);
-}
-
-const inOrder = (list: (readonly [number, number])[]) =>
-  list
-    .map(([id, logprob]) => [id, Math.fround(logprob)] as [number, number])
-    .sort(([a, p], [b, q]) => q - p || a - b);
 const idOf = (token: string) => Number(token.slice('token_id:'.length));
 
 /** What plain JSON says of the recorded completion. */
@@ -91,5 +66,181 @@ describe('SGLang', () => {
     expect([...answer.tokens!]).toEqual(completion.choices[0].token_ids);
     for (const [i, list] of completed.entries()) expect(listAt(answer.lists!, i)).toEqual(list);
     expect(teacher.asked[0].input_ids).toEqual([...tokenizer.encode('.\nAnd Joseph', true)]);
+  });
+});
+
+/** The recorded answer of vLLM, changed. */
+const changed =
+  (change: (choice: Changeable, body: Record<string, unknown>) => void): Answer =>
+  (body, path) => {
+    const reply = structuredClone(vllmGenerates(body, path)) as { choices: [Changeable] };
+    change(reply.choices[0], body);
+    return reply;
+  };
+
+interface Changeable {
+  logprobs: {
+    content: { token: string; top_logprobs: { token: string; logprob: number }[] }[];
+    token_logprobs: number[];
+    tokens: string[];
+    top_logprobs: Record<string, number>[];
+  } | null;
+  token_ids: number[] | null;
+  prompt_token_ids: number[];
+}
+
+const bare = changed((choice) => void Object.assign(choice, { logprobs: null }));
+
+describe('an answer of a server', () => {
+  it.each<[string, Prompt, Answer, string]>([
+    ['without log-probs', conversation, bare, 'got none'],
+    ['to a text without log-probs', text, bare, 'got none'],
+    ['that is no answer', text, () => ({ choices: [] }), 'a choice with a text'],
+    ['that is no JSON', text, () => undefined, 'expected {'],
+    [
+      'with a list too few',
+      text,
+      changed(({ logprobs }) => void logprobs!.top_logprobs.pop()),
+      'as many tokens',
+    ],
+    [
+      'with a token too few',
+      conversation,
+      changed(({ logprobs }) => void logprobs!.content.pop()),
+      'lists for the 24 token_ids',
+    ],
+    [
+      'of other tokens than its lists',
+      conversation,
+      changed((choice) => void choice.token_ids![3]++),
+      'token 3',
+    ],
+    [
+      'with lists of the tokens after',
+      text,
+      changed(({ logprobs }) => logprobs!.top_logprobs.push(logprobs!.top_logprobs.shift()!)),
+      'token',
+    ],
+    [
+      'with texts in the place of ids',
+      conversation,
+      changed(({ logprobs }) => void Object.assign(logprobs!.content[2], { token: ' the' })),
+      'return_tokens_as_token_ids',
+    ],
+    [
+      'with fewer entries than were asked for',
+      conversation,
+      changed(({ logprobs }) => {
+        for (const token of logprobs!.content) token.top_logprobs.splice(8);
+      }),
+      'has 8 entries where 16 were asked for',
+    ],
+  ])('is refused, with its name and what to do: one %s', async (_, prompt, answer, message) => {
+    const { generator } = await generatorOf('vllm', answer);
+    await expect(generator.ask(question(prompt))).rejects.toMatchObject({
+      code: 'teacher-unsuitable',
+      message: expect.stringMatching(/vLLM 0\.32\.0 \(small-lm\) at http.*--max-logprobs/),
+    });
+    await expect(generator.ask(question(prompt))).rejects.toThrow(message);
+  });
+
+  it('needs no log-probs where none are asked for', async () => {
+    const { generator, teacher } = await generatorOf('vllm', vllmGenerates);
+    const answer = await generator.ask(question(conversation, { k: 0 }));
+    expect(answer).toMatchObject({ finish: 'length', lists: undefined, count: 24 });
+    expect([...answer.tokens!]).toEqual(chat.choices[0].token_ids);
+    expect(teacher.asked[0]).not.toHaveProperty('logprobs');
+  });
+
+  it('is asked for anew after failures of the server, by fewer at a time', async () => {
+    let failures = 2;
+    const { generator, teacher } = await generatorOf('vllm', vllmGenerates, {
+      fault(_, reply) {
+        if (failures-- <= 0) return false;
+        reply.writeHead(503).end('busy');
+        return true;
+      },
+    });
+    expect((await generator.ask(question(text, { n: 3 }))).count).toBe(3);
+    expect(teacher.asked).toHaveLength(3);
+    expect(generator.window.limit).toBeLessThan(4);
+  });
+});
+
+describe('log-probs that change with sampling', () => {
+  const scaled = changed(({ logprobs }, { temperature }) => {
+    const { top_logprobs: lists, token_logprobs: labels } = logprobs!;
+    const scale = (logprob: number) => (temperature === 1 ? logprob : logprob / 2 - 2);
+    for (const list of lists) for (const token in list) list[token] = scale(list[token]);
+    for (const i in labels) labels[i] = scale(labels[i]);
+  });
+  const cut = changed(({ logprobs }, { top_p }) => {
+    const least = (top_p as number) < 1 ? -3 : Number.NEGATIVE_INFINITY;
+    for (const [i, list] of logprobs!.top_logprobs.entries()) {
+      for (const token in list) {
+        if (list[token] < least && token !== logprobs!.tokens[i]) list[token] = -9999;
+      }
+    }
+  });
+
+  it('are refused, since a top list cannot be turned back', async () => {
+    const { generator } = await generatorOf('vllm', scaled);
+    await expect(generator.ask(question(text, { temperature: 2 }))).rejects.toMatchObject({
+      code: 'teacher-unsuitable',
+      message: expect.stringContaining('not those at temperature 1'),
+    });
+    expect((await generator.ask(question(text))).lists!.count).toBe(24);
+    const { generator: masked } = await generatorOf('vllm', cut);
+    await expect(masked.ask(question(text, { top_p: 0.9 }))).rejects.toThrow('raw_logprobs');
+  });
+
+  it('are looked for once for each way of sampling', async () => {
+    const { generator, teacher } = await generatorOf('vllm', vllmGenerates);
+    await generator.ask(question(text, { temperature: 0.8 }));
+    await generator.ask(question(text, { temperature: 0.8 }));
+    expect(teacher.asked.map(({ max_tokens: n, temperature: t }) => [n, t])).toEqual([
+      [1, 1],
+      [1, 0.8],
+      [24, 0.8],
+      [24, 0.8],
+    ]);
+  });
+});
+
+describe('a conversation', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'logitcask-generators-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const template = (source: string) => {
+    const file = join(folder, 'chat_template.jinja');
+    writeFileSync(file, source);
+    return { chat_template: file };
+  };
+  const plain = "{% for m in messages %}{{ m['content'] }}{% endfor %}";
+
+  it('must be the same ids by the declared template and by the server', async () => {
+    const { generator } = await generatorOf('vllm', vllmGenerates, template(plain));
+    await generator.ask(question(conversation));
+    const other = await generatorOf('vllm', vllmGenerates, template(`${plain} is`));
+    await expect(other.generator.ask(question(conversation))).rejects.toMatchObject({
+      code: 'source-mismatch',
+      expected: expect.stringContaining('4 tokens'),
+      got: expect.stringContaining('3 tokens'),
+    });
+  });
+
+  it('is rendered for a server that applies no template, and refused without one', async () => {
+    const { generator, teacher } = await generatorOf(
+      'sglang',
+      sglangGenerates('nested'),
+      template(plain),
+    );
+    const { promptTokens } = await generator.ask(question(conversation));
+    expect(teacher.asked[0].input_ids).toEqual(chat.prompt_token_ids);
+    expect([...promptTokens!]).toEqual(chat.prompt_token_ids);
+    const without = await generatorOf('sglang', sglangGenerates('nested'));
+    await expect(without.generator.ask(question(conversation))).rejects.toMatchObject({
+      code: 'config-invalid',
+      message: expect.stringContaining('chat_template.jinja'),
+    });
   });
 });

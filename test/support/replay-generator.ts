@@ -115,3 +115,70 @@ export const sglangGenerates =
       meta_info: { finish_reason: { type: 'length' }, ...counts, ...(return_logprob ? meta : {}) },
     };
   };
+
+/** llama.cpp's server, as recorded: the prompt's ids, the answer, and one that a word ended. */
+export const llama = recorded('llama-cpp-completion') as unknown as {
+  apply_template: { prompt: string };
+  tokenize: { tokens: number[] };
+  response: LlamaCompletion;
+};
+export const llamaStopped = recorded('llama-cpp-stop-word').response as unknown as LlamaCompletion;
+
+interface LlamaEntry {
+  readonly id: number;
+  readonly logprob: number;
+}
+
+interface LlamaCompletion {
+  readonly content: string;
+  readonly tokens: number[];
+  readonly completion_probabilities: (LlamaEntry & { top_logprobs: LlamaEntry[] })[];
+}
+
+export const llamaGenerates: Answer = ({ n_predict, n_probs, stop }: Body, path) => {
+  if (path === '/apply-template') return llama.apply_template;
+  if (path === '/tokenize') return llama.tokenize;
+  const { completion_probabilities: lists, ...rest } =
+    (stop as string[]).length > 0 ? llamaStopped : llama.response;
+  const n = n_predict as number;
+  const tokens = rest.tokens.slice(0, n);
+  if (n_probs === 0) return { ...rest, tokens };
+  const kept = lists.slice(0, n).map((list) => ({
+    ...list,
+    top_logprobs: list.top_logprobs.slice(0, n_probs as number),
+  }));
+  return { ...rest, tokens, completion_probabilities: kept };
+};
+
+/** OpenAI's chat as llama.cpp speaks it: with the ids, by which the mapping is checked. */
+export const openaiChat = recorded('llama-cpp-chat').response as unknown as OpenaiChat;
+
+interface OpenaiToken {
+  readonly id: number;
+  readonly token: string;
+  bytes: number[] | null;
+  readonly logprob: number;
+  top_logprobs: Omit<OpenaiToken, 'top_logprobs'>[];
+}
+
+export interface OpenaiChat {
+  choices: [
+    {
+      message: { content: string };
+      logprobs: { content: OpenaiToken[] } | null;
+    },
+  ];
+  usage: { prompt_tokens: number };
+}
+
+export const openaiGenerates: Answer = ({ max_tokens, top_logprobs }: Body) => {
+  const reply = structuredClone(openaiChat);
+  const [choice] = reply.choices;
+  if (top_logprobs === undefined) choice.logprobs = null;
+  else {
+    const content = choice.logprobs!.content.slice(0, max_tokens as number);
+    for (const token of content) token.top_logprobs.splice(top_logprobs as number);
+    choice.logprobs = { content };
+  }
+  return reply;
+};

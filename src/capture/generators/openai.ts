@@ -51,7 +51,7 @@ export const openai: GeneratorProtocol = {
 
 /** Tokens whose bytes lack their spaces, as some servers give them, would be taken for others. */
 function checkText(text: string, bytes: readonly Uint8Array[]): void {
-  const said = text.trim().replace(/\uFFFD+$/, '');
+  const said = text.replace(/\uFFFD+$/, '');
   if (Buffer.concat(bytes).includes(said)) return;
   const got = JSON.stringify(Buffer.concat(bytes).toString().slice(0, 80));
   throw unsuitable('bytes of the tokens', `the text ${JSON.stringify(said.slice(0, 80))}`, got);
