@@ -1,8 +1,54 @@
 /** What `logitcask serve` reads: where it listens, who may ask, and every limit. */
 import { z } from 'zod';
-import { sha256 } from './common.ts';
+import { name, sha256, targetSetName } from './common.ts';
 
 export const scope = z.enum(['read', 'write', 'admin']);
+
+/** A teacher behind a server that scores given texts, asked for what is not cached. */
+export const cachedTeacher = z.strictObject({
+  type: z.enum(['vllm', 'sglang']),
+  /** `http://host:port`, without a path. */
+  url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
+  /** Name of the model; by default the first one that the server has. */
+  model: z.string().optional(),
+  /** Bearer token. */
+  api_key: z.string().optional(),
+  /** tokenizer.json of the teacher. */
+  tokenizer: z.string(),
+  /** V; by default that of the tokenizer. */
+  vocabulary: z.int().positive().max(0xffffffff).optional(),
+  /** Entries of a list. */
+  top_k: z.int().min(1).max(4096).default(64),
+  /** Most requests at a time; fewer where the server says that it is busy. */
+  concurrency: z.int().min(1).max(256).default(16),
+  timeout_ms: z.int().positive().default(300_000),
+  /** Name in the manifest; by default that of the model. */
+  teacher: z.string().optional(),
+});
+
+export const cacheConfig = z.strictObject({
+  /** Data set that the scores are sealed into. */
+  dataset: name.default('live').describe('data set of what is scored on request'),
+  tag: name.default('latest'),
+  /** Answers from the cache alone, and asks no teacher. */
+  offline: z.boolean().default(false),
+  licence: z.string().default('unknown'),
+  /** A log of this size is sealed into a snapshot; so is one after this time. */
+  seal_bytes: z
+    .int()
+    .min(4096)
+    .default(64 * 1024 * 1024),
+  seal_ms: z.int().min(100).default(600_000),
+  /** Sequences that wait for a teacher. */
+  waiting_max: z.int().positive().default(65_536),
+  /** Sequences kept, about 200 bytes of memory each. */
+  sequences_max: z.int().positive().default(1_000_000),
+  /** Answers kept in memory. */
+  memory_bytes_max: z
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024),
+});
 
 export const serveConfig = z.strictObject({
   store: z.string().default('logitcask-data').describe('folder of the store'),
@@ -17,6 +63,9 @@ export const serveConfig = z.strictObject({
     .default([]),
   /** Serves other addresses than loopback without tokens. */
   allow_anonymous: z.boolean().default(false),
+  /** By target set, teachers whose scores are cached; several score the same sequences. */
+  teachers: z.record(targetSetName, cachedTeacher).default({}),
+  cache: cacheConfig.prefault({}),
   limits: z
     .strictObject({
       body_bytes_max: z
@@ -39,6 +88,13 @@ export const serveConfig = z.strictObject({
         .int()
         .positive()
         .default(32 * 1024 * 1024),
+      /** Body of a request for scores. */
+      score_bytes_max: z
+        .int()
+        .positive()
+        .default(16 * 1024 * 1024),
+      /** Time for scores: a teacher may have to be waited for. */
+      score_timeout_ms: z.int().positive().default(600_000),
       snapshots_open_max: z.int().positive().default(4),
       /** Positions that one batch may hold. */
       batch_positions_max: z.int().positive().default(1_048_576),
@@ -62,5 +118,7 @@ export const serveConfig = z.strictObject({
     .prefault({}),
 });
 
+export type CachedTeacherConfig = z.infer<typeof cachedTeacher>;
+export type CacheConfig = z.infer<typeof cacheConfig>;
 export type ServeConfig = z.infer<typeof serveConfig>;
 export type Scope = z.infer<typeof scope>;

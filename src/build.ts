@@ -3,8 +3,10 @@
  */
 import { availableParallelism } from 'node:os';
 import type { BuildConfig, BuildSettings } from '../schemas/build-config.ts';
+import type { AlignmentCheck } from '../schemas/manifest.ts';
 import { measureSize } from './audit/size.ts';
 import { begunAhead, timed } from './build/ahead.ts';
+import { refuseOther, restoreReference } from './build/append.ts';
 import { createAssembler, type StageSeconds } from './build/assemble.ts';
 import { chooseRules } from './build/choose.ts';
 import { completeManifest } from './build/finish.ts';
@@ -46,6 +48,10 @@ export interface BuildRunOptions {
   readonly onProgress?: (progress: BuildProgress) => void;
   /** Stops the build between chunks; the shard under way is discarded. */
   readonly signal?: AbortSignal;
+  /** Snapshot of the same data set that this one adds to. */
+  readonly parent?: ResolvedSnapshot;
+  /** What showed that the source is aligned; by default its own first samples have to. */
+  readonly alignment?: AlignmentCheck;
 }
 
 export interface BuildOptions extends BuildRunOptions {
@@ -108,7 +114,7 @@ export async function buildFrom(
     const source = await open();
     try {
       const config = withSparsifier(given, source);
-      const name = buildName(config, source);
+      const name = buildName(config, source, options.parent?.id);
       const lock = await acquireLock(store, lockPath(config.dataset, name));
       try {
         seconds.prepare = (performance.now() - started) / 1000;
@@ -175,7 +181,7 @@ async function reuse({ config, store, build }: Run): Promise<Outcome | undefined
 async function runBuild(run: Run): Promise<Outcome> {
   try {
     const started = performance.now();
-    const alignment = await checkAlignment(run.source);
+    const alignment = run.alignment ?? (await checkAlignment(run.source));
     const stages = await openStages(run);
     run.seconds.prepare += (performance.now() - started) / 1000;
     const positions = await captureAll(run, stages);
@@ -194,13 +200,15 @@ async function runBuild(run: Run): Promise<Outcome> {
 }
 
 /** The stages that a chunk passes, set up behind what an interrupted run left. */
-async function openStages({ config, store, source, build, seconds }: Run) {
+async function openStages({ config, store, source, build, seconds, parent }: Run) {
   const place = { store, dataset: config.dataset, build, format: config.format };
   const labelSpace = labelSpaceOf(source);
   const rules = await chooseRules(config, source);
   const picker = createReferencePicker({ ...config.reference, total: source.positions });
-  const complete = await completedShards(place, picker);
   const sets = draftTargetSets({ config, ...rules, identity: source.identity });
+  refuseOther(parent, sets, labelSpace);
+  await restoreReference(store, parent, picker);
+  const complete = await completedShards(place, picker);
   const sum = (field: 'samples' | 'positions') =>
     complete.reduce((total, header) => total + header[field], 0);
   const resumed = { samples: sum('samples'), positions: sum('positions') };
@@ -213,10 +221,10 @@ async function openStages({ config, store, source, build, seconds }: Run) {
     labelSpace: labelSpaceDigest(labelSpace),
     reference: { picker, entries: config.reference.entries },
     seconds,
-    ordinal: resumed.samples,
+    ordinal: (parent?.manifest.totals.samples ?? 0) + resumed.samples,
   });
   const shards = createShards({ ...place, config, sets, picker, complete, labelSpace });
-  const stages = { sets, source, labelSpace, picker, resumed, pool, assembler, shards };
+  const stages = { sets, source, labelSpace, picker, resumed, pool, assembler, shards, parent };
   return { ...place, tag: config.tag, ...stages };
 }
 

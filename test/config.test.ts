@@ -247,7 +247,7 @@ describe('the documents of a configuration', () => {
     const schema = jsonSchemaOf(zod);
     const page = readFileSync('docs/config.md', 'utf8');
     const part = page.slice(page.indexOf(`## \`logitcask ${document}\``)).split('\n## ')[0];
-    const rows = [...part.matchAll(/^\| `([a-z_0-9.]+)` \| (.*?) \|/gm)];
+    const rows = [...part.matchAll(/^\| `([A-Za-z_0-9.]+)` \| (.*?) \|/gm)];
     const told = Object.fromEntries(rows.map(([, path, standard]) => [path, standard]));
     const leaves = pathsOf(schema).filter((path) => isLeaf(schema, path));
     expect(Object.keys(told).sort()).toEqual(leaves.sort());

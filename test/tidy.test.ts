@@ -14,7 +14,7 @@ const tiers: readonly (readonly string[])[] = [
   ['audit'],
   ['serve'],
   ['client', 'build', 'convert', 'config'],
-  ['label'],
+  ['label', 'cache'],
   ['commands'],
   ['cli', 'index'],
 ];

@@ -24,6 +24,7 @@ import { createReader } from '../shard/open-snapshot.ts';
 import { type ReferencePicker, readReference, writeReference } from '../shard/reference.ts';
 import { writeSampleIndex } from '../shard/sample-index.ts';
 import { type ResolvedSnapshot, writeSnapshot } from '../shard/snapshot.ts';
+import { keptFiles, parentReference } from './append.ts';
 import type { BuildPlace } from './resume.ts';
 
 export interface FinishOptions extends BuildPlace {
@@ -34,6 +35,7 @@ export interface FinishOptions extends BuildPlace {
   readonly alignment: AlignmentCheck;
   readonly picker: ReferencePicker;
   readonly shards: { readonly complete: readonly IndexHeader[] };
+  readonly parent?: ResolvedSnapshot;
 }
 
 export async function completeManifest(options: FinishOptions): Promise<ResolvedSnapshot> {
@@ -45,15 +47,21 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
     const message = 'capture: the source gave no samples; give it longer or more input';
     throw new LogitcaskError('source-unreadable', message, { expected: '≥ 1 sample', got: 0 });
   }
-  const indexes = shards.map((_, i) => indexName(build, i));
-  const samples = total('samples');
+  const { parent } = options;
+  const kept = keptFiles(parent);
+  const indexes = [
+    ...kept.flatMap(({ role, name }) => (role === 'index' ? [name] : [])),
+    ...shards.map((_, i) => indexName(build, i)),
+  ];
+  const before = parent?.manifest.totals ?? { samples: 0, positions: 0, learned: 0 };
+  const samples = before.samples + total('samples');
   const contentId = await writeSampleIndex(store, { dataset, build, indexes, samples });
   const { tokenizerJson } = source;
   if (tokenizerJson !== undefined) {
     await store.write(filePath(dataset, tokenizerName(build)), tokenizerJson);
   }
   const referencePositions = sets.length === 0 ? undefined : await mergeReference(options);
-  const files = await listFiles(options, referencePositions);
+  const files = [...kept, ...(await listFiles(options, referencePositions))];
   const draft: Manifest = {
     format: 'logitcask',
     version: 1,
@@ -63,20 +71,21 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
     alignment: 'predicts-next',
     label_space: options.labelSpace,
     augmentation_pipeline: null,
-    target_sets: sets.map((set) => {
-      return { ...set, entries: total('entries'), alignment: options.alignment };
+    target_sets: sets.map((set, i) => {
+      const entries = (parent?.manifest.target_sets[i].entries ?? 0) + total('entries');
+      return { ...set, entries, alignment: options.alignment };
     }),
     responses: source.responses,
     inputs: { ...source.inputs },
     files,
     totals: {
       samples,
-      positions: total('positions'),
-      learned: total('learned'),
+      positions: before.positions + total('positions'),
+      learned: before.learned + total('learned'),
       bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
     },
     content_id: contentId,
-    parent: null,
+    parent: parent?.id ?? null,
     tombstones: [],
   };
   const target_sets: TargetSet[] = [];
@@ -99,6 +108,9 @@ async function mergeReference(options: FinishOptions): Promise<number> {
   const shards = options.shards.complete;
   const belongs = picker.sample();
   async function* parts() {
+    for await (const rows of parentReference(store, options.parent)) {
+      yield rows.filter(({ priority }) => belongs(priority));
+    }
     for (let i = 0; i < shards.length; i++) {
       for await (const rows of readReference(store, partPath(dataset, build, i))) {
         yield rows.filter(({ priority }) => belongs(priority));

@@ -11,7 +11,7 @@ export function labelSpaceOf({ identity }: Source): LabelSpace {
 /**
  * First 16 hex digits of the SHA-256 over format, settings, teacher and inputs; not over places.
  */
-export function buildName(config: ChosenConfig, source: Source): string {
+export function buildName(config: ChosenConfig, source: Source, parent?: string): string {
   const { target_set, sparsifier, codec, budget, temperatures, shard, reference } = config;
   const { source: from } = config;
   const sample_length =
@@ -20,6 +20,7 @@ export function buildName(config: ChosenConfig, source: Source): string {
   const settings = { target_set, sparsifier, codec, budget, temperatures, shard, reference };
   const input = { sample_length, samples, ...source.inputs };
   const container = config.format === 'arrow' ? undefined : config.format;
-  const what = { format: formatVersion, container, settings, input, teacher: source.identity };
+  const teacher = source.identity;
+  const what = { format: formatVersion, container, settings, input, teacher, parent };
   return digestOf(what).slice(0, 16);
 }

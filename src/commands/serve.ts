@@ -1,7 +1,9 @@
 /** `logitcask serve`: the HTTP server. */
 import { once } from 'node:events';
 import { Command } from 'commander';
-import { resolveConfig } from '../config.ts';
+import { openCachedTeachers } from '../cache/open.ts';
+import { teacherAddress } from '../capture/doctor.ts';
+import { resolveConfig, type TextSetting } from '../config.ts';
 import { startServer } from '../serve/server.ts';
 import { openStore } from '../store/table.ts';
 import type { CommandContext } from './command.ts';
@@ -18,6 +20,17 @@ const settings: readonly Setting[] = [
   storeSetting,
   { flag: '--host <address>', path: 'host', about: 'address to bind' },
   { flag: '--port <n>', path: 'port', about: 'port, 0 for a free one' },
+  {
+    flag: '--tokenizer <file>',
+    path: 'teachers.teacher.tokenizer',
+    about: 'tokenizer.json of the teacher',
+  },
+  {
+    flag: '--top-k <n>',
+    path: 'teachers.teacher.top_k',
+    about: 'entries of a list, 64 by default',
+  },
+  { flag: '--dataset <name>', path: 'cache.dataset', about: 'data set of what is scored' },
 ];
 
 export function serveCommand(context: CommandContext): Command {
@@ -27,6 +40,8 @@ export function serveCommand(context: CommandContext): Command {
       'Listens on loopback unless told otherwise; any other address needs tokens in the ' +
         'configuration file. Stops gracefully on SIGINT and SIGTERM.',
     )
+    .option('--teacher <address>', 'score on request, and keep it: vllm:http://host:port')
+    .option('--offline', 'answer scores from the cache alone')
     .option('--config <file>', 'YAML or JSON; flags override it (docs/config.md)')
     .option('--json', 'print events as JSON, one a line')
     .addHelpText('after', '\nExample:\n  logitcask serve --store data --port 8750')
@@ -35,20 +50,43 @@ export function serveCommand(context: CommandContext): Command {
 }
 
 async function run(context: CommandContext, flags: ServeFlags): Promise<void> {
-  const input = await context.configInput(givenSettings(settings, flags), flags.config);
-  const config = resolveConfig('serve', input);
+  const given = [...givenSettings(settings, flags), ...teacherSettings(flags)];
+  const config = resolveConfig('serve', await context.configInput(given, flags.config));
   const say = (event: string, text: string, more: object = {}) =>
     context.print(flags.json ? JSON.stringify({ event, ...more }) : text);
   const signal = context.stopSignal();
   const store = await openStore(config.store);
   try {
-    const server = await startServer({ store, config });
-    say('listening', `listening on ${server.url}`, { url: server.url });
-    if (!signal.aborted) await once(signal, 'abort');
-    say('stopping', 'stopping: requests under way are answered first');
-    await server.close();
+    const cached = await openCachedTeachers({
+      ...config,
+      store,
+      onError: ({ code, message }) => say('seal-failed', `seal failed: ${message}`, { code }),
+    });
+    try {
+      const server = await startServer({ store, config, teachers: cached.teachers });
+      say('listening', `listening on ${server.url}`, { url: server.url });
+      if (!signal.aborted) await once(signal, 'abort');
+      say('stopping', 'stopping: requests under way are answered first');
+      await server.close();
+    } finally {
+      await cached.close();
+    }
     say('stopped', 'stopped');
   } finally {
     await store.close();
   }
+}
+
+function teacherSettings({ teacher, offline }: ServeFlags): TextSetting[] {
+  const of = (origin: string, path: string, text: string) => ({ origin, path, text });
+  const address = typeof teacher === 'string' ? teacherAddress(teacher) : undefined;
+  return [
+    ...(address === undefined
+      ? []
+      : [
+          of('--teacher', 'teachers.teacher.type', address.type),
+          of('--teacher', 'teachers.teacher.url', address.url),
+        ]),
+    ...(offline === true ? [of('--offline', 'cache.offline', 'true')] : []),
+  ];
 }

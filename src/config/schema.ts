@@ -15,17 +15,20 @@ export function nodesAt(schema: JsonSchema, path: Path): readonly JsonSchema[] {
   return nodes;
 }
 
-export function propertyOf({ properties = {} }: JsonSchema, key: PropertyKey) {
-  return Object.hasOwn(properties, key) ? properties[String(key)] : undefined;
+/** Of an object, or of a record, where every key stands for the same. */
+export function propertyOf(node: JsonSchema, key: PropertyKey): JsonSchema | undefined {
+  const { properties = {}, additionalProperties: others } = node;
+  if (Object.hasOwn(properties, key)) return properties[String(key)];
+  return typeof others === 'object' ? others : undefined;
 }
 
-/** All dotted paths, those inside lists without an index. */
+/** All dotted paths, those inside lists without an index, `NAME` for the keys of records. */
 export function pathsOf(schema: JsonSchema): string[] {
-  const paths = variantsOf(schema).flatMap(({ properties = {}, items }) => [
-    ...Object.entries(properties).flatMap(([key, node]) => [
-      key,
-      ...pathsOf(node).map((path) => `${key}.${path}`),
-    ]),
+  const paths = variantsOf(schema).flatMap(({ properties = {}, items, additionalProperties }) => [
+    ...Object.entries({
+      ...properties,
+      ...(typeof additionalProperties === 'object' && { NAME: additionalProperties }),
+    }).flatMap(([key, node]) => [key, ...pathsOf(node).map((path) => `${key}.${path}`)]),
     ...(items === undefined ? [] : pathsOf(items)),
   ]);
   return [...new Set(paths)];

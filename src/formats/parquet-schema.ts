@@ -1,4 +1,4 @@
-/** Our column types as Parquet has them: flat, lists, lists of structs; nothing optional. */
+/** Our column types in Parquet: flat columns, lists, lists of structs; nothing optional. */
 import type { Encoding, SchemaElement } from 'hyparquet';
 import { LogitcaskError } from '../errors.ts';
 import type { ColumnTypes } from './arrow.ts';

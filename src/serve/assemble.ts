@@ -17,19 +17,26 @@ export interface Rows {
   readonly length: number;
 }
 
+/** What it takes of a view to lay out columns. */
+type Shape = Pick<View, 'columns' | 'dense'>;
+
 /** Positions of a row. */
 export function positionsOf({ samples, spans }: Omit<Rows, 'length'>, row: number): number {
   return spans === undefined ? samples[row].positions : spans.positions[row];
 }
 
 /** The type of a view's column on the wire. */
-export function wireType({ dense }: View, { per, type }: CellColumn, length: number): ColumnType {
+export function wireType(
+  { dense }: Pick<View, 'dense'>,
+  { per, type }: CellColumn,
+  length: number,
+): ColumnType {
   if (per === 'sample') return type;
   return dense ? { type: 'fixed_list', size: length, item: type } : list(type);
 }
 
 /** The view's column number `index`. */
-export function wireColumn(view: View, index: number, rows: Rows): WireColumn {
+export function wireColumn(view: Shape, index: number, rows: Rows): WireColumn {
   const column = view.columns[index];
   const cells = rows.samples.map(({ cells }) => cells[index]);
   if (column.per === 'sample') return sampleColumn(column.type, cells);
@@ -56,7 +63,7 @@ function sampleColumn(type: ColumnType, cells: Uint8Array[]): WireColumn {
 }
 
 /** The mask; what lies behind the end of a row that is cut short is not learned in it. */
-function bitsColumn({ dense }: View, cells: readonly Uint8Array[], rows: Rows): WireColumn {
+function bitsColumn({ dense }: Shape, cells: readonly Uint8Array[], rows: Rows): WireColumn {
   const offsets = new Int32Array(cells.length + 1);
   cells.forEach((_, row) => {
     offsets[row + 1] = offsets[row] + (dense ? rows.length : positionsOf(rows, row));
@@ -77,7 +84,7 @@ function clearBit(bits: Uint8Array, at: number): void {
 
 /** The part of a cell that a row holds. */
 function cut(
-  { columns }: View,
+  { columns }: Shape,
   index: number,
   { rows, row, width }: { rows: Rows; row: number; width: number },
 ): Uint8Array {

@@ -9,6 +9,7 @@ import type { SnapshotReader } from '../shard/reader.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
+import type { CachedTeacher } from './cached-teacher.ts';
 import { createConverter } from './converter.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -35,12 +36,18 @@ export interface ServeContext {
   prepared(readers: readonly SnapshotReader[], request: BatchRequest): Prepared;
   readonly ready: ReadySamples;
   readonly replies: Replies;
+  /** Teachers that are asked for what is not cached; none where the server has none. */
+  readonly teachers: readonly CachedTeacher[];
   /** True once the server is about to stop. */
   stopping: boolean;
   close(): Promise<void>;
 }
 
-export async function createContext(store: Store, config: ServeConfig): Promise<ServeContext> {
+export async function createContext(
+  store: Store,
+  config: ServeConfig,
+  teachers: readonly CachedTeacher[] = [],
+): Promise<ServeContext> {
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
   const plans = createLru<OpenPlan>(plansOpenMax);
@@ -61,6 +68,7 @@ export async function createContext(store: Store, config: ServeConfig): Promise<
     integrity,
     ready,
     replies: createReplies(config.limits),
+    teachers,
     prepared(readers, request) {
       const { rank, world, replicate, snapshot, ...view } = request;
       const key = JSON.stringify([readers.map(({ id }) => id), view]);

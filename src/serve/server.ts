@@ -13,6 +13,7 @@ import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import { authorize, checkExposure } from './auth.ts';
+import type { CachedTeacher } from './cached-teacher.ts';
 import { createContext, type ServeContext } from './context.ts';
 import { refuseEncoding } from './negotiate.ts';
 import { openapi } from './openapi.ts';
@@ -23,6 +24,7 @@ import { health } from './routes/health.ts';
 import { plans } from './routes/plans.ts';
 import type { Route, Server } from './routes/route.ts';
 import { rows } from './routes/rows.ts';
+import { score } from './routes/score.ts';
 import { shards } from './routes/shards.ts';
 import { snapshots } from './routes/snapshots.ts';
 import { steps } from './routes/steps.ts';
@@ -38,6 +40,7 @@ const routes: readonly Route[] = [
   steps,
   stream,
   digests,
+  score,
 ];
 const sweepMs = 250;
 /** How often connections are looked at for requests that take too long to arrive. */
@@ -53,12 +56,18 @@ export interface RunningServer {
 export interface ServeOptions {
   readonly store: Store;
   readonly config: ServeConfig;
+  /** Asked for what is not cached; the caller closes them after the server. */
+  readonly teachers?: readonly CachedTeacher[];
 }
 
 /** Errors: `config-invalid` (open to strangers), `port-in-use`. */
-export async function startServer({ store, config }: ServeOptions): Promise<RunningServer> {
+export async function startServer({
+  store,
+  config,
+  teachers,
+}: ServeOptions): Promise<RunningServer> {
   checkExposure(config);
-  const context = await createContext(store, config);
+  const context = await createContext(store, config, teachers);
   const server = await createServer(context);
   try {
     await server.listen({ host: config.host, port: config.port });

@@ -14,6 +14,7 @@ import { makeFolder, syncFolder } from './folders.ts';
 export interface Log {
   /** Bytes of the file, up to the last durable record. */
   readonly bytes: number;
+  readonly isEmpty: boolean;
   /** What lay behind the last whole record when it was opened: never acknowledged, and cut off. */
   readonly torn: number;
   /** Records before whole ones that failed their checksum when it was opened; they are left out. */
@@ -148,6 +149,10 @@ class FileLog implements Log {
     this.bytes = Math.max(found.end, magic.length);
     this.damaged = found.damaged;
     this.torn = torn;
+  }
+
+  get isEmpty(): boolean {
+    return this.bytes === magic.length;
   }
 
   append(record: Uint8Array): Promise<number> {

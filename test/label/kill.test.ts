@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { run, start } from '../commands/program.ts';
 import { random } from '../support/dump.ts';
 import { tokenizerFile, vllmLabels } from '../support/replay-labels.ts';
-import { startTeacher, type Teacher } from '../support/replay-teacher.ts';
+import { type Answer, startTeacher, type Teacher } from '../support/replay-teacher.ts';
 
 const kills = 16;
 const stores = 4; // each is killed several times in a row
@@ -15,9 +15,14 @@ const [prompts, responses, concurrency] = [60, 4, 4];
 let folder = '';
 let teacher: Teacher;
 
+const slowly: Answer = async (body, path) => {
+  await wait(15);
+  return vllmLabels(body, path);
+};
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'logitcask-label-kill-'));
-  teacher = await startTeacher({ answer: vllmLabels, delayMs: 15 });
+  teacher = await startTeacher({ answer: slowly });
   const lines = Array.from({ length: prompts }, (_, i) => JSON.stringify({ text: `verse ${i}` }));
   writeFileSync(join(folder, 'prompts.jsonl'), lines.join('\n'));
 });

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as wait } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 
 const folder = 'test/golden/servers';
@@ -39,7 +38,7 @@ function rowsOf(tokens: readonly number[]): Row[] {
   return found.prompt_logprobs.slice(0, tokens.length);
 }
 
-export type Answer = (body: { [key: string]: never }, path?: string) => unknown;
+export type Answer = (body: { [key: string]: never }, path?: string) => unknown | Promise<unknown>;
 
 export const vllmAnswer: Answer = ({ prompt, return_token_ids }) => ({
   ...response,
@@ -100,8 +99,6 @@ export interface TeacherOptions {
   readonly answer: Answer;
   /** May answer in the place of the teacher: true where it did. */
   readonly fault?: (request: number, response: ServerResponse) => boolean;
-  /** What an answer takes. */
-  readonly delayMs?: number;
 }
 
 const facts: Record<string, unknown> = {
@@ -131,8 +128,7 @@ export async function startTeacher({
     const body = JSON.parse(Buffer.concat(pieces).toString());
     asked.push(body);
     if (fault?.(asked.length, reply)) return;
-    if (delayMs > 0) await wait(delayMs);
-    json(answer(body, request.url ?? ''));
+    json(await answer(body, request.url ?? ''));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {

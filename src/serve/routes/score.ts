@@ -1,0 +1,134 @@
+/** POST /v1/score: lists of any sequences, from the cache or, once, from the teacher. */
+import type { FastifyRequest } from 'fastify';
+import { type ScoreQuery, scoreQuery } from '../../../schemas/score.ts';
+import { LogitcaskError } from '../../errors.ts';
+import type { CachedTeacher, ScoreAnswer } from '../cached-teacher.ts';
+import type { ServeContext } from '../context.ts';
+import { arrowType, negotiate } from '../negotiate.ts';
+import { sendBody } from '../replies.ts';
+import { cutLists, type Scores, scoreJson, scoreStream } from '../score-reply.ts';
+import { type Wanted, wantedOf } from '../score-request.ts';
+import type { Route } from './route.ts';
+
+const json = 'application/json';
+/** Of lists, id and log-prob. */
+const entryBytes = 8;
+
+export const score: Route = (server, context) => {
+  const { limits } = context.config;
+  server.addContentTypeParser(arrowType, { parseAs: 'buffer' }, (_, body, done) =>
+    done(null, body),
+  );
+  server.post(
+    '/v1/score',
+    {
+      config: { scope: 'write' },
+      bodyLimit: limits.score_bytes_max,
+      handlerTimeout: limits.score_timeout_ms,
+      schema: { querystring: scoreQuery },
+    },
+    async (request, reply) => {
+      const type = negotiate(request.headers.accept, [json, arrowType]);
+      const teachers = teachersOf(context, request.query);
+      const wanted = wantedOf(request.body);
+      refuseLarge(context, teachers, wanted);
+      const share = await context.replies.enter();
+      try {
+        const scores = await scoresOf(request, { teachers, wanted });
+        reply.header('cache-control', 'no-store').header('vary', 'Accept');
+        if (type === json) {
+          share.release();
+          return reply.type(json).send(JSON.stringify(scoreJson(scores)));
+        }
+        reply.type(arrowType);
+        return sendBody(request, reply, {
+          body: scoreStream(scores),
+          share,
+          replies: context.replies,
+        });
+      } catch (error) {
+        share.release();
+        throw error;
+      }
+    },
+  );
+};
+
+function teachersOf(
+  { teachers }: ServeContext,
+  { target_sets: names }: ScoreQuery,
+): CachedTeacher[] {
+  if (teachers.length === 0) {
+    const message = 'score: this server has no teacher; start it with --teacher';
+    throw new LogitcaskError('route-not-found', message);
+  }
+  const known = teachers.map(({ name }) => name);
+  return (names ?? known).map((name) => {
+    const teacher = teachers.find((one) => one.name === name);
+    if (teacher !== undefined) return teacher;
+    const message = `score: there is no teacher of the name ${name}`;
+    throw new LogitcaskError('request-invalid', message, { expected: known, got: name });
+  });
+}
+
+/** Before anything is asked. */
+function refuseLarge(
+  { config: { limits } }: ServeContext,
+  teachers: readonly CachedTeacher[],
+  wanted: readonly Wanted[],
+): void {
+  const positions = wanted.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const bytes = positions * teachers.reduce((sum, { k }) => sum + entryBytes * k, 0);
+  if (positions <= limits.batch_positions_max && bytes <= limits.reply_bytes_max) return;
+  const message = 'request: the reply would be too large; ask for fewer sequences at a time';
+  throw new LogitcaskError('request-invalid', message, {
+    expected: `at most ${limits.batch_positions_max} positions, ${limits.reply_bytes_max} bytes`,
+    got: `${positions} positions, up to ${bytes} bytes`,
+  });
+}
+
+type Asked = Pick<Scores, 'teachers' | 'wanted'>;
+
+/** Every sequence is tried, also where one fails: what was scored is then in the cache. */
+async function scoresOf(
+  request: FastifyRequest<{ Querystring: unknown }>,
+  { teachers, wanted }: Asked,
+): Promise<Scores> {
+  const { top_k: k } = request.query as ScoreQuery;
+  for (const teacher of teachers) {
+    if (k === undefined || k <= teacher.k) continue;
+    const message = `score: top_k ${k} is more than the ${teacher.k} entries that are cached`;
+    throw new LogitcaskError('request-invalid', message, { expected: teacher.k, got: k });
+  }
+  const found = await Promise.allSettled(
+    wanted.map(({ tokens, note }) =>
+      Promise.all(teachers.map((teacher) => scored(teacher, { tokens, note, k, request }))),
+    ),
+  );
+  const answers = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  if (answers.length === wanted.length) return { teachers, wanted, answers };
+  const failed = found.flatMap((one, row) =>
+    one.status === 'rejected' ? [{ row, error: one.reason as unknown }] : [],
+  );
+  throw failureOf(failed);
+}
+
+async function scored(
+  teacher: CachedTeacher,
+  { tokens, note, k, request }: Wanted & { k: number | undefined; request: FastifyRequest },
+): Promise<ScoreAnswer> {
+  const answer = await teacher.score(tokens, request, note);
+  if (k === undefined || k >= teacher.k) return answer;
+  return { ...answer, rows: cutLists(answer.rows, k) };
+}
+
+/** The first failure; where sequences are not in the cache, all of them are named. */
+function failureOf(failed: readonly { row: number; error: unknown }[]): unknown {
+  const isMissing = ({ error }: { error: unknown }) =>
+    error instanceof LogitcaskError && error.code === 'sample-not-found';
+  const other = failed.find((one) => !isMissing(one));
+  if (other !== undefined) return other.error;
+  const rows = failed.map(({ row }) => row);
+  const message = `score: ${rows.length} sequences are not in the cache, and no teacher is asked`;
+  return new LogitcaskError('sample-not-found', message, { got: rows });
+}
