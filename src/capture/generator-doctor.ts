@@ -10,7 +10,9 @@ import { openTokenizer } from './tokenizer.ts';
 /** Lists that are asked for, the longest first. */
 const longest = [1024, 256, 128, 64, 32, 20, 8, 5, 1];
 const speedRequests = 4;
-const speedTokens = 16;
+const speedTokens = 8;
+/** Of lists that are asked for to see more than their length. */
+const entriesMax = 20;
 
 /** Of the King James Version, public domain. */
 const text = 'In the beginning God created the heaven and the earth. And the earth was without';
@@ -19,7 +21,7 @@ export interface GenerationDiagnosis {
   readonly version: string;
   readonly model: string;
   readonly context: number | null;
-  /** Takes conversations, by its own template or the declared one; what it says where it does not. */
+  /** Takes conversations, by its own template or the declared one; or what it says instead. */
   readonly chat: boolean;
   readonly chat_refusal: string | null;
   /** Longest lists at generated tokens, 0 where it gives none, and what it said of longer ones. */
@@ -48,8 +50,8 @@ export async function diagnoseGenerator(
     seed: 1,
     k,
   });
-  const found = await longestLists((k) => generator.ask(question(k, 1)), config.type);
-  const k = Math.min(found.k, 20);
+  const found = await lists((k, n) => generator.ask(question(k, n)), config.type);
+  const k = Math.min(found.k, entriesMax);
   const hot = k === 0 ? undefined : await settled(generator.ask(question(k, 1, 2)));
   const started = performance.now();
   const asked = Math.min(speedRequests, config.concurrency);
@@ -91,17 +93,24 @@ async function promptOf(generator: Generator): Promise<{ prompt: Prompt; refusal
   }
 }
 
-/** Tries lists from the longest on; what is said of the last refused one is kept. */
-async function longestLists(
-  ask: (k: number) => Promise<Answer>,
+/**
+ * Tries lists from the longest on; what is said of the last refused one is kept. A server has none
+ * where the first token has one and not every token.
+ */
+async function lists(
+  ask: (k: number, tokens: number) => Promise<Answer>,
   type: GeneratorServerConfig['type'],
 ): Promise<{ k: number; refusal: string | null }> {
   const { kMax = Number.POSITIVE_INFINITY } = generators[type];
   let refusal: string | null = null;
   for (const k of longest.filter((length) => length <= kMax)) {
-    const said = await settled(ask(k));
-    if (said === null) return { k, refusal };
-    refusal = said;
+    const said = await settled(ask(k, 1));
+    if (said !== null) {
+      refusal = said;
+      continue;
+    }
+    const later = await settled(ask(Math.min(k, entriesMax), speedTokens));
+    return later === null ? { k, refusal } : { k: 0, refusal: later };
   }
   return { k: 0, refusal };
 }

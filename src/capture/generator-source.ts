@@ -23,15 +23,15 @@ export async function openGenerator(
   const protocol = generators[config.type];
   const { chat_template: file } = config;
   const template = file === undefined ? undefined : await openChatTemplate(file);
-  const width = widthOf(config, tokenizer);
   const window = createWindow(config.concurrency);
   const onRetry = (busy: boolean) => {
     if (busy) window.shrink();
   };
   const options = { url: config.url, token: config.api_key, timeoutMs: config.timeout_ms };
   const http = openTeacherHttp({ ...options, attemptsMax, onRetry });
-  const facts = await protocol.facts(http.get);
+  const facts = await protocol.facts(http.get, config.model);
   const model = config.model ?? facts.model;
+  const width = widthOf(config.vocabulary ?? facts.vocabulary, tokenizer);
   const server = `${facts.version} (${model}) at ${config.url}`;
   const read = <T>(parse: () => T): T => readOf(server, protocol.hint, parse);
   const post = async (path: string, body: unknown): Promise<unknown> => {
@@ -75,11 +75,11 @@ export async function openGenerator(
 }
 
 /** Where V is told by nothing, 0: then no lists can be asked for. */
-function widthOf(config: GeneratorServerConfig, tokenizer: TextTokenizer | undefined): number {
+function widthOf(told: number | undefined, tokenizer: TextTokenizer | undefined): number {
   const size = tokenizer?.size ?? 0;
-  const width = config.vocabulary ?? size;
+  const width = told ?? size;
   if (size <= width) return width;
-  const message = `capture: the tokenizer has ${size} ids, the vocabulary ${width}; correct it`;
+  const message = `capture: the tokenizer has ${size} ids, the vocabulary ${width}; give its own`;
   throw new LogitcaskError('source-mismatch', message, { expected: width, got: size });
 }
 

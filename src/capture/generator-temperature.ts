@@ -7,13 +7,13 @@ const agreementMax = 0.05;
 /** Enough for a difference to show where the first entry has nearly all the mass. */
 const entriesMin = 5;
 
-export type Ask = (question: Question) => Promise<Answer>;
+type Ask = (question: Question) => Promise<Answer>;
 
 /**
  * Mean difference of log-probs at the first token of an answer, whose distribution the prompt alone
  * decides, between these settings and temperature 1; and entries that the settings took away.
  */
-export async function samplingEffect(
+async function samplingEffect(
   ask: Ask,
   question: Question,
 ): Promise<{ readonly difference: number; readonly missing: number }> {
@@ -40,10 +40,6 @@ export async function samplingEffect(
   return { difference: shared === 0 ? Number.POSITIVE_INFINITY : sum / shared, missing };
 }
 
-export function isTemperatureOne(effect: { difference: number; missing: number }): boolean {
-  return effect.difference <= agreementMax && effect.missing === 0;
-}
-
 /** Throws `teacher-unsuitable`: what was scaled or cut cannot be turned back from a top list. */
 export async function checkTemperature(
   ask: Ask,
@@ -51,12 +47,12 @@ export async function checkTemperature(
   { server, hint }: { server: string; hint: string },
 ): Promise<void> {
   const effect = await samplingEffect(ask, question);
-  if (isTemperatureOne(effect)) return;
+  if (effect.difference <= agreementMax && effect.missing === 0) return;
   const { temperature, top_p } = question.sampling;
   const message =
     `capture: log-probs of ${server} change by ${effect.difference.toPrecision(3)} with ` +
-    `temperature ${temperature} and top_p ${top_p}: they are not those at temperature 1; ${hint}; or sample ` +
-    'at temperature 1 and top_p 1';
+    `temperature ${temperature} and top_p ${top_p}: they are not those at ` +
+    `temperature 1; ${hint}; or sample at temperature 1 and top_p 1`;
   throw new LogitcaskError('teacher-unsuitable', message, {
     expected: `a difference of at most ${agreementMax}`,
     got: effect.difference,

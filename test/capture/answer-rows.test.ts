@@ -35,6 +35,7 @@ describe('the list at a token of an answer', () => {
     // as the last of a sorted list it is the k-th, and first in a list of fewer nothing was cut
     expect(idsOf(top, [8, -3])).toEqual([5, 6, 7, 8]);
     expect(idsOf([[9, -5], ...top.slice(0, 2)], [9, -5])).toEqual([5, 6, 9]);
+    expect(idsOf([[9, -2], ...top.slice(0, 3)], [9, -2])).toEqual([5, 6, 7, 9]);
   });
 
   it('holds no entry of probability 0, however the server writes it', () => {

@@ -89,7 +89,9 @@ describe("OpenAI's chat interface", () => {
   });
 
   it('needs neither log-probs nor a tokenizer for hard labels', async () => {
-    const { generator } = await generatorOf('openai', openaiGenerates, {}, null);
+    const model = 'one-that-is-not-listed';
+    const { generator } = await generatorOf('openai', openaiGenerates, { model }, null);
+    expect(generator.facts.model).toBe(model);
     const answer = await generator.ask(question(conversation, { k: 0 }));
     expect(answer.text).toBe(openaiChat.choices[0].message.content);
     expect(answer).toMatchObject({ tokens: undefined, promptCount: 3, count: 24 });
@@ -125,6 +127,11 @@ describe("OpenAI's chat interface", () => {
       'the token " same"',
     ],
     [
+      'with a token of no bytes that does not end it',
+      changed((choice) => Object.assign(tokenOf(choice), { bytes: [] })),
+      'token 2',
+    ],
+    [
       'with bytes that lack their spaces',
       changed(({ logprobs }) => {
         const [of] = logprobs!.content;
@@ -139,6 +146,23 @@ describe("OpenAI's chat interface", () => {
     await expect(refused).rejects.toMatchObject({ code: 'teacher-unsuitable' });
     await expect(refused).rejects.toThrow(message);
     await expect(refused).rejects.toThrow(/OpenAI-compatible server.* at http.*k = 0/);
+  });
+
+  it('counts special tokens, of no bytes, to the rest, and ends before one that was drawn', async () => {
+    const special = changed(({ logprobs, message }) => {
+      const last = logprobs!.content.at(-1)!;
+      message.content = message.content.slice(0, -last.token.length);
+      last.bytes = [];
+      Object.assign(logprobs!.content[0].top_logprobs[3], { bytes: [] });
+    });
+    const { generator } = await generatorOf('openai', special);
+    const { lists, tokens } = await generator.ask(question(conversation));
+    const { content } = openaiChat.choices[0].logprobs!;
+    expect([...tokens!]).toEqual(content.slice(0, -1).map(({ id }) => id));
+    const others = content[0].top_logprobs.filter((_, i) => i !== 3);
+    const expected = others.map(({ id, logprob }) => [id, logprob] as const);
+    expect(listAt(lists!, 0)).toEqual(inOrder(expected));
+    expect(lists!.count).toBe(tokens!.length);
   });
 
   it('is refused where several ids have the bytes of a token', async () => {

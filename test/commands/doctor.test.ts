@@ -2,7 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { prompts, recordedK, startTeacher, vllmAnswer } from '../support/replay-teacher.ts';
+import { llamaGenerates, openaiGenerates, vllmGenerates } from '../support/replay-generator.ts';
+import {
+  type Answer,
+  prompts,
+  recordedK,
+  startTeacher,
+  vllmAnswer,
+} from '../support/replay-teacher.ts';
 import { run } from './program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-doctor-'));
@@ -11,11 +18,12 @@ writeFileSync(texts, prompts.map((tokens) => `${JSON.stringify({ tokens })}\n`).
 const tokenizer = 'bench/data/small-lm/tokenizer.json';
 /** As vLLM refuses lists over --max-logprobs. */
 const teacher = await startTeacher({
-  answer: vllmAnswer,
+  answer: (body, path) => ('prompt_logprobs' in body ? vllmAnswer : vllmGenerates)(body, path),
   fault(request, reply) {
-    const k = teacher.asked[request - 1].prompt_logprobs as number;
+    const { prompt_logprobs: scored, top_logprobs: generated = 0 } = teacher.asked[request - 1];
+    const k = (scored ?? generated) as number;
     if (k <= recordedK) return false;
-    const message = `Requested prompt logprobs of ${k}, which is greater than max allowed: 16`;
+    const message = `Requested logprobs of ${k}, which is greater than max allowed: 16`;
     reply.writeHead(400).end(JSON.stringify({ error: { message } }));
     return true;
   },
@@ -42,9 +50,55 @@ describe('logitcask doctor', () => {
     expect(diagnosis.top_k_refusal).toContain('greater than max allowed: 16');
     const { before, at, after } = diagnosis.alignment;
     expect(at).toBeGreaterThan(Math.max(before, after));
+    expect(diagnosis.generation).toMatchObject({
+      chat: true,
+      top_k: 8,
+      ids: 'server',
+      prompt_ids: true,
+      temperature_one: true,
+    });
     const words = await doctor();
-    expect(words.stdout).toContain('longest lists        8 entries');
+    expect(words.stdout).toContain('longest lists      8 entries a position');
     expect(words.stdout).toContain('best at 0');
+    expect(words.stdout).toContain('answers prompts      conversations');
+  });
+
+  const bare: Answer = (body) => openaiGenerates({ ...body, top_logprobs: undefined as never });
+  it.each<[string, string, Answer, string[], object, string]>([
+    [
+      "llama.cpp's server",
+      'llama-cpp',
+      llamaGenerates,
+      [],
+      { context: 256, top_k: 8, ids: 'server', prompt_ids: true, temperature_one: true },
+      'longest lists      8 entries a generated token',
+    ],
+    [
+      'an OpenAI-like one',
+      'openai',
+      openaiGenerates,
+      ['--tokenizer', tokenizer],
+      { context: null, top_k: 8, ids: 'tokenizer', prompt_ids: false, temperature_one: true },
+      'told by the bytes of tokens',
+    ],
+    [
+      'one that ignores logprobs',
+      'openai',
+      bare,
+      ['--tokenizer', tokenizer],
+      { top_k: 0, ids: 'none', temperature_one: null, top_k_refusal: expect.any(String) },
+      'none: hard labels only',
+    ],
+  ])('says what %s gives, which scores no texts', async (_, type, answer, args, found, line) => {
+    const server = await startTeacher({ answer });
+    const address = `${type}:${server.url}`;
+    const { stdout, stderr } = await run(['doctor', address, ...args, '--json']);
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual({ generation: expect.objectContaining(found) });
+    const words = await run(['doctor', address, ...args]);
+    expect(words.stdout).toContain('scores given texts   no');
+    expect(words.stdout).toContain(line);
+    await server.close();
   });
 
   it.each([

@@ -179,6 +179,7 @@ export const openaiGenerates: Answer = ({ max_tokens, top_logprobs }: Body) => {
     const content = choice.logprobs!.content.slice(0, max_tokens as number);
     for (const token of content) token.top_logprobs.splice(top_logprobs as number);
     choice.logprobs = { content };
+    choice.message.content = Buffer.from(content.flatMap(({ bytes }) => bytes!)).toString();
   }
   return reply;
 };

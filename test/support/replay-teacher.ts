@@ -102,12 +102,11 @@ export interface TeacherOptions {
 }
 
 const facts: Record<string, unknown> = {
-  '/v1/models': { data: [{ id: 'small-lm', max_model_len: 256 }] },
+  '/v1/models': { data: [{ id: 'small-lm', max_model_len: 256, meta: { n_vocab: 8192 } }] },
   '/version': { version: '0.32.0' },
   '/get_model_info': { model_path: 'small-lm' },
   '/get_server_info': { version: '0.5.23', context_length: 256 },
   '/props': {
-    model_alias: 'small-lm',
     build_info: 'b11434',
     default_generation_settings: { n_ctx: 256 },
   },

@@ -12,6 +12,8 @@ const slack = 1e-3;
 export interface AnswerRows {
   /** An entry of the present list, in the server's order; of −∞ nothing is kept. */
   add(id: number, logprob: number): void;
+  /** Forgets the present list. */
+  drop(): void;
   /** Ends the present list: the token that was drawn from it, and its log-prob. */
   next(token: number, logprob: number): void;
   /** One list a token. */
@@ -49,6 +51,9 @@ export function createAnswerRows({ k, kept: most = k, width }: ListsAsked): Answ
       if (ids.length - from > k) throw wrong(`at most ${k} entries and the token`, 'more');
       ids.push(logprob > logprobMin ? id : none);
       logprobs.push(logprob);
+    },
+    drop() {
+      ids.length = logprobs.length = from;
     },
     next(token, logprob) {
       if (!(token >= 0 && token < width)) throw outside(tokens.length, token, width);
@@ -110,8 +115,10 @@ function withoutDrawn(
   if (at < 0 && logprob > least + slack) {
     throw wrong(`a list that holds the token, with its log-prob of ${logprob}`, 'none');
   }
-  const isLast = at >= 0 && logprob <= least && least < Number.POSITIVE_INFINITY;
-  const isBeyond = isLast && (ids.length > k || (at === 0 && ids.length === k));
+  const isLast = at >= 0 && logprobs[at] <= least && least < Number.POSITIVE_INFINITY;
+  // one of the same probability as the last belongs there
+  const isFirst = at === 0 && ids.length === k && logprobs[at] < least;
+  const isBeyond = isLast && (ids.length > k || isFirst);
   if (ids.length > k && !isBeyond) throw wrong(`at most ${k} entries`, ids.length);
   let kept = 0;
   for (let i = 0; i < ids.length; i++) {

@@ -53,6 +53,11 @@ export interface Answer {
   readonly count: number;
 }
 
+export interface GeneratorFacts extends ServerFacts {
+  /** V, where the server says it. */
+  readonly vocabulary?: number;
+}
+
 /** Makes requests and reads replies; it does no I/O. */
 export interface GeneratorProtocol {
   /** As in the configuration, e.g. `vllm`. */
@@ -65,7 +70,11 @@ export interface GeneratorProtocol {
   readonly givesIds: boolean;
   /** What it takes a prompt as; conversations become token ids where it does not take them. */
   readonly takes: readonly ('messages' | 'text' | 'tokens')[];
-  readonly facts: (get: (path: string) => Promise<unknown>) => Promise<ServerFacts>;
+  /** `model` is the one that the configuration names. */
+  readonly facts: (
+    get: (path: string) => Promise<unknown>,
+    model: string | undefined,
+  ) => Promise<GeneratorFacts>;
   /** Ids of a prompt, template applied, of servers that tell them by requests of their own. */
   readonly promptTokens?: (post: PostJson, prompt: Prompt) => Promise<Int32Array>;
   request(model: string, question: Question<SentPrompt>): ScoreRequest;
@@ -87,7 +96,7 @@ export interface Generator {
   readonly facts: ServerFacts;
   /** As `vllm`. */
   readonly source: string;
-  /** V; 0 where neither a tokenizer nor the configuration tells it: then k must be 0. */
+  /** V; 0 where neither configuration, server nor tokenizer tell it: then k must be 0. */
   readonly width: number;
   /** How many questions at a time the server takes, as found so far. */
   readonly window: Window;

@@ -11,9 +11,11 @@ import { readTokenLogprobs } from './token-logprobs.ts';
 
 interface Props {
   build_info?: string;
-  model_path?: string;
-  model_alias?: string;
   default_generation_settings?: { n_ctx?: number };
+}
+
+interface Models {
+  data?: { id?: string; meta?: { n_vocab?: number } | null }[];
 }
 
 export const llamaCpp: GeneratorProtocol = {
@@ -23,10 +25,12 @@ export const llamaCpp: GeneratorProtocol = {
   takes: ['tokens'],
   async facts(get) {
     const props = (await get('/props')) as Props;
-    const model = props.model_alias ?? props.model_path;
-    if (model === undefined) throw unsuitable('/props', 'model_alias', JSON.stringify(props));
+    const { data } = (await get('/v1/models')) as Models;
+    const model = data?.[0];
+    if (model?.id === undefined) throw unsuitable('/v1/models', 'a model', JSON.stringify(data));
     return {
-      model,
+      model: model.id,
+      vocabulary: model.meta?.n_vocab,
       contextMax: props.default_generation_settings?.n_ctx,
       version: `llama.cpp ${props.build_info ?? 'unknown'}`,
     };

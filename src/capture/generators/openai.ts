@@ -16,10 +16,14 @@ export const openai: GeneratorProtocol = {
   kMax: 20,
   givesIds: false,
   takes: ['messages'],
-  async facts(get) {
+  async facts(get, named) {
+    // hosts that have many models, or load them when asked, need not list them
+    if (named !== undefined) return { model: named, version: 'OpenAI-compatible server' };
     const { data } = (await get('/v1/models')) as { data?: { id?: string; owned_by?: string }[] };
     const model = data?.[0];
-    if (model?.id === undefined) throw unsuitable('/v1/models', 'a model', JSON.stringify(data));
+    if (model?.id === undefined) {
+      throw unsuitable('/v1/models', 'a model, or one named (--model)', JSON.stringify(data));
+    }
     const { owned_by: owner } = model;
     return { model: model.id, version: `OpenAI-compatible server${owner ? ` of ${owner}` : ''}` };
   },

@@ -18,15 +18,23 @@ interface Entry {
   bytes: Uint8Array | undefined;
 }
 
-/** Each token's list goes into `rows`; gives the bytes of tokens that are named by them. */
+/**
+ * Each token's list goes into `rows`; gives the bytes of tokens that are named by them. Special
+ * tokens of no bytes are not told apart: as an entry one counts to the rest of its list, and behind
+ * one that was drawn, which ends an answer, nothing may come.
+ */
 export function readTokenLogprobs(
   scanner: JsonScanner,
   naming: Naming,
   rows: AnswerRows,
 ): Uint8Array[] {
   const bytes: Uint8Array[] = [];
-  scanner.list(() => {
+  let hasEnded = false;
+  scanner.list((i) => {
+    if (hasEnded) throw unsuitable(`token ${i - 1}`, 'its bytes', 'none');
     const entry = readEntry(scanner, naming, rows);
+    hasEnded = entry.bytes?.length === 0;
+    if (hasEnded) return rows.drop();
     rows.next(entry.id, entry.logprob);
     if (entry.bytes !== undefined) bytes.push(entry.bytes);
   });
@@ -48,7 +56,7 @@ function readEntry(scanner: JsonScanner, naming: Naming, rows?: AnswerRows): Ent
       if (scanner.isNull()) return;
       scanner.list(() => {
         const entry = readEntry(scanner, naming);
-        rows.add(entry.id, entry.logprob);
+        if (entry.bytes?.length !== 0) rows.add(entry.id, entry.logprob);
       });
     } else scanner.skip();
   });
@@ -78,6 +86,7 @@ interface Spelled {
 function idOfBytes(idOf: IdOf, { token, bytes }: Spelled): number {
   const name = `the token ${JSON.stringify(token)}`;
   if (bytes === undefined) throw unsuitable(name, 'its bytes', 'none');
+  if (bytes.length === 0) return Number.NaN;
   const id = idOf(bytes);
   if (id !== undefined) return id;
   const got = `none or several: bytes ${[...bytes].join(' ')}`;
