@@ -112,11 +112,7 @@ const facts: Record<string, unknown> = {
   },
 };
 
-export async function startTeacher({
-  answer,
-  fault,
-  delayMs = 0,
-}: TeacherOptions): Promise<Teacher> {
+export async function startTeacher({ answer, fault }: TeacherOptions): Promise<Teacher> {
   const asked: Record<string, unknown>[] = [];
   const server = createServer(async (request: IncomingMessage, reply: ServerResponse) => {
     const pieces: Buffer[] = [];
