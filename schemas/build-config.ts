@@ -182,13 +182,20 @@ const settings = z.strictObject({
     .default({ positions: 4096, entries: 1024, seed: 0 }),
 });
 
-export const buildConfig = settings.refine(
-  ({ format, codec }) => format === 'arrow' || codec.type !== 'planes',
-  {
-    error: 'expected `plain` or `raw`: other programs cannot read frames in Parquet',
-    path: ['codec', 'type'],
-  },
-);
+/** For verbs that store what a source of their own gives. */
+export const buildSettingsShape = settings.shape;
+
+export const codecFitsFormat = ({
+  format,
+  codec,
+}: Pick<z.infer<typeof settings>, 'format' | 'codec'>) =>
+  format === 'arrow' || codec.type !== 'planes';
+export const codecMisfit = {
+  error: 'expected `plain` or `raw`: other programs cannot read frames in Parquet',
+  path: ['codec', 'type'],
+};
+
+export const buildConfig = settings.refine(codecFitsFormat, codecMisfit);
 
 export type BuildConfig = z.infer<typeof buildConfig>;
 /** What decides how a source's rows are stored, whatever the source is. */

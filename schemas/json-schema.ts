@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { batchMetadata, batchRequest } from './batch.ts';
 import { buildConfig } from './build-config.ts';
+import { labelConfig } from './label-config.ts';
 import { manifest } from './manifest.ts';
 import { planReply, planRequest, storedPlan } from './plan.ts';
 import { serveConfig } from './serve-config.ts';
@@ -24,6 +25,7 @@ const documents = {
   batch: batchMetadata,
   'batch-request': batchRequest,
   'build-config': buildConfig,
+  'label-config': labelConfig,
   manifest,
   'plan-reply': planReply,
   'plan-request': planRequest,

@@ -104,12 +104,8 @@ export const usage = z.strictObject({
 
 /** How the responses of a labelled data set were made; feature `responses`. */
 export const responses = z.strictObject({
-  /** Which side of the split by prompt this is, and the share of the other one. */
-  split: z.strictObject({
-    name: z.enum(['train', 'validation']),
-    validation: z.number(),
-    seed: count,
-  }),
+  /** Which side of the split by prompt this is, and the share of the validation side. */
+  split: z.strictObject({ name: z.enum(['train', 'validation']), validation: z.number() }),
   model: z.string(),
   /** Kind of the server, e.g. `vllm`, and what it says of itself. */
   server: z.string(),

@@ -2,6 +2,7 @@
 import { parse } from 'yaml';
 import { buildConfig } from '../schemas/build-config.ts';
 import { type JsonSchema, jsonSchemaOf } from '../schemas/json-schema.ts';
+import { labelConfig } from '../schemas/label-config.ts';
 import { serveConfig } from '../schemas/serve-config.ts';
 import { doctorConfig } from '../schemas/teacher-server.ts';
 import { nearestKey } from './config/nearest-key.ts';
@@ -12,6 +13,7 @@ import { LogitcaskError } from './errors.ts';
 /** What a verb may be configured by; `store` is for those that only read one. */
 const documents = {
   build: buildConfig,
+  label: labelConfig,
   doctor: doctorConfig,
   serve: serveConfig,
   store: serveConfig.pick({ store: true }),

@@ -23,6 +23,7 @@ export { decodeFrame, decodePlanes, encodePlanes } from './encode/planes.ts';
 export { createCodec, openCodec } from './encode/table.ts';
 // errors
 export { type ErrorCode, errors, LogitcaskError } from './errors.ts';
+export { type LabelOptions, type LabelReport, label } from './label.ts';
 export { startServer } from './serve/server.ts';
 export { openSnapshot } from './shard/open-snapshot.ts';
 export type { SnapshotReader } from './shard/reader.ts';

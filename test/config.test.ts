@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { buildConfig } from '../schemas/build-config.ts';
 import { jsonSchemaOf, schemaFiles } from '../schemas/json-schema.ts';
+import { labelConfig } from '../schemas/label-config.ts';
 import { serveConfig } from '../schemas/serve-config.ts';
 import { nearestKey } from '../src/config/nearest-key.ts';
 import { isLeaf, nodesAt, pathsOf } from '../src/config/schema.ts';
@@ -240,6 +241,7 @@ describe('the documents of a configuration', () => {
 
   it.each([
     ['build', buildConfig],
+    ['label', labelConfig],
     ['serve', serveConfig],
   ] as const)('name every setting of %s with its default in docs/config.md', (document, zod) => {
     const schema = jsonSchemaOf(zod);

@@ -14,7 +14,7 @@ const tiers: readonly (readonly string[])[] = [
   ['audit'],
   ['serve'],
   ['client', 'build', 'convert', 'config'],
-  ['cache'],
+  ['label', 'cache'],
   ['commands'],
   ['cli', 'index'],
 ];

@@ -64,7 +64,7 @@ async function* documentsOf(
 }
 
 /** JSON lines begin with `{`, Parquet with its magic. */
-async function isPlainText(name: string): Promise<boolean> {
+export async function isPlainText(name: string): Promise<boolean> {
   if (/\.(txt|text|md)(\.gz)?$/.test(name)) return true;
   const first = (await firstBytes(name, 4)).toString('latin1');
   return first !== 'PAR1' && !/\.(jsonl|ndjson|json)(\.gz)?$/.test(name) && !first.startsWith('{');

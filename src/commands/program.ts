@@ -7,6 +7,7 @@ import { doctorCommand } from './doctor.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
+import { labelCommand } from './label.ts';
 import { planCommand } from './plan.ts';
 import { planStorageCommand } from './plan-storage.ts';
 import { pullCommand } from './pull.ts';
@@ -19,6 +20,7 @@ const commands = [
   planStorageCommand,
   doctorCommand,
   buildCommand,
+  labelCommand,
   importCommand,
   inspectCommand,
   verifyCommand,

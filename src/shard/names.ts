@@ -13,6 +13,10 @@ export const sampleIndexName = (build: string) => `${build}-samples.index`;
 export const referenceName = (build: string) => `${build}-reference.arrow`;
 export const tokenizerName = (build: string) => `${build}-tokenizer.json`;
 
+/** Answers of one teacher to the prompts of a labelled data set. */
+export const answersPath = (dataset: string, teacher: string) =>
+  `${dataset}/answers/${teacher.slice(0, 16)}.log`;
+
 /** A file of a manifest. */
 export const filePath = (dataset: string, name: string) => `${dataset}/files/${name}`;
 export const partPath = (dataset: string, build: string, shard: number) =>

@@ -36,6 +36,25 @@ writeFileSync(
 const build = ['build', '--config', config, '--json', '--store'];
 
 describe.skipIf(url === undefined)('a live vLLM', () => {
+  it('answers the sentences of the example as a base model, and nothing twice', async () => {
+    const store = join(folder, 'labels');
+    const config = ['--config', 'examples/label/translation/label.yaml', '--mode', 'text'];
+    const more = ['--top-k', '16', '--temperature', '1', '--responses', '3', '--out', store];
+    const args = ['label', ...config, '--url', url ?? '', '--store', store, ...more, '--json'];
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { asked, counts, snapshots } = JSON.parse(stdout);
+    expect(asked.requests).toBe(36);
+    expect(counts.responses).toBe(36);
+    const again = JSON.parse((await run(args)).stdout);
+    expect(again.asked.requests).toBe(0);
+    const ids = (all: { snapshot: string }[]) => all.map(({ snapshot }) => snapshot);
+    expect(ids(again.snapshots)).toEqual(ids(snapshots));
+    for (const { dataset } of snapshots) {
+      expect((await run(['verify', dataset, '--store', store])).code).toBe(0);
+    }
+  });
+
   it('is found to score given texts, in line', async () => {
     const { code, stdout } = await run([
       'doctor',

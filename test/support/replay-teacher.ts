@@ -38,7 +38,7 @@ function rowsOf(tokens: readonly number[]): Row[] {
   return found.prompt_logprobs.slice(0, tokens.length);
 }
 
-export type Answer = (body: { [key: string]: never }, path?: string) => unknown;
+export type Answer = (body: { [key: string]: never }, path?: string) => unknown | Promise<unknown>;
 
 export const vllmAnswer: Answer = ({ prompt, return_token_ids }) => ({
   ...response,
