@@ -48,6 +48,26 @@ export const listsSource = z.strictObject({
   licence: z.string().default('unknown'),
 });
 
+/** A model in this process: whole distributions. */
+export const onnxSource = z.strictObject({
+  type: z.literal('onnx'),
+  /** A causal language model; weights beside it have names that begin with its own. */
+  model: z.string().describe('model.onnx'),
+  /** JSON lines or Parquet of `tokens`, `text`, or `prompt` and `completion`; or plain text. */
+  texts: z.array(z.string()).min(1).describe('files of texts to score'),
+  /** tokenizer.json of the model. */
+  tokenizer: z.string(),
+  /** Cores that run the model; all by default. Decides no byte. */
+  threads: z.int().min(1).max(256).optional(),
+  /** Most tokens of a sample: at most the model's context. */
+  sample_length: z.int().min(2).max(1_048_576).default(512),
+  /** Most samples to score; all by default. */
+  samples: z.int().positive().optional(),
+  /** Name in the manifest; by default that of the file. */
+  teacher: z.string().optional(),
+  licence: z.string().default('unknown'),
+});
+
 /** A teacher behind a server, that scores given texts. */
 const server = {
   /** `http://host:port`, without a path. */
@@ -100,6 +120,7 @@ export const source = z.discriminatedUnion('type', [
   ngramSource,
   dumpSource,
   listsSource,
+  onnxSource,
   vllmSource,
   sglangSource,
 ]);
@@ -190,4 +211,5 @@ export type SparsifierConfig = z.infer<typeof sparsifier>;
 export type NgramSourceConfig = z.infer<typeof ngramSource>;
 export type DumpSourceConfig = z.infer<typeof dumpSource>;
 export type ServerSourceConfig = z.infer<typeof vllmSource> | z.infer<typeof sglangSource>;
+export type OnnxSourceConfig = z.infer<typeof onnxSource>;
 export type ListsSourceConfig = z.infer<typeof listsSource>;

@@ -40,7 +40,8 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   commander: ['commands', 'cli'],
   'cli-progress': ['commands'],
   yaml: ['config'],
-  piscina: ['build', 'serve'],
+  piscina: ['build', 'capture', 'serve'],
+  'onnxruntime-node': ['capture'],
 };
 
 const fileLinesMax = 300;

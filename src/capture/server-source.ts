@@ -11,7 +11,7 @@ import type { ServerFacts } from './servers/server.ts';
 import { servers } from './servers/table.ts';
 import type { SampleInput, Source, TeacherIdentity } from './source.ts';
 import { openTeacherHttp } from './teacher-http.ts';
-import { textSamples } from './text-samples.ts';
+import { samplesBehind, textSamples } from './text-samples.ts';
 import { openTokenizer, type TextTokenizer } from './tokenizer.ts';
 
 const attemptsMax = 8;
@@ -95,7 +95,7 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
     tokenizerJson,
     async *chunks(from) {
       const options = { tokenizer, sampleLength: sample_length, samplesMax: config.samples };
-      const wanted = behind(textSamples(config.texts, options), from);
+      const wanted = samplesBehind(textSamples(config.texts, options), from);
       const score = async (sample: SampleInput) => {
         const rows = await scorer.score(sample.tokens);
         window.grow();
@@ -117,10 +117,6 @@ function refuseLength({ sample_length: length }: ServerSourceConfig, facts: Serv
     'the answer; set source.sample_length (--sample-length)';
   const expected = `at most ${contextMax - 1}`;
   throw new LogitcaskError('config-invalid', message, { expected, got: length });
-}
-
-async function* behind(samples: AsyncIterable<SampleInput>, from: number) {
-  for await (const sample of samples) if (sample.ordinal >= from) yield sample;
 }
 
 function readReply<T>(bytes: Uint8Array, parse: (bytes: Uint8Array) => T): T {

@@ -44,6 +44,11 @@ export async function* textSamples(
   }
 }
 
+/** Those from ordinal `from` on. */
+export async function* samplesBehind(samples: AsyncIterable<SampleInput>, from: number) {
+  for await (const sample of samples) if (sample.ordinal >= from) yield sample;
+}
+
 async function* documentsOf(
   name: string,
   { file, tokenizer }: { file: number; tokenizer: TextTokenizer },
