@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { vllm } from '../src/capture/servers/vllm.ts';
+import { onnx } from './capture-onnx.ts';
 import { type Benchmark, type Figure, median, spread } from './figure.ts';
 import { benchPython, scripts } from './venv.ts';
 
@@ -65,5 +66,8 @@ async function* parsing(log: (text: string) => void): AsyncGenerator<Figure> {
 export const capture: Benchmark = {
   name: 'capture',
   summary: 'servers as teachers: what it costs to read their replies',
-  run: parsing,
+  async *run(log) {
+    yield* parsing(log);
+    yield* onnx(log);
+  },
 };

@@ -62,7 +62,7 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--source <type>',
     path: 'source.type',
-    about: 'teacher source: ngram, dump, lists, vllm, sglang',
+    about: 'teacher source: ngram, dump, lists, onnx, vllm, sglang',
   },
   {
     flag: '--logits <file>',
@@ -80,9 +80,13 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--texts <files>',
     path: 'source.texts',
-    about: 'vllm, sglang: JSON lines, Parquet or text to score, commas between',
+    about: 'onnx, vllm, sglang: JSON lines, Parquet or text to score, commas between',
   },
-  { flag: '--model <name>', path: 'source.model', about: 'vllm, sglang: name of the model' },
+  {
+    flag: '--model <name>',
+    path: 'source.model',
+    about: 'onnx: model.onnx; vllm, sglang: name of the model',
+  },
   { flag: '--top-k <n>', path: 'source.top_k', about: 'vllm, sglang: entries to ask for' },
   {
     flag: '--concurrency <n>',
