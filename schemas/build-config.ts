@@ -16,9 +16,9 @@ export const ngramSource = z.strictObject({
 
 export const dumpSource = z.strictObject({
   type: z.literal('dump'),
-  /** `.npy` of logits [N, V] float32 or float16, or `.npz` with ids, logprobs, tail, tokens, V. */
-  logits: z.string().describe('.npy of logits [N, V] (float32, float16) or .npz of top lists'),
-  /** `.npy` [N] of the input ids; in the `.npz` where it holds `tokens`. */
+  /** `.npy` or safetensors of logits [N, V], or `.npz` with ids, logprobs, tail, tokens, V. */
+  logits: z.string().describe('.npy, .safetensors of logits [N, V], or .npz of top lists'),
+  /** `.npy` [N] of the input ids; in the file itself where that holds `tokens`. */
   tokens: z.string().optional(),
   /** `.npy` [N] of the true next ids. */
   next: z.string().optional(),

@@ -1,5 +1,6 @@
 /** One ONNX model in one thread: token ids in, a row of logits for each position out. */
 import type { InferenceSession, Tensor, TypedTensor } from 'onnxruntime-node';
+import { valuesIn } from '../distribution/rows.ts';
 import { type ErrorData, errorData, LogitcaskError } from '../errors.ts';
 import { feedsOf, type OnnxGraph, readGraph } from './onnx-graph.ts';
 
@@ -20,11 +21,6 @@ export interface OnnxFacts {
   /** V, the width of the model's output. */
   readonly width: number;
   readonly type: 'f32' | 'f16';
-}
-
-/** `length` values of a type at the start of memory. */
-export function valuesIn(memory: SharedArrayBuffer, type: OnnxFacts['type'], length: number) {
-  return type === 'f32' ? new Float32Array(memory, 0, length) : new Uint16Array(memory, 0, length);
 }
 
 interface Session {

@@ -67,7 +67,7 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--logits <file>',
     path: 'source.logits',
-    about: 'dump: .npy of logits [N, V], or .npz of top lists',
+    about: 'dump: .npy or .safetensors of logits [N, V], or .npz of top lists',
   },
   { flag: '--tokens <file>', path: 'source.tokens', about: 'dump: .npy of the N input ids' },
   { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
