@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { vllm } from '../src/capture/servers/vllm.ts';
 import { killCaptures } from './capture-kills.ts';
+import { onnx } from './capture-onnx.ts';
 import { overhead } from './capture-overhead.ts';
 import { type Benchmark, type Figure, median, plain, spread } from './figure.ts';
 import { benchPython, scripts } from './venv.ts';
@@ -89,5 +90,6 @@ export const capture: Benchmark = {
     yield* parsing(log);
     yield* overhead(log);
     yield* killing(log);
+    yield* onnx(log);
   },
 };

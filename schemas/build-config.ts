@@ -16,9 +16,9 @@ export const ngramSource = z.strictObject({
 
 export const dumpSource = z.strictObject({
   type: z.literal('dump'),
-  /** `.npy` of logits [N, V] float32 or float16, or `.npz` with ids, logprobs, tail, tokens, V. */
-  logits: z.string().describe('.npy of logits [N, V] (float32, float16) or .npz of top lists'),
-  /** `.npy` [N] of the input ids; in the `.npz` where it holds `tokens`. */
+  /** `.npy` or safetensors of logits [N, V], or `.npz` with ids, logprobs, tail, tokens, V. */
+  logits: z.string().describe('.npy, .safetensors of logits [N, V], or .npz of top lists'),
+  /** `.npy` [N] of the input ids; in the file itself where that holds `tokens`. */
   tokens: z.string().optional(),
   /** `.npy` [N] of the true next ids. */
   next: z.string().optional(),
@@ -45,6 +45,26 @@ export const listsSource = z.strictObject({
   /** tokenizer.json of the teacher. */
   tokenizer: z.string().optional(),
   teacher: z.string().default('lists'),
+  licence: z.string().default('unknown'),
+});
+
+/** A model in this process: whole distributions. */
+export const onnxSource = z.strictObject({
+  type: z.literal('onnx'),
+  /** A causal language model; weights beside it have names that begin with its own. */
+  model: z.string().describe('model.onnx'),
+  /** JSON lines or Parquet of `tokens`, `text`, or `prompt` and `completion`; or plain text. */
+  texts: z.array(z.string()).min(1).describe('files of texts to score'),
+  /** tokenizer.json of the model. */
+  tokenizer: z.string(),
+  /** Cores that run the model; all by default. Decides no byte. */
+  threads: z.int().min(1).max(256).optional(),
+  /** Most tokens of a sample: at most the model's context. */
+  sample_length: z.int().min(2).max(1_048_576).default(512),
+  /** Most samples to score; all by default. */
+  samples: z.int().positive().optional(),
+  /** Name in the manifest; by default that of the file. */
+  teacher: z.string().optional(),
   licence: z.string().default('unknown'),
 });
 
@@ -104,6 +124,7 @@ export const source = z.discriminatedUnion('type', [
   ngramSource,
   dumpSource,
   listsSource,
+  onnxSource,
   vllmSource,
   sglangSource,
   llamaCppPythonSource,
@@ -207,4 +228,5 @@ export type ServerSourceConfig =
   | z.infer<typeof vllmSource>
   | z.infer<typeof sglangSource>
   | z.infer<typeof llamaCppPythonSource>;
+export type OnnxSourceConfig = z.infer<typeof onnxSource>;
 export type ListsSourceConfig = z.infer<typeof listsSource>;

@@ -19,6 +19,7 @@ export const errors = {
   'teacher-unreachable': [503, 1, true, 'the teacher does not answer'],
   'teacher-refused': [502, 1, false, 'the teacher refuses a request, in its own words'],
   'teacher-unsuitable': [422, 2, false, 'the teacher answers, but not with what is needed'],
+  'package-missing': [501, 2, false, 'an optional package that this needs is not installed'],
   'row-invalid': [422, 2, false, 'a row of logits holds NaN or +inf, or has no finite entry'],
   'token-out-of-range': [422, 2, false, 'a token id lies outside the label space'],
   unauthorized: [401, 2, false, 'a bearer token is missing or not known'],

@@ -43,6 +43,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'cli-progress': ['commands'],
   yaml: ['config'],
   piscina: ['build', 'capture', 'serve'],
+  'onnxruntime-node': ['capture'],
 };
 
 const fileLinesMax = 300;

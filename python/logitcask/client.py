@@ -248,6 +248,15 @@ class Client:
         path = f"{_snapshot_path(dataset, found.id)}/shards/{quote(name, safe='')}"
         return self._http.get(path, parse, accept="*/*")
 
+    def tokenizer(self, dataset: str, snapshot: str = "latest") -> bytes:
+        """The teacher's tokenizer.json, as it is kept with the snapshot."""
+        found = self.manifest(dataset, snapshot)
+        for file in found.document["files"]:
+            if file["role"] == "tokenizer":
+                return self.shard(dataset, file["name"], found.id).tobytes()
+        detail = f"snapshot: no tokenizer is kept with {dataset}; leave tokenizer= out"
+        raise LogitcaskError("file-not-found", 404, detail, expected="a file of role tokenizer")
+
     def _batch(self, path: str, echo: Mapping[str, Any]) -> Batch:
         def parse(reply: Reply) -> Batch:
             try:

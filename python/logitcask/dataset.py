@@ -8,6 +8,8 @@ from typing import Any
 
 from . import _torch
 from ._prefetch import Ahead
+from ._remap import Remap
+from ._tokenizer import compare
 from .batch import Batch
 from .client import Client, Plan
 from .errors import LogitcaskError
@@ -46,6 +48,9 @@ class LogitDataset(_torch.IterableDataset):
             torch.distributed, or else of RANK and WORLD_SIZE, or else 0 of 1.
         replicate: neighbouring ranks that get the same batch (tensor parallelism).
         layout, target_set, temperature, k, pad_to, dtype, vocab_size: see ``Client.step``.
+        tokenizer: the student's tokenizer.json; unless it is the teacher's, of every snapshot of
+            the plan, it is refused. `remap`: where they differ in added tokens only, give batches
+            in the student's ids.
         prefetch: steps that are fetched ahead, while they fit into `prefetch_bytes`.
         as_torch: give tensors, as ``Batch.torch()`` does; by default where torch is installed.
         record: a file to which a line for each batch is added, as proof of the order.
@@ -81,6 +86,8 @@ class LogitDataset(_torch.IterableDataset):
         pad_to: int | None = None,
         dtype: str | None = None,
         vocab_size: int | None = None,
+        tokenizer: str | Path | None = None,
+        remap: bool = False,
         prefetch: int = 2,
         prefetch_bytes: int = 1 << 28,
         as_torch: bool | None = None,
@@ -116,6 +123,9 @@ class LogitDataset(_torch.IterableDataset):
             "vocab_size": vocab_size,
             "replicate": replicate if replicate > 1 else None,
         }
+        self._remap = None if tokenizer is None else self._compared(Path(tokenizer), remap)
+        if self._remap is not None and layout == "dense" and vocab_size is None:
+            self._view["vocab_size"] = self._remap.vocab_size
         # a plan is the order of sample ids: snapshots of the same samples share it
         if len(self.plan.snapshots) == 1:
             self._view["snapshot"] = self.plan.snapshots[0]
@@ -132,6 +142,25 @@ class LogitDataset(_torch.IterableDataset):
         if global_batch_size is not None:
             return global_batch_size
         return (8 if batch_size is None else batch_size) * (self._world // self._replicate)
+
+    def _compared(self, file: Path, remap: bool) -> Remap | None:
+        """The remap that the student's tokenizer needs; what it cannot mend is refused."""
+        student = file.read_bytes()
+        streams = {(s["dataset"], s["snapshot"]) for s in self.plan.document["streams"]}
+        teachers = {self.client.tokenizer(*stream) for stream in streams}
+        others = [one for teacher in teachers if not (one := compare(teacher, student)).same]
+        for one in others:
+            if one.difference is not None:
+                detail = f"the student's tokenizer is another than the teacher's: {one.difference}"
+                raise _conflict(detail, "the teacher's tokenizer", one.difference)
+            if not remap:
+                listed = one.listed()
+                detail = f"added tokens differ ({listed}); remap=True gives the student's ids"
+                raise _conflict(detail, "the teacher's added tokens", listed)
+        if others and len(teachers) > 1:
+            detail = "a remap is from one tokenizer, and the streams have several"
+            raise _conflict(detail, 1, len(teachers))
+        return Remap(others[0]) if others else None
 
     def __len__(self) -> int:
         """Steps of a whole epoch."""
@@ -217,6 +246,8 @@ class LogitDataset(_torch.IterableDataset):
     def _fetch(self, epoch: int, step: int) -> Batch:
         place = {"rank": self._rank, "world": self._world}
         batch = self.client.step(self.plan.id, epoch, step, **place, **self._view)
+        if self._remap is not None:
+            batch = self._remap.apply(batch)
         return batch.torch() if self._as_torch else batch
 
     def _go(self, epoch: int, step: int) -> None:
@@ -227,6 +258,10 @@ class LogitDataset(_torch.IterableDataset):
 
 def _refused(detail: str, expected: object = None, got: object = None) -> LogitcaskError:
     return LogitcaskError("request-invalid", 400, f"dataset: {detail}", expected=expected, got=got)
+
+
+def _conflict(detail: str, expected: object, got: object) -> LogitcaskError:
+    return LogitcaskError("conflict", 409, f"dataset: {detail}", expected=expected, got=got)
 
 
 def _raised(error: LogitcaskError) -> Iterator[Batch]:

@@ -6,7 +6,8 @@ import { createRowKernel } from '../kernel/row.ts';
 import type { Source } from './source.ts';
 
 const shifts = [-1, 0, 1] as const;
-const agreementMax = 1e-5;
+/** What the order of additions may change. */
+const exactAgreement = 1e-5;
 // a source whose rows are mostly empty is not read to its end
 const rowsPerPositionMax = 64;
 
@@ -90,6 +91,7 @@ function misaligned(found: { before: number; at: number; after: number }): Logit
 /** Two prompts that differ in the last token must agree at all positions before it. */
 async function checkCausality(source: Source, prompt: Int32Array): Promise<void> {
   if (source.score === undefined || prompt.length < 2) return;
+  const { agreement: agreementMax = exactAgreement } = source;
   const other = prompt.slice();
   other[other.length - 1] = (other[other.length - 1] + 1) % source.identity.vocabulary;
   const [a, b] = [await source.score(prompt), await source.score(other)];

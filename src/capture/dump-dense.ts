@@ -1,22 +1,62 @@
-/** Whole logits in `.npy` [N, V], float32 or float16, read by position. */
-import type { DenseRows } from '../distribution/rows.ts';
+/** Whole logits [N, V] in `.npy` or safetensors, read by position. */
+import { type DenseRows, type FloatType, valuesIn } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
-import { openNpy } from '../formats/npy.ts';
+import { integersOf, type NpyType, openNpy } from '../formats/npy.ts';
+import { openSafetensors, type SafeTensor } from '../formats/safetensors.ts';
 import type { DumpRows } from './dump-rows.ts';
 
-const floatTypes = { f4: 'f32', f2: 'f16' } as const;
+const floatTypes: Readonly<Record<string, FloatType>> = { f4: 'f32', f2: 'f16', bf16: 'bf16' };
+/** Ids are small beside logits, and read whole. */
+export const idBytesMax = 1024 * 1024 * 1024;
 
 /** Errors: `source-unreadable`. */
 export async function openDense(file: string): Promise<DumpRows> {
   const npy = await openNpy(file);
-  const { type: found, shape, width: valueBytes } = npy.header;
-  const type = floatTypes[found as keyof typeof floatTypes];
-  if (shape.length !== 2 || type === undefined) {
+  try {
+    const { header, readInto } = npy;
+    return { ...denseRows(file, { ...header, readInto }), close: () => npy.close() };
+  } catch (error) {
     await npy.close();
-    const got = `${found} [${shape.join(', ')}]`;
-    const expected = 'float32 or float16 logits [N, V]';
-    const message = `capture: ${file} holds ${got}, expected ${expected}`;
-    throw new LogitcaskError('source-unreadable', message, { expected, got });
+    throw error;
+  }
+}
+
+/** Tensors `logits`, and where they are there `tokens` and `next`. Errors: `source-unreadable`. */
+export async function openTensors(file: string): Promise<DumpRows> {
+  const { tensors, close } = await openSafetensors(file);
+  try {
+    const logits = tensors.get('logits');
+    if (logits === undefined) {
+      throw unreadable(file, 'a tensor `logits`', [...tensors.keys()].slice(0, 20).join(', '));
+    }
+    const ids = async (name: string) => {
+      const tensor = tensors.get(name);
+      return tensor && readIds(`${name} of ${file}`, tensor);
+    };
+    const [tokens, next] = [await ids('tokens'), await ids('next')];
+    return { ...denseRows(file, logits), tokens, next, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function readIds(name: string, { type, width, shape, readInto }: SafeTensor) {
+  const length = shape.reduce((product, dim) => product * dim, width);
+  if (shape.length !== 1 || length > idBytesMax || type in floatTypes) {
+    throw unreadable(name, `integers [N], at most ${idBytesMax} bytes`, `${type} [${shape}]`);
+  }
+  const bytes = Buffer.allocUnsafeSlow(length);
+  await readInto(bytes, 0);
+  return integersOf(bytes, { type: type as NpyType, width }, name);
+}
+
+function denseRows(file: string, tensor: SafeTensor): Omit<DumpRows, 'close'> {
+  const { type: found, shape, width: valueBytes, readInto } = tensor;
+  const type = floatTypes[found];
+  if (shape.length !== 2 || shape[1] === 0 || type === undefined) {
+    const expected = 'logits [N, V] of float32, float16 or, in safetensors, bfloat16';
+    throw unreadable(file, expected, `${found} [${shape.join(', ')}]`);
   }
   const [count, width] = shape;
   const rowBytes = width * valueBytes;
@@ -28,27 +68,20 @@ export async function openDense(file: string): Promise<DumpRows> {
     async rows(from, lend) {
       let row = from;
       return {
-        async take(n) {
-          const bytes = Buffer.from(lend(n * rowBytes), 0, n * rowBytes);
-          await npy.readInto(bytes, row * rowBytes);
+        async take(n): Promise<DenseRows> {
+          const memory = lend(n * rowBytes);
+          await readInto(Buffer.from(memory, 0, n * rowBytes), row * rowBytes);
           row += n;
-          return denseRows(bytes, { count: n, width, type });
+          const values = valuesIn(memory, type, n * width);
+          return { form: 'dense', count: n, width, type, values };
         },
         async close() {},
       };
     },
-    close: () => npy.close(),
   };
 }
 
-function denseRows(
-  bytes: Buffer,
-  { count, width, type }: { count: number; width: number; type: 'f32' | 'f16' },
-): DenseRows {
-  const { buffer, byteOffset } = bytes;
-  const values =
-    type === 'f32'
-      ? new Float32Array(buffer, byteOffset, count * width)
-      : new Uint16Array(buffer, byteOffset, count * width);
-  return { form: 'dense', count, width, type, values };
+function unreadable(file: string, expected: string, got: string): LogitcaskError {
+  const message = `capture: ${file} holds ${got}, expected ${expected}`;
+  return new LogitcaskError('source-unreadable', message, { expected, got });
 }

@@ -1,9 +1,9 @@
-/** Dumps on disk: whole logits in `.npy`, top lists in `.npz`; read chunk by chunk, never whole. */
+/** Dumps on disk: whole logits in `.npy` or safetensors, top lists in `.npz`; never read whole. */
 import type { DumpSourceConfig } from '../../schemas/build-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { integersOf, npyCount, openNpy } from '../formats/npy.ts';
-import { openDense } from './dump-dense.ts';
+import { idBytesMax, openDense, openTensors } from './dump-dense.ts';
 import { openLists } from './dump-lists.ts';
 import type { DumpRows } from './dump-rows.ts';
 import { digestOfFile, readInput } from './input-file.ts';
@@ -17,7 +17,8 @@ import {
 } from './source.ts';
 import { openTokenizer } from './tokenizer.ts';
 
-const idBytesMax = 1024 * 1024 * 1024;
+/** By the ending of the file; `.npy` by default. */
+const readers = { npz: openLists, safetensors: openTensors } as const;
 
 interface Ids {
   readonly tokens: Int32Array;
@@ -30,7 +31,8 @@ interface Ids {
  * (from the chunks).
  */
 export async function openDumpSource(config: DumpSourceConfig): Promise<Source> {
-  const open = config.logits.endsWith('.npz') ? openLists : openDense;
+  const ending = config.logits.slice(config.logits.lastIndexOf('.') + 1);
+  const open = readers[ending as keyof typeof readers] ?? openDense;
   const dump = await open(config.logits);
   try {
     const ids = await idsOf(dump, config);
@@ -76,7 +78,6 @@ async function idsOf(dump: DumpRows, config: DumpSourceConfig): Promise<Ids> {
   throw new LogitcaskError('config-invalid', message, { expected: 'source.tokens' });
 }
 
-/** Ids are small beside logits, and read whole. */
 async function readIds(file: string): Promise<Int32Array> {
   const npy = await openNpy(file);
   try {

@@ -15,7 +15,7 @@ import type { ScoreRequest, ServerFacts } from './servers/server.ts';
 import { servers } from './servers/table.ts';
 import type { SampleInput, Source, TeacherIdentity } from './source.ts';
 import { openTeacherHttp } from './teacher-http.ts';
-import { textSamples } from './text-samples.ts';
+import { samplesBehind, textSamples } from './text-samples.ts';
 import { openTokenizer, type TextTokenizer } from './tokenizer.ts';
 
 const attemptsMax = 8;
@@ -117,7 +117,7 @@ export async function openServerSource(config: ServerSourceConfig): Promise<Sour
     async *chunks(from) {
       const meter = { file: 0, bytes: 0 };
       const options = { tokenizer, sampleLength: sample_length, samplesMax: config.samples, meter };
-      const wanted = behind(textSamples(config.texts, options), from);
+      const wanted = samplesBehind(textSamples(config.texts, options), from);
       const shareNow = ({ ordinal }: SampleInput) =>
         Math.max(readShare(sizes, meter), (ordinal + 1) / (config.samples ?? Infinity));
       const ask = async (tokens: Int32Array) => {
@@ -161,10 +161,6 @@ function told(mask: Uint8Array, { offsets }: ListRows): Uint8Array {
 function readShare(sizes: readonly number[], meter: { file: number; bytes: number }): number {
   const before = sizes.slice(0, meter.file).reduce((sum, size) => sum + size, 0);
   return (before + meter.bytes) / sizes.reduce((sum, size) => sum + size, 0);
-}
-
-async function* behind(samples: AsyncIterable<SampleInput>, from: number) {
-  for await (const sample of samples) if (sample.ordinal >= from) yield sample;
 }
 
 export async function firstTokens(

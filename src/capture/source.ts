@@ -50,14 +50,14 @@ export interface Chunk {
 /** A chunk's rows hold at most this many bytes (one row at least). */
 export const chunkBytesMax = 4 * 1024 * 1024;
 
-/** Memory for the rows of one chunk, of `bytes` or more; it may be shared with other threads. */
-export type Lend = (bytes: number) => ArrayBufferLike;
+/** Memory for the rows of one chunk, of `bytes` or more: other threads may write and read it. */
+export type Lend = (bytes: number) => SharedArrayBuffer;
 
 /** Lends the same memory for every chunk. */
 export function ownMemory(): Lend {
-  let memory = new ArrayBuffer(0);
+  let memory = new SharedArrayBuffer(0);
   return (bytes) => {
-    if (memory.byteLength < bytes) memory = new ArrayBuffer(bytes);
+    if (memory.byteLength < bytes) memory = new SharedArrayBuffer(bytes);
     return memory;
   };
 }
@@ -86,6 +86,8 @@ export interface Source {
   keepIn?(openLog: OpenLog): Promise<void>;
   /** Scores any tokens, where the source can (used by the alignment self-test). */
   score?(tokens: Int32Array): Promise<Rows>;
+  /** Most that a later token may change a log-prob by; 1e-5 where the source does not say. */
+  readonly agreement?: number;
   close(): Promise<void>;
 }
 

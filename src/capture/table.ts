@@ -3,6 +3,7 @@ import type { BuildConfig } from '../../schemas/build-config.ts';
 import { openDumpSource } from './dump.ts';
 import { openListsSource } from './lists.ts';
 import { openNgramSource } from './ngram.ts';
+import { openOnnxSource } from './onnx.ts';
 import { openServerSource } from './server-source.ts';
 import type { Source } from './source.ts';
 
@@ -22,6 +23,7 @@ const sources = {
   ngram: openNgramSource,
   dump: openDumpSource,
   lists: openListsSource,
+  onnx: openOnnxSource,
   vllm: openServerSource,
   sglang: openServerSource,
   'llama-cpp-python': openServerSource,

@@ -47,6 +47,11 @@ export async function* textSamples(
   }
 }
 
+/** Those from ordinal `from` on. */
+export async function* samplesBehind(samples: AsyncIterable<SampleInput>, from: number) {
+  for await (const sample of samples) if (sample.ordinal >= from) yield sample;
+}
+
 async function* documentsOf(
   name: string,
   { file, tokenizer, meter }: { file: number; tokenizer: TextTokenizer; meter?: ReadMeter },

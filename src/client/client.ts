@@ -11,7 +11,9 @@ import {
   planReply,
   planRequest,
 } from '../../schemas/plan.ts';
-import type { LogitcaskError } from '../errors.ts';
+import { compareTokenizers, describeComparison } from '../capture/tokenizer-compare.ts';
+import { LogitcaskError } from '../errors.ts';
+import { sha256Hex } from '../formats/canonical.ts';
 import { parseManifest } from '../shard/snapshot.ts';
 import { type Batch, readBatch } from './batch.ts';
 import { readBatches } from './stream.ts';
@@ -59,6 +61,11 @@ export interface Client {
   datasets(): Promise<{ name: string; tags: Record<string, string> }[]>;
   /** A manifest whose bytes have the digest that the server names. */
   manifest(dataset: string, snapshot?: string): Promise<{ id: string; manifest: Manifest }>;
+  /**
+   * Throws `conflict` unless a student's tokenizer.json gives every text the ids of the one that is
+   * kept with the snapshot.
+   */
+  checkTokenizer(student: Uint8Array, dataset: string, snapshot?: string): Promise<void>;
   createPlan(request: input<typeof planRequest>): Promise<PlanReply>;
   plan(id: string): Promise<PlanReply>;
   /** Proof of the order of steps [from, to), as one rank receives them, or all. */
@@ -93,6 +100,12 @@ export function openClient(options: TransportOptions): Client {
       }
     }
   };
+  const getManifest = async (dataset: string, snapshot: string) => {
+    const path = snapshotPath(dataset, snapshot);
+    const { headers, body } = await transport.send({ path, accept: json });
+    const id = String(headers['logitcask-snapshot']);
+    return { id, manifest: parseManifest(body, id) };
+  };
   return {
     url: options.url,
     async datasets() {
@@ -105,11 +118,20 @@ export function openClient(options: TransportOptions): Client {
       }
       return found;
     },
-    async manifest(dataset, snapshot = 'latest') {
-      const path = snapshotPath(dataset, snapshot);
-      const { headers, body } = await transport.send({ path, accept: json });
-      const id = String(headers['logitcask-snapshot']);
-      return { id, manifest: parseManifest(body, id) };
+    manifest: (dataset, snapshot = 'latest') => getManifest(dataset, snapshot),
+    async checkTokenizer(student, dataset, snapshot = 'latest') {
+      const { id, manifest } = await getManifest(dataset, snapshot);
+      const file = manifest.files.find(({ role }) => role === 'tokenizer');
+      if (file === undefined) throw differs(`${dataset} has no tokenizer`);
+      if (sha256Hex(student) === file.sha256) return;
+      const path = `${snapshotPath(dataset, id)}/shards/${encodeURIComponent(file.name)}`;
+      const { body } = await transport.send({ path, accept: '*/*' });
+      if (sha256Hex(body) !== file.sha256) {
+        const message = `client: ${file.name} came damaged; ask again`;
+        throw new LogitcaskError('reply-invalid', message, { expected: file.sha256 });
+      }
+      const comparison = compareTokenizers(body, student);
+      if (comparison.kind !== 'same') throw differs(describeComparison(comparison));
     },
     async createPlan(request) {
       const body: PlanRequest = planRequest.parse(request);
@@ -143,6 +165,11 @@ export function openClient(options: TransportOptions): Client {
     },
     close: () => transport.close(),
   };
+}
+
+function differs(what: string): LogitcaskError {
+  const message = `client: the student's tokenizer is not the teacher's: ${what}`;
+  return new LogitcaskError('conflict', message, { expected: "the teacher's", got: what });
 }
 
 /** What is undefined is left to the server. */

@@ -62,12 +62,12 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--source <type>',
     path: 'source.type',
-    about: 'teacher source: ngram, dump, lists, vllm, sglang, llama-cpp-python',
+    about: 'teacher source: ngram, dump, lists, onnx, vllm, sglang, llama-cpp-python',
   },
   {
     flag: '--logits <file>',
     path: 'source.logits',
-    about: 'dump: .npy of logits [N, V], or .npz of top lists',
+    about: 'dump: .npy or .safetensors of logits [N, V], or .npz of top lists',
   },
   { flag: '--tokens <file>', path: 'source.tokens', about: 'dump: .npy of the N input ids' },
   { flag: '--next <file>', path: 'source.next', about: 'dump: .npy of the N true next ids' },
@@ -80,9 +80,13 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--texts <files>',
     path: 'source.texts',
-    about: 'vllm, sglang: JSON lines, Parquet or text to score, commas between',
+    about: 'onnx, vllm, sglang: JSON lines, Parquet or text to score, commas between',
   },
-  { flag: '--model <name>', path: 'source.model', about: 'vllm, sglang: name of the model' },
+  {
+    flag: '--model <name>',
+    path: 'source.model',
+    about: 'onnx: model.onnx; vllm, sglang: name of the model',
+  },
   { flag: '--top-k <n>', path: 'source.top_k', about: 'vllm, sglang: entries to ask for' },
   {
     flag: '--concurrency <n>',

@@ -3,10 +3,13 @@ import { Command } from 'commander';
 import type { TargetSet } from '../../schemas/manifest.ts';
 import { readTargets } from '../audit/fidelity.ts';
 import { measureSize, type SizeReport } from '../audit/size.ts';
+import { readInput } from '../capture/input-file.ts';
+import { compareTokenizers, describeComparison } from '../capture/tokenizer-compare.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { LogitcaskError } from '../errors.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import { int32Of } from '../formats/layout.ts';
+import { filePath } from '../shard/names.ts';
 import { openSnapshot } from '../shard/open-snapshot.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { listDatasets, listSnapshots, readTags, resolveSnapshot } from '../shard/snapshot.ts';
@@ -27,6 +30,7 @@ const entriesShown = 5;
 interface InspectFlags {
   readonly store?: string;
   readonly sample?: string;
+  readonly tokenizer?: string;
   readonly positions: number;
   readonly json?: boolean;
 }
@@ -47,6 +51,7 @@ export function inspectCommand(context: CommandContext): Command {
       wholeNumber(1, Number.MAX_SAFE_INTEGER),
       8,
     )
+    .option('--tokenizer <file>', "compare a student's tokenizer.json with the snapshot's")
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', '\nExample:\n  logitcask inspect default --sample 0 --store data')
     .action((dataset: string | undefined, snapshot: string, flags: InspectFlags) =>
@@ -59,9 +64,10 @@ async function run(
   context: CommandContext,
   options: InspectFlags & { dataset?: string; snapshot: string },
 ): Promise<void> {
-  const { dataset, snapshot, sample, positions } = options;
+  const { dataset, snapshot, sample, positions, tokenizer } = options;
   const found = await withStore(context, options, (store) => {
     if (dataset === undefined) return inspectStore(store);
+    if (tokenizer !== undefined) return compareWith(store, { dataset, snapshot, tokenizer });
     if (sample === undefined) return inspectSnapshot(store, dataset, snapshot);
     return inspectSample(store, { dataset, snapshot, sample, positions });
   });
@@ -100,6 +106,22 @@ async function inspectSnapshot(store: Store, dataset: string, ref: string): Prom
     describeSize(size),
   ].join('\n');
   return { data: { id, manifest, size }, text };
+}
+
+async function compareWith(
+  store: Store,
+  { dataset, snapshot, tokenizer }: { dataset: string; snapshot: string; tokenizer: string },
+): Promise<Found> {
+  const { id, manifest } = await resolveSnapshot(store, dataset, snapshot);
+  const file = manifest.files.find(({ role }) => role === 'tokenizer');
+  if (file === undefined) {
+    const message = `inspect: no tokenizer is kept with ${dataset}; build with --tokenizer`;
+    throw new LogitcaskError('file-not-found', message, { expected: 'a file of role tokenizer' });
+  }
+  const teacher = await store.readAll(filePath(dataset, file.name));
+  const comparison = compareTokenizers(teacher, await readInput(tokenizer));
+  const text = `${dataset}: snapshot ${id}\n  ${tokenizer}: ${describeComparison(comparison)}`;
+  return { data: { id, tokenizer: comparison }, text };
 }
 
 function describeSet(set: TargetSet): string {

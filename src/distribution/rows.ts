@@ -6,6 +6,11 @@
  */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
+/** `length` values of a type at the start of memory. */
+export function valuesIn(memory: ArrayBufferLike, type: FloatType, length: number) {
+  return type === 'f32' ? new Float32Array(memory, 0, length) : new Uint16Array(memory, 0, length);
+}
+
 /**
  * Whole rows: `count` × `width` logits, row-major, unnormalised (any constant may be added to a
  * row).

@@ -73,7 +73,7 @@ export async function openNpy(file: string): Promise<NpyFile> {
 }
 
 /** Reads until the buffer is full or the file ends; returns the bytes read. */
-async function fill(handle: FileHandle, bytes: Buffer, offset: number): Promise<number> {
+export async function fill(handle: FileHandle, bytes: Buffer, offset: number): Promise<number> {
   let done = 0;
   while (done < bytes.length) {
     const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offset + done);
@@ -130,7 +130,11 @@ export function npyCount({ shape }: NpyHeader): number {
  * Ids of any integer type as int32. Throws `source-unreadable` for floats, `token-out-of-range`
  * where an id does not fit.
  */
-export function integersOf(bytes: Buffer, { type, width }: NpyHeader, file: string): Int32Array {
+export function integersOf(
+  bytes: Buffer,
+  { type, width }: Pick<NpyHeader, 'type' | 'width'>,
+  file: string,
+): Int32Array {
   if (type[0] === 'f') throw unreadable(file, 'integers', type);
   const read = integerAt(bytes, type[0] === 'u', width);
   const out = new Int32Array(bytes.length / width);
