@@ -110,6 +110,7 @@ async function openOne(name: string, options: OpenCacheOptions): Promise<Opened>
         identity: stored.identity,
         k: stored.k,
         contextMax: stored.contextMax,
+        served: { model: scorer?.model ?? stored.identity.name, tokenizer, pass: scorer?.pass },
         ask: scorer && ((tokens) => asked(scorer, tokens)),
         concurrency: () => scorer?.window.limit ?? 1,
         limits: config,

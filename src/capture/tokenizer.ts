@@ -12,6 +12,8 @@ export interface TextTokenizer {
   readonly separator: number | undefined;
   /** Token ids; with the special tokens of the tokenizer's own template where a text begins. */
   encode(text: string, isBeginning?: boolean): Int32Array;
+  /** Special tokens included. */
+  decode(ids: readonly number[]): string;
 }
 
 interface TokenizerDocument {
@@ -35,6 +37,13 @@ export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
       separator: added.find(({ special }) => special === true)?.id,
       encode: (text, isBeginning = false) =>
         Int32Array.from(tokenizer.encode(text, { add_special_tokens: isBeginning }).ids),
+      decode: (ids) =>
+        ids.length === 0
+          ? ''
+          : tokenizer.decode([...ids], {
+              skip_special_tokens: false,
+              clean_up_tokenization_spaces: false,
+            }),
     };
   } catch (cause) {
     const message = `capture: ${file} is no tokenizer.json (${(cause as Error).message})`;
