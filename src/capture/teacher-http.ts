@@ -39,7 +39,11 @@ const textMax = 2000;
  */
 export function openTeacherHttp(options: TeacherHttpOptions): TeacherHttp {
   const { url, token, timeoutMs, attemptsMax, onRetry } = options;
-  const once = async (method: 'GET' | 'POST', path: string, body?: string | Uint8Array<ArrayBuffer>) => {
+  const once = async (
+    method: 'GET' | 'POST',
+    path: string,
+    body?: string | Uint8Array<ArrayBuffer>,
+  ) => {
     const headers: Record<string, string> = {};
     if (token !== undefined) headers.authorization = `Bearer ${token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';

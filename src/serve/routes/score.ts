@@ -8,6 +8,7 @@ import { arrowType, negotiate } from '../negotiate.ts';
 import { sendBody } from '../replies.ts';
 import { cutLists, type Scores, scoreJson, scoreStream } from '../score-reply.ts';
 import { type Wanted, wantedOf } from '../score-request.ts';
+import { allScored } from '../settled.ts';
 import type { Route } from './route.ts';
 
 const json = 'application/json';
@@ -89,7 +90,6 @@ function refuseLarge(
 
 type Asked = Pick<Scores, 'teachers' | 'wanted'>;
 
-/** Every sequence is tried, also where one fails: what was scored is then in the cache. */
 async function scoresOf(
   request: FastifyRequest<{ Querystring: unknown }>,
   { teachers, wanted }: Asked,
@@ -100,17 +100,12 @@ async function scoresOf(
     const message = `score: top_k ${k} is more than the ${teacher.k} entries that are cached`;
     throw new LogitcaskError('request-invalid', message, { expected: teacher.k, got: k });
   }
-  const found = await Promise.allSettled(
+  const answers = await allScored(
     wanted.map(({ tokens, note }) =>
       Promise.all(teachers.map((teacher) => scored(teacher, { tokens, note, k, request }))),
     ),
   );
-  const answers = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  if (answers.length === wanted.length) return { teachers, wanted, answers };
-  const failed = found.flatMap((one, row) =>
-    one.status === 'rejected' ? [{ row, error: one.reason as unknown }] : [],
-  );
-  throw failureOf(failed);
+  return { teachers, wanted, answers };
 }
 
 async function scored(
@@ -120,15 +115,4 @@ async function scored(
   const answer = await teacher.score(tokens, request, note);
   if (k === undefined || k >= teacher.k) return answer;
   return { ...answer, rows: cutLists(answer.rows, k) };
-}
-
-/** The first failure; where sequences are not in the cache, all of them are named. */
-function failureOf(failed: readonly { row: number; error: unknown }[]): unknown {
-  const isMissing = ({ error }: { error: unknown }) =>
-    error instanceof LogitcaskError && error.code === 'sample-not-found';
-  const other = failed.find((one) => !isMissing(one));
-  if (other !== undefined) return other.error;
-  const rows = failed.map(({ row }) => row);
-  const message = `score: ${rows.length} sequences are not in the cache, and no teacher is asked`;
-  return new LogitcaskError('sample-not-found', message, { got: rows });
 }
