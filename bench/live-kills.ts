@@ -1,4 +1,4 @@
-/** Server and teacher are killed at random under load; then every answer that was given is there. */
+/** Server and teacher are killed at random under load; every answer that was given stays. */
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { cacheConfig, cachedTeacher } from '../schemas/serve-config.ts';

@@ -7,7 +7,7 @@ import { peakMemory } from './process.ts';
 type Log = (text: string) => void;
 
 const rounds = 5;
-/** Tokens a second of vLLM's CPU build at k = 8, the fastest that was measured with the small LM. */
+/** Tokens a second of vLLM's CPU build at k = 8, the fastest measured with the small LM. */
 const teacherPace = 3500;
 const missed = 60;
 const atOnce = 8;
@@ -85,7 +85,7 @@ export async function* manyScorers(folder: string, log: Log): AsyncGenerator<Fig
       (await (await fetch(`${teacher.url}/asked`)).json()) as [string, number][],
     );
     const most = Math.max(...prompts.map((ids) => counts.get(ids.join()) ?? 0));
-    const figure = `${answers.length} scorers at once of ${distinct} sequences: calls of the teacher`;
+    const figure = `${answers.length} scorers at once of ${distinct} sequences: teacher calls`;
     yield atMost(`${figure} for one`, 'calls', most, 1);
     const memory = peakMemory(ours.pid) / 2 ** 20;
     yield atMost(

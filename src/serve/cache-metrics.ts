@@ -20,7 +20,7 @@ export function observed(client: Client, teachers: readonly CachedTeacher[]): Ca
   const name = (text: string) => `logitcask_cache_${text}`;
   const answers = new Counter({
     name: name('answers_total'),
-    help: 'Sequences answered: hits (cache), misses (teacher), joined to a call under way (shared).',
+    help: 'Sequences answered: hits (cache), misses (teacher), joined to another call (shared).',
     labelNames: ['target_set', 'origin'],
   });
   const seconds = new Histogram({

@@ -12,7 +12,7 @@ export interface Passing {
   readonly bytes: Buffer;
 }
 
-/** Errors: `request-invalid` (streams), `teacher-unreachable`; what the teacher refuses is its own. */
+/** Errors: `request-invalid` (streams), `teacher-unreachable`; a refusal is the teacher's own. */
 export async function passOn(
   { config, generations }: ServeContext,
   teacher: CachedTeacher,

@@ -1,6 +1,6 @@
 /**
- * Lists as vLLM's `prompt_logprobs`, written by hand: the text of one sequence. Row i is of token i,
- * row 0 is null; entries are in rank order, the actual token last where it is not among the first k.
+ * Lists as vLLM's `prompt_logprobs`, written by hand: the text of one sequence. Row i is of token
+ * i, row 0 is null; entries are in rank order, the actual token last where it is not among them.
  */
 import type { TextTokenizer } from '../../capture/tokenizer.ts';
 import type { ScoreAnswer } from '../cached-teacher.ts';

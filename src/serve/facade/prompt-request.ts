@@ -15,6 +15,8 @@ export interface PromptRequest {
   readonly echo: boolean;
   /** The reply repeats the prompt's ids. */
   readonly withIds: boolean;
+  /** Of the reply, about. */
+  readonly bytes: number;
 }
 
 const promptsMax = 4096;
@@ -22,7 +24,7 @@ const tokenIdMax = 0xffffff;
 /** Of an entry as JSON, about: `"12345":{"logprob":…,"rank":12,"decoded_token":" word"},`. */
 const entryBytes = 80;
 
-/** Nothing is generated for such a request: trainers ask for a token since vLLM wants one or more. */
+/** Nothing is generated then: trainers ask for a token since vLLM wants one or more. */
 export function asksForScores({ prompt_logprobs, max_tokens }: CompletionBody): boolean {
   return typeof prompt_logprobs === 'number' && (max_tokens ?? 0) <= 1;
 }
@@ -63,7 +65,7 @@ export function promptRequest(
   }
   const temperature = temperatureOf(body, config);
   const [echo, withIds] = [body.echo === true, body.return_token_ids === true];
-  return { prompts, k, temperature, echo, withIds };
+  return { prompts, k, temperature, echo, withIds, bytes };
 }
 
 /** 0 is greedy decoding, which changes no log-prob. */
@@ -71,8 +73,8 @@ function temperatureOf({ temperature }: CompletionBody, { cache }: ServeConfig):
   const asked = temperature || 1;
   if (asked === 1 || cache.approximate_temperatures) return asked;
   const message =
-    `request: temperature ${asked}: the cache holds top lists at temperature 1, from which others ` +
-    'are approximate; allow that with cache.approximate_temperatures';
+    `request: temperature ${asked}: the cache holds top lists at temperature 1, from which ` +
+    'others are approximate; allow that with cache.approximate_temperatures';
   const details = { expected: 1, got: asked };
   throw new LogitcaskError('temperature-unsupported', message, details);
 }

@@ -1,4 +1,4 @@
-/** POST /v1/completions, as clients of vLLM send it: prompts scored from the cache, or generation. */
+/** POST /v1/completions as clients of vLLM send it: prompts scored, or generation passed on. */
 import { completionReply } from '../facade/completion-reply.ts';
 import { passOn } from '../facade/pass-on.ts';
 import { asksForScores, promptRequest, teacherFor } from '../facade/prompt-request.ts';
@@ -23,6 +23,7 @@ export const completions: Route = (server, context) => {
       if (!asksForScores(body)) return passOn(context, teacher, { path, body, bytes }, reply);
       const asked = promptRequest(body, teacher, config);
       const share = await replies.enter();
+      share.hold(asked.bytes); // others go on while a teacher is waited for
       try {
         const { k, temperature, prompts } = asked;
         const wanted = { k, temperature, client: request };

@@ -32,8 +32,9 @@ export const score: Route = (server, context) => {
       const type = negotiate(request.headers.accept, [json, arrowType]);
       const teachers = teachersOf(context, request.query);
       const wanted = wantedOf(request.body);
-      refuseLarge(context, teachers, wanted);
+      const bytes = bytesOf(context, teachers, wanted);
       const share = await context.replies.enter();
+      share.hold(bytes); // others go on while a teacher is waited for
       try {
         const scores = await scoresOf(request, { teachers, wanted });
         reply.header('cache-control', 'no-store').header('vary', 'Accept');
@@ -72,15 +73,15 @@ function teachersOf(
   });
 }
 
-/** Before anything is asked. */
-function refuseLarge(
+/** Of the reply, at most. Throws `request-invalid` before anything is asked. */
+function bytesOf(
   { config: { limits } }: ServeContext,
   teachers: readonly CachedTeacher[],
   wanted: readonly Wanted[],
-): void {
+): number {
   const positions = wanted.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const bytes = positions * teachers.reduce((sum, { k }) => sum + entryBytes * k, 0);
-  if (positions <= limits.batch_positions_max && bytes <= limits.reply_bytes_max) return;
+  if (positions <= limits.batch_positions_max && bytes <= limits.reply_bytes_max) return bytes;
   const message = 'request: the reply would be too large; ask for fewer sequences at a time';
   throw new LogitcaskError('request-invalid', message, {
     expected: `at most ${limits.batch_positions_max} positions, ${limits.reply_bytes_max} bytes`,
