@@ -5,15 +5,21 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Figure, median, spread } from './figure.ts';
-import { post, scoring, startCache, startTeacher } from './live-stage.ts';
+import { post, scoring, sequenceOf, startCache, startTeacher } from './live-stage.ts';
 import { recordedChoices, recordedK } from './live-teacher.ts';
 import { startVllm } from './live-vllm.ts';
 import { cpuSeconds, type Listening, listen } from './process.ts';
 import { benchPython, scripts } from './venv.ts';
 
 const rounds = 5;
-const requests = 300;
-const repeats = 60;
+/** Short and many, in turns: other programs disturb both sides alike. */
+const slices = 21;
+const requests = 100;
+/** Until the server has compiled what a hit takes. */
+const warmUp = 1500;
+const repeats = 40;
+/** A trainer's batch at the default k. */
+const batch = { prompts: 8, length: 256, k: 64 };
 
 type Log = (text: string) => void;
 
@@ -44,7 +50,10 @@ export async function* hits(folder: string, log: Log): AsyncGenerator<Figure> {
     const peer = await keep(listen(python, [join(scripts, 'live_peer.py'), reply]));
     yield await besideFastapi(body, { ours, peer, log });
     yield await besideVllm(body, { ours, log });
-    yield await arrowBesideJson(prompts, { ours, folder, python, log });
+    const long = await keep(
+      startCache({ folder: join(folder, 'long'), teacher: teacher.url, k: batch.k }),
+    );
+    yield await arrowBesideJson({ ours: long, folder, python, log });
   } finally {
     for (const one of started) await one.stop();
   }
@@ -59,10 +68,10 @@ async function besideFastapi(
   body: string,
   { ours, peer, log }: Beside & { peer: Listening },
 ): Promise<Figure> {
-  for (const { url } of [ours, peer]) await pace(url, body, requests);
+  for (const { url } of [ours, peer]) await pace(url, body, warmUp);
   const found: [number[], number[]] = [[], []];
-  for (let round = 0; round < rounds; round++) {
-    log(`live: hits beside FastAPI, round ${round + 1} of ${rounds}`);
+  log(`live: hits beside FastAPI, ${slices} rounds`);
+  for (let round = 0; round < slices; round++) {
     for (const side of round % 2 === 0 ? [0, 1] : [1, 0]) {
       found[side].push(await pace([ours, peer][side].url, body, requests));
     }
@@ -110,10 +119,8 @@ interface Client extends Beside {
   readonly python: string;
 }
 
-async function arrowBesideJson(
-  prompts: readonly number[][],
-  { ours, folder, python, log }: Client,
-): Promise<Figure> {
+async function arrowBesideJson({ ours, folder, python, log }: Client): Promise<Figure> {
+  const prompts = Array.from({ length: batch.prompts }, (_, i) => sequenceOf(i, batch.length));
   const body = join(folder, 'prompts.json');
   writeFileSync(body, JSON.stringify(prompts));
   const found: Record<'arrow' | 'json', { server: number; client: number }[]> = {
@@ -123,7 +130,9 @@ async function arrowBesideJson(
   for (let round = 0; round < rounds; round++) {
     log(`live: Arrow beside JSON, round ${round + 1} of ${rounds}`);
     for (const kind of ['arrow', 'json'] as const) {
-      found[kind].push(await cpuOf(python, [kind, ours.url, body, String(repeats)], ours.pid));
+      found[kind].push(
+        await cpuOf(python, [kind, ours.url, body, String(batch.k), String(repeats)], ours.pid),
+      );
     }
   }
   const whole = (kind: 'arrow' | 'json') =>
@@ -134,10 +143,10 @@ async function arrowBesideJson(
   const parts = (kind: 'arrow' | 'json') =>
     `server ${part(kind, 'server')} + client ${part(kind, 'client')}`;
   return {
-    figure: `the same hit through /v1/score as Arrow, to numpy (${parts('arrow')})`,
+    figure: `hit of 8 × 256 tokens, k = 64, /v1/score as Arrow to numpy (${parts('arrow')})`,
     unit: 'CPU-ms/request',
     value: median(whole('arrow')),
-    peer: `facade JSON, to numpy (${parts('json')}; ratio ${spread(ratios)})`,
+    peer: `the facade's JSON to numpy (${parts('json')}; ratio ${spread(ratios)})`,
     peerValue: median(whole('json')),
     ratio: median(ratios),
     reach: '≥ 20 × less CPU',

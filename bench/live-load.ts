@@ -9,7 +9,7 @@ type Log = (text: string) => void;
 const rounds = 5;
 /** Tokens a second of vLLM's CPU build at k = 8, the fastest measured with the small LM. */
 const teacherPace = 3500;
-const missed = 60;
+const missed = 120;
 const atOnce = 8;
 const length = 128;
 const k = 16;
@@ -61,7 +61,7 @@ export async function* missOverhead(folder: string, log: Log): AsyncGenerator<Fi
 
 const scorers = 1000;
 const distinct = 100;
-const longLength = 512;
+const longLength = 128;
 const longK = 64;
 const memoryMaxMib = 512;
 

@@ -1,6 +1,6 @@
 """Scores to numpy, as Arrow or as vLLM's JSON: prints the CPU seconds of the repeats.
 
-usage: live_client.py (arrow | json) URL PROMPTS REPEATS; says "warm", and waits for a line.
+usage: live_client.py (arrow | json) URL PROMPTS K REPEATS; says "warm", and waits for a line.
 """
 
 import http.client
@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-kind, url, file, repeats = sys.argv[1:]
+kind, url, file, entries, repeats = sys.argv[1:]
+k = int(entries)
 prompts = json.loads(Path(file).read_text())
 connection = http.client.HTTPConnection(urlsplit(url).netloc)
 arrow_type = "application/vnd.apache.arrow.stream"
@@ -46,7 +47,6 @@ def arrow():
 
 
 def as_json():
-    k = 16
     body = json.dumps({
         "model": "small-lm", "prompt": prompts, "max_tokens": 1, "temperature": 1.0,
         "prompt_logprobs": k,
@@ -67,9 +67,9 @@ def as_json():
 
 
 once = {"arrow": arrow, "json": as_json}[kind]()
-for _ in range(20):
+for _ in range(40 if kind == "json" else 200):  # the server compiles what it does often
     ids, logprobs = once()
-assert len(ids) == len(logprobs) == 16 * sum(len(prompt) - 1 for prompt in prompts)
+assert len(ids) == len(logprobs) == k * sum(len(prompt) - 1 for prompt in prompts)
 print("warm", flush=True)
 sys.stdin.readline()
 started = time.process_time()
