@@ -4,6 +4,7 @@ import { capture } from './capture.ts';
 import { codec } from './codec.ts';
 import { type Benchmark, type Figure, printTable } from './figure.ts';
 import { kernels } from './kernels.ts';
+import { live } from './live.ts';
 import { losses } from './losses.ts';
 import { parquet } from './parquet.ts';
 import { pipe } from './pipe.ts';
@@ -19,6 +20,7 @@ const benchmarks: readonly Benchmark[] = [
   plan,
   serve,
   capture,
+  live,
   teaches,
   losses,
 ];

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { targetSetName } from './common.ts';
 
-const tokenId = z.int().min(0).max(0xffffff);
+export const tokenId = z.int().min(0).max(0xffffff);
 const topK = z.coerce.number().int().min(1).max(65_535);
 
 /** JSON; as an Arrow stream: column `tokens`, and `prompt_length` and `meta` where wanted. */

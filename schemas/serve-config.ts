@@ -48,6 +48,15 @@ export const cacheConfig = z.strictObject({
     .int()
     .positive()
     .default(64 * 1024 * 1024),
+  /** Answers kept as the JSON that clients of vLLM read. */
+  text_bytes_max: z
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024),
+  /** Other temperatures than 1 from top lists, for clients of vLLM; otherwise refused. */
+  approximate_temperatures: z.boolean().default(false),
+  /** What is generated through this server is scored and kept. */
+  record_generated: z.boolean().default(true),
 });
 
 export const serveConfig = z.strictObject({

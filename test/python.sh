@@ -17,6 +17,8 @@ if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
   rm -rf .venv
   "$python" -m venv .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+  # one module of it is under test; its own requirements need a GPU
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps axolotl==0.19.0
   # editable: the tests see the code as it is
   .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --no-deps --no-build-isolation --editable .

@@ -66,9 +66,10 @@ def build(folder, name):
 
 
 @contextmanager
-def serve(store, port=0):
+def serve(store, port=0, more=()):
     """A server of the store: its address and process, ended if it still runs."""
     command = ["node", CLI, "serve", "--store", store, "--port", str(port), "--json"]
+    command += [str(argument) for argument in more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             event = json.loads(server.stdout.readline())

@@ -85,14 +85,12 @@ async function openOne(name: string, options: OpenCacheOptions): Promise<Opened>
   const folder = `${config.dataset}/scores/${name}`;
   const tokenizerJson = await readInput(teacher.tokenizer);
   const tokenizer = openTokenizer(tokenizerJson, teacher.tokenizer);
-  const scorer = config.offline
-    ? undefined
-    : await openScorer(
-        { ...teacher, sample_length: 512, licence: config.licence, samples: undefined },
-        tokenizer,
-      );
   const lock = await acquireLock(store, `${folder}/lock`);
+  let scorer: Scorer | undefined;
   try {
+    const own = { ...teacher, sample_length: 512, licence: config.licence };
+    if (!config.offline) scorer = await openScorer(own, tokenizer);
+    const asking = scorer;
     const stored = await storedOf(store, `${folder}/teacher.json`, {
       scorer,
       fresh: async (own) => ({
@@ -112,8 +110,9 @@ async function openOne(name: string, options: OpenCacheOptions): Promise<Opened>
         identity: stored.identity,
         k: stored.k,
         contextMax: stored.contextMax,
-        ask: scorer && ((tokens) => asked(scorer, tokens)),
-        concurrency: () => scorer?.window.limit ?? 1,
+        served: { model: scorer?.model ?? stored.identity.name, tokenizer, pass: scorer?.pass },
+        ask: asking && ((tokens) => asked(asking, tokens)),
+        concurrency: () => asking?.window.limit ?? 1,
         limits: config,
       },
       parent && createReader(store, parent),

@@ -52,6 +52,10 @@ export class Segments {
     return this.#open.slice(0, -1);
   }
 
+  get bytes(): number {
+    return this.#open.reduce((total, { log }) => total + log.bytes, 0);
+  }
+
   /** Records that damage has taken, and bytes that a crash tore off, when they were opened. */
   get losses(): { damaged: number; torn: number } {
     const sum = (pick: (log: Log) => number) =>

@@ -7,10 +7,18 @@ import { sequenceKey } from '../capture/scored.ts';
 import type { TeacherIdentity } from '../capture/source.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
-import type { CachedTeacher, Origin, ScoreAnswer, ScoreNote } from '../serve/cached-teacher.ts';
+import type {
+  CachedTeacher,
+  CacheLoad,
+  Origin,
+  ScoreAnswer,
+  ScoreNote,
+  Served,
+} from '../serve/cached-teacher.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
+import { type CachedRows, labelled, prefixOf } from './cached-rows.ts';
 import { createFairTurns, type FairTurns } from './fair-turns.ts';
 import { PrefixIndex, sharedLength } from './prefix-index.ts';
 import { type CacheRecord, decodeCacheRecord, encodeCacheRecord } from './record.ts';
@@ -34,6 +42,7 @@ export interface CacheOptions {
   readonly identity: TeacherIdentity;
   readonly k: number;
   readonly contextMax?: number;
+  readonly served: Served;
   /** Asks the teacher; absent: nothing is asked, only what is cached is answered. */
   readonly ask?: (tokens: Int32Array) => Promise<ListRows>;
   readonly concurrency: () => number;
@@ -47,13 +56,12 @@ export interface CacheOptions {
   };
 }
 
-type CachedRows = ScoreAnswer['rows'];
-
 export class TeacherCache implements CachedTeacher {
   readonly name: string;
   readonly identity: TeacherIdentity;
   readonly k: number;
   readonly contextMax: number | undefined;
+  readonly served: Served;
   readonly segments: Segments;
   readonly #options: CacheOptions;
   readonly #turns: FairTurns;
@@ -64,6 +72,7 @@ export class TeacherCache implements CachedTeacher {
   readonly #tokens = createLru<Int32Array>(tokenBytesMax);
   readonly #keeping = new Set<Promise<void>>();
   #sealed: { reader: SnapshotReader; samples: number } | undefined;
+  #seals = 0;
 
   private constructor(options: CacheOptions, segments: Segments) {
     this.#options = options;
@@ -71,6 +80,7 @@ export class TeacherCache implements CachedTeacher {
     this.identity = options.identity;
     this.k = options.k;
     this.contextMax = options.contextMax;
+    this.served = options.served;
     this.segments = segments;
     this.#turns = createFairTurns({
       limit: options.concurrency,
@@ -101,12 +111,13 @@ export class TeacherCache implements CachedTeacher {
     return cache;
   }
 
-  get sequences(): number {
-    return this.#places.length;
-  }
-
-  get waiting(): number {
-    return this.#turns.waiting;
+  get load(): CacheLoad {
+    return {
+      waiting: this.#turns.waiting,
+      sequences: this.#places.length,
+      logBytes: this.segments.bytes,
+      seals: this.#seals,
+    };
   }
 
   async score(tokens: Int32Array, client: unknown, note: ScoreNote = {}): Promise<ScoreAnswer> {
@@ -219,6 +230,7 @@ export class TeacherCache implements CachedTeacher {
     const before = this.#sealed;
     this.#sealed = { reader, samples: reader.manifest.totals.samples };
     if (moved !== undefined) {
+      this.#seals++;
       const ordinals = new Map(
         moved.offsets.map((offset, i) => [offset, (before?.samples ?? 0) + i]),
       );
@@ -253,31 +265,6 @@ function checkTokens(tokens: Int32Array, { identity, contextMax }: CachedTeacher
   const message = `score: ${identity.name} cannot score a sequence of ${tokens.length} tokens`;
   const details = { expected: `2 to ${most} tokens`, got: tokens.length };
   throw new LogitcaskError('request-invalid', message, details);
-}
-
-/** The lists of the first `count` tokens; what follows the last one is not theirs. */
-function prefixOf(rows: ListRows, count: number): CachedRows {
-  const offsets = rows.offsets.slice(0, count + 1);
-  const end = offsets[count - 1];
-  offsets[count] = end;
-  const labelLogprob = labelled(rows).labelLogprob.slice(0, count);
-  labelLogprob[count - 1] = Number.NaN;
-  return {
-    ...rows,
-    count,
-    offsets,
-    ids: rows.ids.subarray(0, end),
-    logprobs: rows.logprobs.subarray(0, end),
-    tail: rows.tail?.subarray(0, count),
-    labelLogprob,
-  };
-}
-
-function labelled(rows: ListRows): CachedRows {
-  return {
-    ...rows,
-    labelLogprob: rows.labelLogprob ?? new Float32Array(rows.count).fill(Number.NaN),
-  };
 }
 
 function notCached(tokens: Int32Array): LogitcaskError {

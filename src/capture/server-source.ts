@@ -14,7 +14,7 @@ import { type Probed, probeServer } from './server-probe.ts';
 import type { ScoreRequest, ServerFacts } from './servers/server.ts';
 import { servers } from './servers/table.ts';
 import type { SampleInput, Source, TeacherIdentity } from './source.ts';
-import { openTeacherHttp } from './teacher-http.ts';
+import { openTeacherHttp, type TeacherHttp } from './teacher-http.ts';
 import { samplesBehind, textSamples } from './text-samples.ts';
 import { openTokenizer, type TextTokenizer } from './tokenizer.ts';
 
@@ -26,6 +26,9 @@ type ScorerConfig = Omit<ServerSourceConfig, 'texts'>;
 export interface Scorer {
   readonly identity: TeacherIdentity;
   readonly facts: ServerFacts;
+  /** Name of the model as requests give it. */
+  readonly model: string;
+  readonly pass: TeacherHttp['pass'];
   /** V */
   readonly width: number;
   readonly window: Window;
@@ -66,6 +69,8 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
       reports: 'top-list',
     },
     facts,
+    model,
+    pass: http.pass,
     width,
     window,
     ask,

@@ -16,6 +16,15 @@ export interface TeacherHttp {
   get(path: string): Promise<unknown>;
   /** The whole body of a reply. */
   post(path: string, body: unknown): Promise<Uint8Array>;
+  /** A request as it is, once, and the answer whatever its status. */
+  pass(path: string, body: Uint8Array): Promise<Passed>;
+}
+
+/** What a server answered to a request that is not ours. */
+export interface Passed {
+  readonly status: number;
+  readonly type: string;
+  readonly bytes: Uint8Array;
 }
 
 const retried = new Set([408, 425, 429, 500, 502, 503, 504]);
@@ -30,14 +39,19 @@ const textMax = 2000;
  */
 export function openTeacherHttp(options: TeacherHttpOptions): TeacherHttp {
   const { url, token, timeoutMs, attemptsMax, onRetry } = options;
-  const once = async (method: 'GET' | 'POST', path: string, body?: string) => {
+  const once = async (
+    method: 'GET' | 'POST',
+    path: string,
+    body?: string | Uint8Array<ArrayBuffer>,
+  ) => {
     const headers: Record<string, string> = {};
     if (token !== undefined) headers.authorization = `Bearer ${token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
     const signal = AbortSignal.timeout(timeoutMs);
     const reply = await fetch(`${url}${path}`, { method, headers, body, signal });
     const bytes = new Uint8Array(await reply.arrayBuffer());
-    return { status: reply.status, bytes, after: reply.headers.get('retry-after') };
+    const type = reply.headers.get('content-type') ?? 'application/octet-stream';
+    return { status: reply.status, type, bytes, after: reply.headers.get('retry-after') };
   };
   const send = async (method: 'GET' | 'POST', path: string, body?: string) => {
     for (let attempt = 1; ; attempt++) {
@@ -68,6 +82,14 @@ export function openTeacherHttp(options: TeacherHttpOptions): TeacherHttp {
       }
     },
     post: (path, body) => send('POST', path, JSON.stringify(body)),
+    async pass(path, body) {
+      try {
+        const { status, type, bytes } = await once('POST', path, Uint8Array.from(body));
+        return { status, type, bytes };
+      } catch (error) {
+        throw unreachable(url, error as Error);
+      }
+    },
   };
 }
 

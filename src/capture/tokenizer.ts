@@ -17,6 +17,8 @@ export interface TextTokenizer {
   readonly idOf: IdOf;
   /** Text of tokens, without special ones and without bytes that are no whole character. */
   decode(tokens: Iterable<number>): string;
+  /** The same with special tokens, and � for such bytes. */
+  decodeAll(tokens: Iterable<number>): string;
 }
 
 interface TokenizerDocument extends VocabularyDocument {
@@ -34,6 +36,11 @@ export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
     let last = Math.max(-1, ...added.map(({ id }) => id));
     for (const id of ids) if (id > last) last = id;
     let idOf: IdOf | undefined;
+    const textOf = (tokens: Iterable<number>, options: { skip_special_tokens: boolean }) => {
+      const ids = [...tokens];
+      if (ids.length === 0) return ''; // the library takes none for a mistake
+      return tokenizer.decode(ids, { ...options, clean_up_tokenization_spaces: false });
+    };
     return {
       digest: sha256Hex(bytes),
       size: last + 1,
@@ -44,10 +51,8 @@ export function openTokenizer(bytes: Buffer, file: string): TextTokenizer {
         idOf ??= openTokenBytes(document);
         return idOf(text);
       },
-      decode: (tokens) =>
-        tokenizer
-          .decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: false })
-          .replaceAll('\ufffd', ''),
+      decode: (tokens) => textOf(tokens, { skip_special_tokens: true }).replaceAll('\ufffd', ''),
+      decodeAll: (tokens) => textOf(tokens, { skip_special_tokens: false }),
     };
   } catch (cause) {
     const message = `capture: ${file} is no tokenizer.json (${(cause as Error).message})`;

@@ -1,4 +1,4 @@
-/** Safetensors: the header by hand (JSON behind its length), the values by position, never whole. */
+/** Safetensors: the header by hand (JSON behind its length), values by position, never whole. */
 import { open } from 'node:fs/promises';
 import { LogitcaskError } from '../errors.ts';
 import { fill, type NpyType } from './npy.ts';
@@ -49,7 +49,8 @@ export async function openSafetensors(file: string): Promise<SafeTensors> {
     throw new LogitcaskError('source-unreadable', message, { expected: 'a file', cause });
   });
   const refused = (expected: string, got: unknown) => {
-    const message = `capture: ${file} cannot be read as safetensors: expected ${expected}, got ${got}`;
+    const what = `expected ${expected}, got ${got}`;
+    const message = `capture: ${file} cannot be read as safetensors: ${what}`;
     return new LogitcaskError('source-unreadable', message, { expected, got });
   };
   const read = async (bytes: Buffer, at: number) => {

@@ -11,6 +11,7 @@ import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import type { CachedTeacher } from './cached-teacher.ts';
 import { createConverter } from './converter.ts';
+import { createGenerations, type Generations } from './facade/generations.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { createReadySamples, type ReadySamples } from './ready.ts';
@@ -36,8 +37,9 @@ export interface ServeContext {
   prepared(readers: readonly SnapshotReader[], request: BatchRequest): Prepared;
   readonly ready: ReadySamples;
   readonly replies: Replies;
+  readonly generations: Generations;
   /** Teachers that are asked for what is not cached; none where the server has none. */
-  readonly teachers: readonly CachedTeacher[];
+  teachers: readonly CachedTeacher[];
   /** True once the server is about to stop. */
   stopping: boolean;
   close(): Promise<void>;
@@ -61,6 +63,7 @@ export async function createContext(
     converter,
     onDamage: (dataset, shard) => void integrity.check(dataset, shard).catch(() => {}),
   });
+  const generations = createGenerations();
   const kept = createLru<Prepared>(preparedMax);
   return {
     store,
@@ -69,6 +72,7 @@ export async function createContext(
     ready,
     replies: createReplies(config.limits),
     teachers,
+    generations,
     prepared(readers, request) {
       const { rank, world, replicate, snapshot, ...view } = request;
       const key = JSON.stringify([readers.map(({ id }) => id), view]);
@@ -100,6 +104,7 @@ export async function createContext(
     },
     async close() {
       integrity.stop();
+      generations.close();
       ready.clear();
       readers.clear();
       plans.clear();

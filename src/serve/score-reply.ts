@@ -117,7 +117,7 @@ function countsOf({ offsets, count }: ListRows): Uint32Array {
 }
 
 /** The mass that no list holds: 1 − its sum where the teacher does not say. */
-function restOf({ offsets, logprobs, tail, count }: ListRows): Float32Array {
+export function restOf({ offsets, logprobs, tail, count }: ListRows): Float32Array {
   if (tail !== undefined) return tail;
   const rest = new Float32Array(count);
   for (let t = 0; t < count; t++) {

@@ -13,14 +13,18 @@ import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import { authorize, checkExposure } from './auth.ts';
+import { observed } from './cache-metrics.ts';
 import type { CachedTeacher } from './cached-teacher.ts';
 import { createContext, type ServeContext } from './context.ts';
 import { refuseEncoding } from './negotiate.ts';
 import { openapi } from './openapi.ts';
 import { errorOf, problemOf, problemType, sendProblem } from './problem.ts';
+import { chatCompletions } from './routes/chat-completions.ts';
+import { completions } from './routes/completions.ts';
 import { datasets } from './routes/datasets.ts';
 import { digests } from './routes/digests.ts';
 import { health } from './routes/health.ts';
+import { models } from './routes/models.ts';
 import { plans } from './routes/plans.ts';
 import type { Route, Server } from './routes/route.ts';
 import { rows } from './routes/rows.ts';
@@ -41,6 +45,9 @@ const routes: readonly Route[] = [
   stream,
   digests,
   score,
+  models,
+  completions,
+  chatCompletions,
 ];
 const sweepMs = 250;
 /** How often connections are looked at for requests that take too long to arrive. */
@@ -134,6 +141,7 @@ async function createServer(context: ServeContext): Promise<Server> {
     clearRegisterOnInit: true,
     routeMetrics: { enabled: { summary: false }, groupStatusCodes: true },
   });
+  context.teachers = observed(server.metrics.client, context.teachers);
   for (const route of routes) route(server, context);
   server.get('/openapi.json', { config: { scope: 'read' } }, async () => server.swagger());
   await server.ready();

@@ -48,10 +48,13 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toMatch(/^3\.1/);
     expect(Object.keys(document.paths).sort()).toEqual(
       [
+        '/health',
         '/healthz',
         '/metrics',
         '/openapi.json',
         '/readyz',
+        '/v1/chat/completions',
+        '/v1/completions',
         '/v1/datasets',
         '/v1/datasets/{dataset}',
         '/v1/datasets/{dataset}/snapshots/{snapshot}',
@@ -59,11 +62,13 @@ describe('the OpenAPI document', () => {
         '/v1/datasets/{dataset}/snapshots/{snapshot}/rows/{sample}',
         '/v1/datasets/{dataset}/snapshots/{snapshot}/schema',
         '/v1/datasets/{dataset}/snapshots/{snapshot}/shards/{name}',
+        '/v1/models',
         '/v1/plans',
         '/v1/plans/{plan}',
         '/v1/plans/{plan}/epochs/{epoch}/digest',
         '/v1/plans/{plan}/epochs/{epoch}/steps/{step}',
         '/v1/plans/{plan}/epochs/{epoch}/stream',
+        '/v1/score',
         '/version',
       ].sort(),
     );

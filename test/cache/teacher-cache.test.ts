@@ -1,14 +1,17 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CacheOptions, TeacherCache } from '../../src/cache/teacher-cache.ts';
+import { openTokenizer } from '../../src/capture/tokenizer.ts';
 import type { ListRows } from '../../src/distribution/rows.ts';
 import { LogitcaskError } from '../../src/errors.ts';
 import { openFileStore } from '../../src/store/file.ts';
 import type { Store } from '../../src/store/store.ts';
 import { coded } from '../contracts/store.ts';
 
+const file = 'data/kjv-tokenizer-8192.json';
+const tokenizer = openTokenizer(readFileSync(file), file);
 const width = 100;
 const k = 3;
 
@@ -60,6 +63,7 @@ beforeEach(async () => {
       await new Promise((resolve) => setTimeout(resolve, 2));
       return rowsOf(tokens);
     },
+    served: { model: 'm', tokenizer },
     concurrency: () => 4,
     limits: { waiting_max: 100, sequences_max: 1000, memory_bytes_max: 10_000 },
   };
@@ -154,7 +158,7 @@ describe('the live cache', () => {
     await expect(cache.score(sequence(1, 9), 'a')).rejects.toEqual(coded('teacher-unreachable'));
     isDown = false;
     expect((await cache.score(sequence(1, 9), 'a')).origin).toBe('teacher');
-    expect(cache.sequences).toBe(1);
+    expect(cache.load.sequences).toBe(1);
   });
 
   it('offline says what is missing', async () => {

@@ -36,7 +36,7 @@ export async function startCached(
   { cache = {}, topK = 16 }: { cache?: object; topK?: number } = {},
 ): Promise<CachedServer> {
   const store = await openStore(folder);
-  const config = serveConfig.parse({ port: 0 });
+  const config = serveConfig.parse({ port: 0, cache });
   const errors: LogitcaskError[] = [];
   const one = cachedTeacher.parse({
     type: 'vllm',

@@ -68,8 +68,8 @@ export function fillRow(
 }
 
 /** log Σ p^(1/T) where the rest is spread uniformly over the ids that are not stored. */
-function spreadLogZ(
-  { offsets, logprobs, rest }: Ranked,
+export function spreadLogZ(
+  { offsets, logprobs, rest }: Pick<Ranked, 'offsets' | 'logprobs' | 'rest'>,
   { position, scale, width }: { position: number; scale: number; width: number },
 ): number {
   const others = width - (offsets[position + 1] - offsets[position]);

@@ -8,6 +8,7 @@ import { arrowType, negotiate } from '../negotiate.ts';
 import { sendBody } from '../replies.ts';
 import { cutLists, type Scores, scoreJson, scoreStream } from '../score-reply.ts';
 import { type Wanted, wantedOf } from '../score-request.ts';
+import { allScored } from '../settled.ts';
 import type { Route } from './route.ts';
 
 const json = 'application/json';
@@ -31,8 +32,9 @@ export const score: Route = (server, context) => {
       const type = negotiate(request.headers.accept, [json, arrowType]);
       const teachers = teachersOf(context, request.query);
       const wanted = wantedOf(request.body);
-      refuseLarge(context, teachers, wanted);
+      const bytes = bytesOf(context, teachers, wanted);
       const share = await context.replies.enter();
+      share.hold(bytes); // others go on while a teacher is waited for
       try {
         const scores = await scoresOf(request, { teachers, wanted });
         reply.header('cache-control', 'no-store').header('vary', 'Accept');
@@ -71,15 +73,15 @@ function teachersOf(
   });
 }
 
-/** Before anything is asked. */
-function refuseLarge(
+/** Of the reply, at most. Throws `request-invalid` before anything is asked. */
+function bytesOf(
   { config: { limits } }: ServeContext,
   teachers: readonly CachedTeacher[],
   wanted: readonly Wanted[],
-): void {
+): number {
   const positions = wanted.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const bytes = positions * teachers.reduce((sum, { k }) => sum + entryBytes * k, 0);
-  if (positions <= limits.batch_positions_max && bytes <= limits.reply_bytes_max) return;
+  if (positions <= limits.batch_positions_max && bytes <= limits.reply_bytes_max) return bytes;
   const message = 'request: the reply would be too large; ask for fewer sequences at a time';
   throw new LogitcaskError('request-invalid', message, {
     expected: `at most ${limits.batch_positions_max} positions, ${limits.reply_bytes_max} bytes`,
@@ -89,7 +91,6 @@ function refuseLarge(
 
 type Asked = Pick<Scores, 'teachers' | 'wanted'>;
 
-/** Every sequence is tried, also where one fails: what was scored is then in the cache. */
 async function scoresOf(
   request: FastifyRequest<{ Querystring: unknown }>,
   { teachers, wanted }: Asked,
@@ -100,17 +101,12 @@ async function scoresOf(
     const message = `score: top_k ${k} is more than the ${teacher.k} entries that are cached`;
     throw new LogitcaskError('request-invalid', message, { expected: teacher.k, got: k });
   }
-  const found = await Promise.allSettled(
+  const answers = await allScored(
     wanted.map(({ tokens, note }) =>
       Promise.all(teachers.map((teacher) => scored(teacher, { tokens, note, k, request }))),
     ),
   );
-  const answers = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  if (answers.length === wanted.length) return { teachers, wanted, answers };
-  const failed = found.flatMap((one, row) =>
-    one.status === 'rejected' ? [{ row, error: one.reason as unknown }] : [],
-  );
-  throw failureOf(failed);
+  return { teachers, wanted, answers };
 }
 
 async function scored(
@@ -120,15 +116,4 @@ async function scored(
   const answer = await teacher.score(tokens, request, note);
   if (k === undefined || k >= teacher.k) return answer;
   return { ...answer, rows: cutLists(answer.rows, k) };
-}
-
-/** The first failure; where sequences are not in the cache, all of them are named. */
-function failureOf(failed: readonly { row: number; error: unknown }[]): unknown {
-  const isMissing = ({ error }: { error: unknown }) =>
-    error instanceof LogitcaskError && error.code === 'sample-not-found';
-  const other = failed.find((one) => !isMissing(one));
-  if (other !== undefined) return other.error;
-  const rows = failed.map(({ row }) => row);
-  const message = `score: ${rows.length} sequences are not in the cache, and no teacher is asked`;
-  return new LogitcaskError('sample-not-found', message, { got: rows });
 }
