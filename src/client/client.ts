@@ -14,10 +14,15 @@ import {
 import type { LogitcaskError } from '../errors.ts';
 import { parseManifest } from '../shard/snapshot.ts';
 import { type Batch, readBatch } from './batch.ts';
+import { checkAnswers, type ScoreRequest, scoreRequestStream } from './score.ts';
 import { readBatches } from './stream.ts';
-import { openTransport, type TransportOptions } from './transport.ts';
+import {
+  arrowType,
+  openTransport,
+  type TransportOptions,
+  type TransportRequest,
+} from './transport.ts';
 
-const arrowType = 'application/vnd.apache.arrow.stream';
 const json = 'application/json';
 
 export interface StepAddress {
@@ -72,6 +77,11 @@ export interface Client {
    * whoever reads knows which steps are done.
    */
   stream(address: StreamAddress, request?: Partial<BatchRequest>): AsyncIterable<Batch>;
+  /**
+   * Targets of any sequences, one row each, from the server's cache or its teachers, which may have
+   * to be waited for (`timeoutMs`). Layout `plain`; it may be asked again like any other request.
+   */
+  score(request: ScoreRequest): Promise<Batch>;
   close(): void;
 }
 
@@ -80,9 +90,13 @@ export function openClient(options: TransportOptions): Client {
   const transport = openTransport({ ...options, attemptsMax });
   const getJson = async (path: string) =>
     JSON.parse((await transport.send({ path, accept: json })).body.toString());
-  const getBatch = async (path: string, asked: Readonly<Record<string, string | number>>) => {
+  const getBatch = async (
+    path: string,
+    asked: Readonly<Record<string, string | number>>,
+    posted: Pick<TransportRequest, 'method' | 'body'> = {},
+  ) => {
     for (let attempt = 1; ; attempt++) {
-      const { body } = await transport.send({ path, accept: arrowType });
+      const { body } = await transport.send({ path, accept: arrowType, ...posted });
       try {
         return readBatch(body, asked);
       } catch (error) {
@@ -140,6 +154,14 @@ export function openClient(options: TransportOptions): Client {
       const path = `/v1/plans/${plan}/epochs/${epoch}/stream?${query({ from, to, ...asked })}`;
       const pieces = transport.receive({ path, accept: arrowType });
       return readBatches(pieces, { plan, epoch, from, to, rank, world, layout });
+    },
+    async score(request) {
+      const { topK: top_k, targetSets } = request;
+      const path = `/v1/score?${query({ top_k, target_sets: targetSets?.join(',') })}`;
+      const body = scoreRequestStream(request);
+      const batch = await getBatch(path, { layout: 'plain' }, { method: 'POST', body });
+      checkAnswers(batch, request);
+      return batch;
     },
     close: () => transport.close(),
   };
