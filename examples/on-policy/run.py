@@ -6,11 +6,10 @@
 A teacher is started, and a server before it (`logitcask serve --teacher …`). Each seed's student
 learns from a fixed set first; then one copy goes on with that set, another with its own rollouts,
 for as many steps. The server has kept the rollouts: it starts again without the teacher, and a
-second student replays them. At the end the teacher judges what each of them writes.
+second student, warm as the first was, replays them. At the end the teacher judges what each of them writes.
 """
 
 import argparse
-import copy
 import gzip
 import json
 import random
@@ -23,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from students import Student, judge, prompts_of, train_on_own, train_on_stored
+from students import Student, Trainer, judge, prompts_of, train_on_own, train_on_stored
 
 from logitcask import Client, Scorer
 
@@ -42,7 +41,7 @@ def read_arguments():
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=1024, help="of the fixed set")
     parser.add_argument("--warm-up", type=int, default=300, help="steps on the fixed set")
-    parser.add_argument("--steps", type=int, default=150, help="steps that differ")
+    parser.add_argument("--steps", type=int, default=120, help="steps that differ")
     parser.add_argument("--judged", type=int, default=8, help="batches that are judged")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -100,24 +99,22 @@ def wait_for_snapshot(url, dataset):
 def train_first(url, vocabulary, seed, options):
     """A warm start on the fixed set, then more of it, or the student's own rollouts."""
     torch.manual_seed(seed)
-    student = Student(vocabulary)
-    train_on_stored(student, url, "fixed", steps=options.warm_up, seed=seed)
-    fixed, own = copy.deepcopy(student), copy.deepcopy(student)
+    warm = Trainer(Student(vocabulary))
+    train_on_stored(warm, url, "fixed", steps=options.warm_up, seed=seed)
+    fixed, own = warm.copy(), warm.copy()
     train_on_stored(fixed, url, "fixed", steps=options.steps, seed=seed + 1000)
     with Scorer(url) as scorer:
         prompts = prompts_of(url, "fixed", seed)
         train_on_own(own, scorer, prompts, steps=options.steps, seed=seed)
-    return {"warm start": student, "fixed set": fixed, "own rollouts": own}
+    return {"warm start": warm, "fixed set": fixed, "own rollouts": own}
 
 
-def train_second(url, vocabulary, seed, options):
-    """Another student, another seed; what the first one wrote is read as any other data set."""
-    torch.manual_seed(seed + 500)
-    student = Student(vocabulary)
-    train_on_stored(student, url, "fixed", steps=options.warm_up, seed=seed + 500)
-    own = {"filter": {"meta": {"field": "seed", "in": [seed]}}}
-    train_on_stored(student, url, "live", steps=options.steps, seed=seed, **own)
-    return student
+def train_second(url, warm, seed, options):
+    """Another student reads what the first one wrote like any other data set."""
+    second = warm.copy()
+    rollouts = {"filter": {"meta": {"field": "seed", "in": [seed]}}}
+    train_on_stored(second, url, "live", steps=options.steps, seed=seed, **rollouts)
+    return second
 
 
 def run(folder, options):
@@ -137,13 +134,13 @@ def run(folder, options):
         with serve(store, teacher, "--offline", "--config", settings) as url:
             wait_for_snapshot(url, "live")
             for i, of_seed in enumerate(students):
-                of_seed["replayed"] = train_second(url, space["size"], i, options)
+                of_seed["replayed"] = train_second(url, of_seed["warm start"], i, options)
         assert asked(teacher) == before, "the replay asked the teacher"
         with serve(store, teacher) as url, Scorer(url) as scorer:
             for i, of_seed in enumerate(students):
-                for name, student in of_seed.items():
+                for name, trainer in of_seed.items():
                     prompts = prompts_of(url, "held-out", 0)
-                    judged = judge(student, scorer, prompts, batches=options.judged, seed=i)
+                    judged = judge(trainer.student, scorer, prompts, batches=options.judged, seed=i)
                     found.append({"seed": i, "student": name, **judged})
     return found
 

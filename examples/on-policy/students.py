@@ -1,12 +1,16 @@
 """Students, and the three ways to train them; a server does the rest (run.py)."""
 
+import copy
+
 import torch
 from torch import nn
 
 from logitcask import LogitDataset
 from logitcask.losses import kd_loss, reverse_kl
 
-WIDTH, BATCH, RATE = 128, 16, 2e-3
+WIDTH, BATCH = 128, 16
+#: Of the warm start, and of what follows.
+RATE_FIRST, RATE = 3e-3, 1e-3
 PROMPT, NEW = 16, 32
 
 
@@ -35,9 +39,18 @@ class Student(nn.Module):
 
 
 class Trainer:
-    def __init__(self, student):
+    """A student and its optimiser, whose moments matter: a new one would shake a warm student."""
+
+    def __init__(self, student, state=None):
         self.student = student
-        self.optimiser = torch.optim.AdamW(student.parameters(), lr=RATE)
+        self.optimiser = torch.optim.AdamW(student.parameters(), lr=RATE_FIRST)
+        if state is not None:
+            self.optimiser.load_state_dict(state)
+            self.optimiser.param_groups[0]["lr"] = RATE
+
+    def copy(self):
+        """The same student once more, to be trained on at the later rate."""
+        return Trainer(copy.deepcopy(self.student), self.optimiser.state_dict())
 
     def step(self, batch, loss_of):
         logits = self.student(batch.model_inputs()["input_ids"])
@@ -65,22 +78,20 @@ def prompts_of(url, dataset, seed):
         yield batch.model_inputs()["input_ids"][:, :PROMPT]
 
 
-def train_on_stored(student, url, dataset, *, steps, seed, **options):
+def train_on_stored(trainer, url, dataset, *, steps, seed, **options):
     """The usual way: a fixed set, made before."""
     stored = LogitDataset(
         url, dataset, batch_size=BATCH, shuffle_seed=seed, drop_last=True, **options
     )
-    trainer = Trainer(student)
     for _, batch in zip(range(steps), endless(stored)):
         trainer.step(batch, kd_loss)
 
 
-def train_on_own(student, scorer, prompts, *, steps, seed):
+def train_on_own(trainer, scorer, prompts, *, steps, seed):
     """On-policy: what the student writes is scored, learned from, and kept by the server."""
-    trainer = Trainer(student)
     generator = torch.Generator().manual_seed(seed)
     for step, prompt in zip(range(steps), prompts):
-        rollouts = student.generate(prompt, generator)
+        rollouts = trainer.student.generate(prompt, generator)
         batch = scorer.score(
             rollouts,
             prompt_lengths=[PROMPT] * BATCH,

@@ -7,6 +7,7 @@ import { doctorCommand } from './doctor.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
+import { joinCommand } from './join.ts';
 import { planCommand } from './plan.ts';
 import { planStorageCommand } from './plan-storage.ts';
 import { pullCommand } from './pull.ts';
@@ -20,6 +21,7 @@ const commands = [
   doctorCommand,
   buildCommand,
   importCommand,
+  joinCommand,
   inspectCommand,
   verifyCommand,
   planCommand,
