@@ -6,7 +6,7 @@
 A teacher is started, and a server before it (`logitcask serve --teacher …`). Each seed's student
 learns from a fixed set first; then one copy goes on with that set, another with its own rollouts,
 for as many steps. The server has kept the rollouts: it starts again without the teacher, and a
-second student, warm as the first was, replays them. At the end the teacher judges what each of them writes.
+second student, warm as the first was, replays them. At the end the teacher judges what each writes.
 """
 
 import argparse

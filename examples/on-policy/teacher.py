@@ -2,7 +2,7 @@
 
     python examples/on-policy/teacher.py --model bench/data/small-lm --variant f16 --port 8000
 
-It answers /health, /version, /v1/models and /v1/completions with `prompt_logprobs`, in vLLM's shape:
+It answers /health, /version, /v1/models and /v1/completions with `prompt_logprobs`, as vLLM does:
 whole-vocabulary log-probs at temperature 1. It generates nothing. With a GPU use vLLM itself:
 `vllm serve MODEL --max-logprobs -1`; nothing else in this example changes.
 """
