@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 import numpy as np
 import pyarrow as pa
 
-from . import _torch
 from ._http import ARROW, Reply, Transport
 from ._reply import read_batch
 from .batch import Batch
@@ -48,6 +47,8 @@ class Scorer:
         attempts: int = 8,
         as_torch: bool | None = None,
     ) -> None:
+        from . import _torch  # torch is loaded by those who use it
+
         urls = [url] if isinstance(url, str) else url
         self._http = Transport(urls, token=token, timeout_s=timeout, attempts=attempts)
         self._as_torch = _torch.installed if as_torch is None else as_torch
