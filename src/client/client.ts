@@ -19,6 +19,7 @@ import { readBatches } from './stream.ts';
 import {
   arrowType,
   openTransport,
+  type Transport,
   type TransportOptions,
   type TransportRequest,
 } from './transport.ts';
@@ -90,23 +91,7 @@ export function openClient(options: TransportOptions): Client {
   const transport = openTransport({ ...options, attemptsMax });
   const getJson = async (path: string) =>
     JSON.parse((await transport.send({ path, accept: json })).body.toString());
-  const getBatch = async (
-    path: string,
-    asked: Readonly<Record<string, string | number>>,
-    posted: Pick<TransportRequest, 'method' | 'body'> = {},
-  ) => {
-    for (let attempt = 1; ; attempt++) {
-      const { body } = await transport.send({ path, accept: arrowType, ...posted });
-      try {
-        return readBatch(body, asked);
-      } catch (error) {
-        // damage on the way is worth another try; damage at rest answers with a problem
-        const onTheWay = ['reply-truncated', 'reply-invalid', 'frame-damaged'];
-        const { code } = error as LogitcaskError;
-        if (!onTheWay.includes(code) || attempt === attemptsMax) throw error;
-      }
-    }
-  };
+  const getBatch = batchesOf(transport, attemptsMax);
   return {
     url: options.url,
     async datasets() {
@@ -164,6 +149,26 @@ export function openClient(options: TransportOptions): Client {
       return batch;
     },
     close: () => transport.close(),
+  };
+}
+
+/** Asks for a batch, and again where it was damaged on the way; at rest, that is a problem. */
+function batchesOf(transport: Transport, attemptsMax: number) {
+  return async (
+    path: string,
+    asked: Readonly<Record<string, string | number>>,
+    posted: Pick<TransportRequest, 'method' | 'body'> = {},
+  ): Promise<Batch> => {
+    for (let attempt = 1; ; attempt++) {
+      const { body } = await transport.send({ path, accept: arrowType, ...posted });
+      try {
+        return readBatch(body, asked);
+      } catch (error) {
+        const onTheWay = ['reply-truncated', 'reply-invalid', 'frame-damaged'];
+        const { code } = error as LogitcaskError;
+        if (!onTheWay.includes(code) || attempt === attemptsMax) throw error;
+      }
+    }
   };
 }
 

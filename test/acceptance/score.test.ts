@@ -7,9 +7,7 @@ import { verifySnapshot } from '../../src/audit/verify.ts';
 import { openCachedTeachers } from '../../src/cache/open.ts';
 import { readInput } from '../../src/capture/input-file.ts';
 import { openTokenizer } from '../../src/capture/tokenizer.ts';
-import { readBatch } from '../../src/client/batch.ts';
 import { openClient } from '../../src/client/client.ts';
-import { checkAnswers } from '../../src/client/score.ts';
 import { encodeStream } from '../../src/formats/arrow.ts';
 import { readStream } from '../../src/formats/arrow-read.ts';
 import { bytesOf, list, primitive } from '../../src/formats/layout.ts';
@@ -129,36 +127,6 @@ describe('POST /v1/score', () => {
     const logprobs = new Float32Array(new Uint8Array(columns.teacher_logprobs.buffers[1]).buffer);
     expect([...ids]).toEqual(plain.rows.flatMap(({ targets }) => targets.teacher.ids));
     expect([...logprobs]).toEqual(plain.rows.flatMap(({ targets }) => targets.teacher.logprobs));
-  });
-
-  it('gives clients batches: of their sequences, with every check', async () => {
-    const { server, json } = await start('client');
-    const meta = sequences.map((_, i) => ({ i }));
-    const request = { sequences, promptLengths: [3, 1, 2, 4], meta };
-    const client = openClient({ url: server.url });
-    const batch = await client.score(request);
-    const { rows } = await json({ sequences });
-    expect(batch.rows).toBe(4);
-    expect(batch.metadata['logitcask.snapshot']).toBeUndefined();
-    for (const [row, { ids, offsets, probs }] of batch.targets().entries()) {
-      const { teacher } = rows[row].targets;
-      expect([...ids]).toEqual(teacher.ids);
-      expect(offsets.at(-1)).toBe(teacher.ids.length);
-      expect(Math.max(...probs)).toBeCloseTo(Math.exp(Math.max(...teacher.logprobs)), 6);
-    }
-    const few = await client.score({ ...request, topK: 3, targetSets: ['teacher'] });
-    expect(few.targets()[0].ids.length).toBe(3 * (sequences[0].length - 1));
-    await expect(client.score({ ...request, promptLengths: [1] })).rejects.toMatchObject({
-      code: 'request-invalid',
-    });
-    await expect(client.score({ ...request, targetSets: ['other'] })).rejects.toMatchObject({
-      code: 'request-invalid',
-    });
-    expect(() => checkAnswers(batch, { sequences: sequences.toReversed() })).toThrowError(
-      expect.objectContaining({ code: 'reply-invalid' }),
-    );
-    expect(() => readBatch(batch.bytes.subarray(0, -100))).toThrowError();
-    client.close();
   });
 
   it('cuts lists where fewer entries are asked for, and says no to more', async () => {
