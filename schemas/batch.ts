@@ -39,8 +39,11 @@ export const batchMetadata = z.strictObject({
   'logitcask.rows': digits,
   'logitcask.batches': digits,
   'logitcask.layout': layoutName,
-  /** Of each stream, joined by commas. */
-  'logitcask.snapshot': z.string().regex(/^[0-9a-f]{64}(,[0-9a-f]{64})*$/),
+  /** Of each stream, joined by commas; none of scored sequences, which a snapshot may get later. */
+  'logitcask.snapshot': z
+    .string()
+    .regex(/^[0-9a-f]{64}(,[0-9a-f]{64})*$/)
+    .optional(),
   'logitcask.alignment': z.literal('predicts-next'),
   'logitcask.label_space': z.string(),
   'logitcask.plan': sha256.optional(),

@@ -1,8 +1,10 @@
-/** Snapshots from one container into another without loss: into a store, or into a folder. */
+/** Snapshots from one container into another, or several joined, without loss. */
 import type { ContainerName } from '../schemas/common.ts';
-import { type Conversion, convertFiles } from './convert/files.ts';
+import type { TargetSet } from '../schemas/manifest.ts';
+import { type Conversion, convertFiles, proveFiles } from './convert/files.ts';
 import { flatten, manifestName, openFolder } from './convert/folder.ts';
-import { codecIn } from './convert/rows.ts';
+import { joinRows } from './convert/join.ts';
+import { codecIn, rowsOf } from './convert/rows.ts';
 import type { Compression } from './encode/compression.ts';
 import { LogitcaskError } from './errors.ts';
 import { digestOf } from './formats/canonical.ts';
@@ -42,10 +44,29 @@ export interface ExportOptions extends ConvertOptions {
   readonly folder: string;
 }
 
+export interface JoinOptions extends ConvertOptions {
+  /** The first one has the samples. */
+  readonly datasets: readonly string[];
+  /** Digest or tag in each of them. */
+  readonly snapshot: string;
+  readonly dataset: string;
+  readonly tag: string;
+}
+
 /** The name that the files of a conversion carry: the same conversion meets its own files. */
 function nameOf({ id, manifest }: ResolvedSnapshot, options: ConvertOptions): string {
   const codecs = manifest.target_sets.map((set) => codecIn(set, options));
   return digestOf({ convert: 1, snapshot: id, container: options.format, codecs }).slice(0, 16);
+}
+
+function joinedName(
+  found: readonly ResolvedSnapshot[],
+  sets: readonly TargetSet[],
+  options: ConvertOptions,
+): string {
+  const codecs = sets.map((set) => codecIn(set, options));
+  const snapshots = found.map(({ id }) => id);
+  return digestOf({ join: 1, snapshots, container: options.format, codecs }).slice(0, 16);
 }
 
 /** Writes a snapshot of the store into a folder, `manifest.json` last. */
@@ -78,43 +99,76 @@ export async function importSnapshot(
   store: Store,
   options: ImportOptions,
 ): Promise<ResolvedSnapshot & { reused: boolean }> {
-  const { dataset, tag } = options;
   const source = await openFolder(options.folder, options.snapshot);
   try {
     const build = nameOf(source.snapshot, options);
-    const lock = await acquireLock(store, lockPath(dataset, build));
-    try {
-      const statuses = await readBuildStatus(store, dataset);
-      const done = statuses.find((one) => one.build === build && one.state === 'complete');
-      if (done?.snapshot != null) {
-        const known = await resolveSnapshot(store, dataset, done.snapshot);
-        await store.write(tagPath(dataset, tag), Buffer.from(`${known.id}\n`));
-        return { ...known, reused: true };
-      }
-      const to = { store, dataset, build };
-      const { manifest } = await convert(source.store, source.snapshot, {
-        ...options,
-        to,
-        choice: options,
-      });
-      const resolved = await writeSnapshot(store, manifest, tag);
-      const { samples, positions } = manifest.totals;
-      await writeBuildStatus(store, dataset, {
-        build,
-        state: 'complete',
-        snapshot: resolved.id,
-        samples,
-        positions,
-        shards: manifest.files.filter(({ role }) => role === 'shard').length,
-        updatedMs: Date.now(),
-        error: null,
-      });
-      return { ...resolved, reused: false };
-    } finally {
-      await lock.release();
-    }
+    const to = { store, dataset: options.dataset, build };
+    return await intoStore(to, options.tag, () =>
+      convert(source.store, source.snapshot, { ...options, to, choice: options }),
+    );
   } finally {
     await source.store.close();
+  }
+}
+
+/**
+ * One snapshot with the samples of the first and the target sets of all, matched by sample id. The
+ * same again is reused. Errors: `conflict`, `shard-damaged`, those of the snapshots.
+ */
+export async function joinSnapshots(
+  store: Store,
+  options: JoinOptions,
+): Promise<ResolvedSnapshot & { reused: boolean }> {
+  const found: ResolvedSnapshot[] = [];
+  for (const dataset of options.datasets) {
+    found.push(await resolveSnapshot(store, dataset, options.snapshot));
+  }
+  const readers = found.map((snapshot) => createReader(store, snapshot));
+  try {
+    const rows = joinRows(readers);
+    const build = joinedName(found, rows.manifest.target_sets, options);
+    const to = { store, dataset: options.dataset, build };
+    return await intoStore(to, options.tag, async () => {
+      for (const { manifest } of found.slice(1)) await proveFiles(store, manifest);
+      const conversion = { from: { store, rows }, to, choice: options, recount: true };
+      return encodeManifest(await convertFiles({ ...options, ...conversion }));
+    });
+  } finally {
+    for (const reader of readers) await reader.close();
+  }
+}
+
+/** Writes a snapshot once, whoever else is at it; the tag points at it then. */
+async function intoStore(
+  { store, dataset, build }: Conversion['to'],
+  tag: string,
+  write: () => Promise<ResolvedSnapshot>,
+): Promise<ResolvedSnapshot & { reused: boolean }> {
+  const lock = await acquireLock(store, lockPath(dataset, build));
+  try {
+    const statuses = await readBuildStatus(store, dataset);
+    const done = statuses.find((one) => one.build === build && one.state === 'complete');
+    if (done?.snapshot != null) {
+      const known = await resolveSnapshot(store, dataset, done.snapshot);
+      await store.write(tagPath(dataset, tag), Buffer.from(`${known.id}\n`));
+      return { ...known, reused: true };
+    }
+    const { manifest } = await write();
+    const resolved = await writeSnapshot(store, manifest, tag);
+    const { samples, positions } = manifest.totals;
+    await writeBuildStatus(store, dataset, {
+      build,
+      state: 'complete',
+      snapshot: resolved.id,
+      samples,
+      positions,
+      shards: manifest.files.filter(({ role }) => role === 'shard').length,
+      updatedMs: Date.now(),
+      error: null,
+    });
+    return { ...resolved, reused: false };
+  } finally {
+    await lock.release();
   }
 }
 
@@ -125,7 +179,8 @@ async function convert(
 ): Promise<ResolvedSnapshot> {
   const reader = createReader(store, snapshot);
   try {
-    return encodeManifest(await convertFiles({ ...options, from: { store, reader } }));
+    const from = { store, rows: rowsOf(reader) };
+    return encodeManifest(await convertFiles({ ...options, from }));
   } finally {
     await reader.close();
   }

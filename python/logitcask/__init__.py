@@ -7,6 +7,7 @@ from .client import Client, Manifest, Plan
 from .errors import LogitcaskError, TruncatedReply
 from .frames import Targets, decode_frame, decode_frames, decoder
 from .order import append_record, order_digest, record_line
+from .scorer import Scorer
 
 if TYPE_CHECKING:
     from .dataset import LogitDataset
@@ -18,6 +19,7 @@ __all__ = [
     "LogitcaskError",
     "Manifest",
     "Plan",
+    "Scorer",
     "TargetSet",
     "Targets",
     "TruncatedReply",

@@ -24,6 +24,9 @@ from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
 T = TypeVar("T")
 
+ARROW = "application/vnd.apache.arrow.stream"
+JSON = "application/json"
+
 DELAY_FIRST_S = 0.1
 DELAY_MAX_S = 5.0
 RETRY_AFTER_MAX_S = 60.0
@@ -133,7 +136,7 @@ class Transport:
         path: str,
         parse: Callable[[Reply], T],
         *,
-        accept: str = "application/json",
+        accept: str = JSON,
         verify: bool = False,
     ) -> T:
         """With `verify` the body's digest is asked for, and a reply without it refused."""
@@ -141,11 +144,18 @@ class Transport:
         headers = {**self._headers, "Accept": accept, **wanted}
         return self._fetch(Request("GET", path, headers), parse)
 
-    def post(self, path: str, document: object, parse: Callable[[Reply], T]) -> T:
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        parse: Callable[[Reply], T],
+        *,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> T:
         """Idempotent posts only: they are retried like reads."""
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        body = json.dumps(document).encode()
-        return self._fetch(Request("POST", path, {**self._headers, **headers}, body), parse)
+        headers = {**self._headers, "Accept": accept, "Content-Type": content_type}
+        return self._fetch(Request("POST", path, headers, body), parse)
 
     def close(self) -> None:
         for server in self._servers:

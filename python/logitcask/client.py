@@ -11,12 +11,11 @@ from urllib.parse import quote, urlencode
 
 import numpy as np
 
-from ._http import Reply, Transport
+from ._http import ARROW, Reply, Transport
 from ._reply import read_batch
 from .batch import Batch
 from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
-ARROW = "application/vnd.apache.arrow.stream"
 FORMAT_VERSION = 1
 #: Features of a manifest that change nothing for a client, or that this one knows.
 FEATURES = ("parquet",)
@@ -153,7 +152,7 @@ class Client:
             "tail": tail,
             **_given(rules),
         }
-        return self._http.post("/v1/plans", request, _parse_plan)
+        return self._http.post("/v1/plans", json.dumps(request).encode(), _parse_plan)
 
     def plan(self, plan: str) -> Plan:
         """A plan by its id."""

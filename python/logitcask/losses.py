@@ -13,7 +13,8 @@ their gradient is written once, in their own dtype.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ __all__ = [
     "kd_loss",
     "reverse_kl",
     "soft_cross_entropy",
+    "weighted",
 ]
 
 #: exp of it is 0, and its products are finite.
@@ -215,6 +217,35 @@ def reverse_kl(
     gap = (log_q - teacher).detach()
     # the value is the gap; the gradient comes from the second term, which is 0
     return problem.reduce(gap + gap * (log_q - log_q.detach()))
+
+
+def weighted(
+    loss: Callable[..., Tensor],
+    weights: Mapping[str, float],
+    student_logits: Tensor,
+    targets: Batch,
+    **options: Any,
+) -> Tensor:
+    """Σ weight · loss over target sets: several teachers of one batch.
+
+        weighted(kd_loss, {"teacher": 0.7, "second": 0.3}, logits, batch, temperature=2)
+
+    For kd_loss with weights that sum to 1 its gradient is that of kd_loss against the teachers'
+    mixture Σ weight · p, where their kept entries are the same. Where a teacher has not scored a
+    sample (no entries, rest 1) its kd_loss is 0, and counts in the mean.
+
+    Args:
+        loss: one of the losses here; it reads the student's logits once a target set.
+        weights: by name of the target set.
+        options: of the loss.
+    """
+    if not weights:
+        raise refused("weights name target sets", list(targets.target_sets), weights)
+    parts = [
+        weight * loss(student_logits, targets, target_set=name, **options)
+        for name, weight in weights.items()
+    ]
+    return torch.stack(parts).sum(0)
 
 
 def foreground_weights(batch: Batch, background: int, *, target_set: str | None = None) -> Tensor:

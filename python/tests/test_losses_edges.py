@@ -1,13 +1,22 @@
 """Losses at the edges of what is defined, and what they refuse."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from loss_cases import FLOAT, Case
 
 from logitcask import LogitcaskError, Targets
-from logitcask.losses import Soft, cross_entropy, jsd_loss, kd_loss, reverse_kl, soft_cross_entropy
+from logitcask.losses import (
+    Soft,
+    cross_entropy,
+    jsd_loss,
+    kd_loss,
+    reverse_kl,
+    soft_cross_entropy,
+    weighted,
+)
 
 LOSSES = {
     "kd": lambda z, b, **o: kd_loss(z, b, alpha=0.5, **o),
@@ -176,6 +185,27 @@ def test_logits_of_another_shape_are_refused():
     refuses("request-invalid", "floats", kd_loss, torch.zeros(8, 17).long(), case.ragged())
     longer = kd_loss(torch.zeros(3, 9, 17), case.ragged())
     torch.testing.assert_close(longer, kd_loss(torch.zeros(1, 8, 17), case.ragged()))
+
+
+def test_teachers_are_weighted():
+    case, other = Case(1), Case(2)
+    batch, second = case.batch("padded"), other.batch("padded")
+    arrays = {f"second{key[7:]}": a for key, a in second.arrays.items() if key[:7] == "teacher"}
+    # what the second teacher has not scored: no entries, and a rest of 1
+    empty = {"offsets": torch.zeros_like(arrays["second_offsets"])}
+    empty |= {key: arrays[f"second_{key}"][:0] for key in ("ids", "probs")}
+    empty["rest"] = torch.ones_like(arrays["second_rest"])
+    arrays |= {f"none_{key}": a for key, a in empty.items()}
+    one = batch.target_sets["teacher"]
+    sets = {name: one._replace(name=name) for name in ("teacher", "second", "none")}
+    both = replace(batch, target_sets=sets, arrays={**batch.arrays, **arrays})
+    logits = case.student("padded")
+    each = [kd_loss(logits, both, target_set=name) for name in ("teacher", "second")]
+    found = weighted(kd_loss, {"teacher": 0.7, "second": 0.3, "none": 2.0}, logits, both)
+    torch.testing.assert_close(found, 0.7 * each[0] + 0.3 * each[1])
+    assert each[0] != each[1] and kd_loss(logits, both, target_set="none") == 0
+    refuses("request-invalid", "name one target set", weighted, kd_loss, {"x": 1}, logits, both)
+    refuses("request-invalid", "weights name", weighted, kd_loss, {}, logits, both)
 
 
 def test_a_batch_of_several_target_sets_needs_a_name():

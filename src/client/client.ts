@@ -11,15 +11,20 @@ import {
   planReply,
   planRequest,
 } from '../../schemas/plan.ts';
-import { compareTokenizers, describeComparison } from '../capture/tokenizer-compare.ts';
-import { LogitcaskError } from '../errors.ts';
-import { sha256Hex } from '../formats/canonical.ts';
+import type { LogitcaskError } from '../errors.ts';
 import { parseManifest } from '../shard/snapshot.ts';
 import { type Batch, readBatch } from './batch.ts';
+import { checkAnswers, type ScoreRequest, scoreRequestStream } from './score.ts';
 import { readBatches } from './stream.ts';
-import { openTransport, type TransportOptions } from './transport.ts';
+import { checkStudentTokenizer } from './student-tokenizer.ts';
+import {
+  arrowType,
+  openTransport,
+  type Transport,
+  type TransportOptions,
+  type TransportRequest,
+} from './transport.ts';
 
-const arrowType = 'application/vnd.apache.arrow.stream';
 const json = 'application/json';
 
 export interface StepAddress {
@@ -79,6 +84,11 @@ export interface Client {
    * whoever reads knows which steps are done.
    */
   stream(address: StreamAddress, request?: Partial<BatchRequest>): AsyncIterable<Batch>;
+  /**
+   * Targets of any sequences, one row each, from the server's cache or its teachers, which may have
+   * to be waited for (`timeoutMs`). Layout `plain`; it may be asked again like any other request.
+   */
+  score(request: ScoreRequest): Promise<Batch>;
   close(): void;
 }
 
@@ -87,25 +97,7 @@ export function openClient(options: TransportOptions): Client {
   const transport = openTransport({ ...options, attemptsMax });
   const getJson = async (path: string) =>
     JSON.parse((await transport.send({ path, accept: json })).body.toString());
-  const getBatch = async (path: string, asked: Readonly<Record<string, string | number>>) => {
-    for (let attempt = 1; ; attempt++) {
-      const { body } = await transport.send({ path, accept: arrowType });
-      try {
-        return readBatch(body, asked);
-      } catch (error) {
-        // damage on the way is worth another try; damage at rest answers with a problem
-        const onTheWay = ['reply-truncated', 'reply-invalid', 'frame-damaged'];
-        const { code } = error as LogitcaskError;
-        if (!onTheWay.includes(code) || attempt === attemptsMax) throw error;
-      }
-    }
-  };
-  const getManifest = async (dataset: string, snapshot: string) => {
-    const path = snapshotPath(dataset, snapshot);
-    const { headers, body } = await transport.send({ path, accept: json });
-    const id = String(headers['logitcask-snapshot']);
-    return { id, manifest: parseManifest(body, id) };
-  };
+  const getBatch = batchesOf(transport, attemptsMax);
   return {
     url: options.url,
     async datasets() {
@@ -118,20 +110,13 @@ export function openClient(options: TransportOptions): Client {
       }
       return found;
     },
-    manifest: (dataset, snapshot = 'latest') => getManifest(dataset, snapshot),
+    manifest: (dataset, snapshot = 'latest') => manifestOf(transport, dataset, snapshot),
     async checkTokenizer(student, dataset, snapshot = 'latest') {
-      const { id, manifest } = await getManifest(dataset, snapshot);
-      const file = manifest.files.find(({ role }) => role === 'tokenizer');
-      if (file === undefined) throw differs(`${dataset} has no tokenizer`);
-      if (sha256Hex(student) === file.sha256) return;
-      const path = `${snapshotPath(dataset, id)}/shards/${encodeURIComponent(file.name)}`;
-      const { body } = await transport.send({ path, accept: '*/*' });
-      if (sha256Hex(body) !== file.sha256) {
-        const message = `client: ${file.name} came damaged; ask again`;
-        throw new LogitcaskError('reply-invalid', message, { expected: file.sha256 });
-      }
-      const comparison = compareTokenizers(body, student);
-      if (comparison.kind !== 'same') throw differs(describeComparison(comparison));
+      const { id, manifest } = await manifestOf(transport, dataset, snapshot);
+      await checkStudentTokenizer(student, manifest, async (name) => {
+        const path = `${snapshotPath(dataset, id)}/shards/${encodeURIComponent(name)}`;
+        return (await transport.send({ path, accept: '*/*' })).body;
+      });
     },
     async createPlan(request) {
       const body: PlanRequest = planRequest.parse(request);
@@ -163,13 +148,43 @@ export function openClient(options: TransportOptions): Client {
       const pieces = transport.receive({ path, accept: arrowType });
       return readBatches(pieces, { plan, epoch, from, to, rank, world, layout });
     },
+    async score(request) {
+      const { topK: top_k, targetSets } = request;
+      const path = `/v1/score?${query({ top_k, target_sets: targetSets?.join(',') })}`;
+      const body = scoreRequestStream(request);
+      const batch = await getBatch(path, { layout: 'plain' }, { method: 'POST', body });
+      checkAnswers(batch, request);
+      return batch;
+    },
     close: () => transport.close(),
   };
 }
 
-function differs(what: string): LogitcaskError {
-  const message = `client: the student's tokenizer is not the teacher's: ${what}`;
-  return new LogitcaskError('conflict', message, { expected: "the teacher's", got: what });
+async function manifestOf(transport: Transport, dataset: string, snapshot: string) {
+  const path = snapshotPath(dataset, snapshot);
+  const { headers, body } = await transport.send({ path, accept: json });
+  const id = String(headers['logitcask-snapshot']);
+  return { id, manifest: parseManifest(body, id) };
+}
+
+/** Asks for a batch, and again where it was damaged on the way; at rest, that is a problem. */
+function batchesOf(transport: Transport, attemptsMax: number) {
+  return async (
+    path: string,
+    asked: Readonly<Record<string, string | number>>,
+    posted: Pick<TransportRequest, 'method' | 'body'> = {},
+  ): Promise<Batch> => {
+    for (let attempt = 1; ; attempt++) {
+      const { body } = await transport.send({ path, accept: arrowType, ...posted });
+      try {
+        return readBatch(body, asked);
+      } catch (error) {
+        const onTheWay = ['reply-truncated', 'reply-invalid', 'frame-damaged'];
+        const { code } = error as LogitcaskError;
+        if (!onTheWay.includes(code) || attempt === attemptsMax) throw error;
+      }
+    }
+  };
 }
 
 /** What is undefined is left to the server. */

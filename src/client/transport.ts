@@ -26,6 +26,7 @@ export interface TransportRequest {
   readonly method?: 'GET' | 'POST';
   readonly path: string;
   readonly accept: string;
+  /** JSON, or an Arrow stream where it is a Buffer. */
   readonly body?: unknown;
 }
 
@@ -37,18 +38,20 @@ export interface TransportReply {
 
 const bodyBytesMax = 2 ** 31 - 1;
 
-/** Every request here may be sent twice: reads, and plans, which are named by their content. */
+export const arrowType = 'application/vnd.apache.arrow.stream';
+
+/** Every request may be sent twice: reads, plans, named by their content, and scores, kept once. */
 export function openTransport(options: TransportOptions): Transport {
   const { url, token, timeoutMs = 60_000, attemptsMax = 5 } = options;
   const base = new URL(url);
   const secure = base.protocol === 'https:';
   const agent = new Agent({ keepAlive: true });
   const ask = async (request: TransportRequest): Promise<IncomingMessage> => {
-    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const { body, type } = encodedBody(request.body);
     const headers = {
       accept: request.accept,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(type === undefined ? {} : { 'content-type': type }),
     };
     const { method = 'GET', path } = request;
     const send = secure ? httpsRequest : httpRequest;
@@ -84,6 +87,12 @@ export function openTransport(options: TransportOptions): Transport {
     },
     close: () => agent.destroy(),
   };
+}
+
+function encodedBody(body: unknown): { body?: string | Buffer; type?: string } {
+  if (body === undefined) return {};
+  if (Buffer.isBuffer(body)) return { body, type: arrowType };
+  return { body: JSON.stringify(body), type: 'application/json' };
 }
 
 function unreachable(url: string, cause: Error): LogitcaskError {

@@ -7,6 +7,7 @@ import { doctorCommand } from './doctor.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
+import { joinCommand } from './join.ts';
 import { labelCommand } from './label.ts';
 import { planCommand } from './plan.ts';
 import { planStorageCommand } from './plan-storage.ts';
@@ -22,6 +23,7 @@ const commands = [
   buildCommand,
   labelCommand,
   importCommand,
+  joinCommand,
   inspectCommand,
   verifyCommand,
   planCommand,

@@ -5,21 +5,22 @@ import { digestFile } from '../audit/digests.ts';
 import { LogitcaskError } from '../errors.ts';
 import { shardSchema } from '../shard/columns.ts';
 import { filePath, indexName, sampleIndexName, shardName } from '../shard/names.ts';
-import type { SnapshotReader } from '../shard/reader.ts';
 import { writeSampleIndex } from '../shard/sample-index.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
 import { openShardWriter, type ShardWriter } from '../shard/writer.ts';
 import type { Store } from '../store/store.ts';
-import { type CodecChoice, codecIn, convertRow } from './rows.ts';
+import { type CodecChoice, codecIn, convertRow, type RowSource } from './rows.ts';
 
 const shardBytesMax = 64 * 1024 * 1024;
 const batchBytesMax = 4 * 1024 * 1024;
 const pieceBytes = 1024 * 1024;
 
 export interface Conversion {
-  readonly from: { readonly store: Store; readonly reader: SnapshotReader };
+  readonly from: { readonly store: Store; readonly rows: RowSource };
   readonly to: { readonly store: Store; readonly dataset: string; readonly build: string };
   readonly choice: CodecChoice;
+  /** Counts the entries of each set, as stored, where other samples than before have them. */
+  readonly recount?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { samples: number; samplesTotal: number }) => void;
 }
@@ -27,12 +28,12 @@ export interface Conversion {
 /** Writes every file but the manifest, which it returns. Leaves nothing where it fails. */
 export async function convertFiles(conversion: Conversion): Promise<Manifest> {
   const { from, to, choice } = conversion;
-  const { manifest } = from.reader;
-  for (const file of manifest.files) await prove(from.store, manifest.dataset, file);
-  const target_sets = manifest.target_sets.map((set) => ({ ...set, codec: codecIn(set, choice) }));
+  const { manifest } = from.rows;
+  await proveFiles(from.store, manifest);
+  const sets = manifest.target_sets.map((set) => ({ ...set, codec: codecIn(set, choice) }));
   const written: ManifestFile[] = [];
   try {
-    await writeShards(conversion, { ...manifest, target_sets }, written);
+    const entries = await writeShards(conversion, { ...manifest, target_sets: sets }, written);
     await writeIndex(conversion, written);
     for (const file of manifest.files) {
       if (file.role !== 'shard' && file.role !== 'index') {
@@ -42,8 +43,9 @@ export async function convertFiles(conversion: Conversion): Promise<Manifest> {
     const bytes = written.reduce((sum, file) => sum + file.bytes, 0);
     const { totals, dataset: _, ...rest } = manifest;
     const features = featuresIn(choice.format, manifest.features);
-    const files = written;
-    const changed = { features, target_sets, files, totals: { ...totals, bytes } };
+    const counted = sets.map((set, i) => ({ ...set, entries: entries[i] }));
+    const target_sets = conversion.recount ? counted : sets;
+    const changed = { features, target_sets, files: written, totals: { ...totals, bytes } };
     return { ...rest, ...changed, dataset: to.dataset };
   } catch (error) {
     for (const { name } of written) await to.store.remove(filePath(to.dataset, name));
@@ -56,18 +58,23 @@ function featuresIn(format: ContainerName, features: readonly string[]): string[
   return format === 'parquet' ? [...others, 'parquet'] : others;
 }
 
-async function prove(store: Store, dataset: string, file: ManifestFile): Promise<void> {
-  const digest = (await digestFile(store, filePath(dataset, file.name)))?.toString('hex');
-  if (digest !== file.sha256) throw shardDamaged(file.name, file.sha256, digest ?? 'no such file');
+/** Throws `shard-damaged`. */
+export async function proveFiles(store: Store, { dataset, files }: Manifest): Promise<void> {
+  for (const { name, sha256 } of files) {
+    const digest = (await digestFile(store, filePath(dataset, name)))?.toString('hex');
+    if (digest !== sha256) throw shardDamaged(name, sha256, digest ?? 'no such file');
+  }
 }
 
+/** Returns the entries of each target set. */
 async function writeShards(
-  { from: { reader }, to, choice, signal, onProgress }: Conversion,
+  { from: { rows }, to, choice, signal, onProgress }: Conversion,
   target: Manifest,
   written: ManifestFile[],
-): Promise<void> {
+): Promise<number[]> {
   const { store, dataset, build } = to;
-  const { samples: samplesTotal } = reader.manifest.totals;
+  const { samples: samplesTotal } = rows.manifest.totals;
+  const entries = target.target_sets.map(() => 0);
   const open = (shard: number) =>
     openShardWriter({
       store,
@@ -95,14 +102,16 @@ async function writeShards(
       if (signal?.aborted) {
         throw new LogitcaskError('interrupted', 'convert: stopped; nothing is kept, run it again');
       }
-      const row = await convertRow(reader, ordinal, choice);
+      const row = await convertRow(rows, ordinal, choice);
       writer ??= await open(written.length / 2);
       await writer.add(row);
       positions += row.positions;
+      for (const [i, count] of row.setEntries.entries()) entries[i] += count;
       if (writer.isFull(shardBytesMax)) await close(ordinal + 1);
       onProgress?.({ samples: ordinal + 1, samplesTotal });
     }
     await close(samplesTotal);
+    return entries;
   } catch (error) {
     await writer?.abort();
     throw error;
@@ -123,7 +132,7 @@ async function describe(
 
 /** Proves on the way that the samples are those of the source, in its order. */
 async function writeIndex({ from, to }: Conversion, written: ManifestFile[]): Promise<void> {
-  const { content_id: expected, totals } = from.reader.manifest;
+  const { content_id: expected, totals } = from.rows.manifest;
   const { store, dataset, build } = to;
   const indexes = written.filter(({ role }) => role === 'index').map(({ name }) => name);
   const target = { dataset, build, indexes, samples: totals.samples };
@@ -138,7 +147,7 @@ async function writeIndex({ from, to }: Conversion, written: ManifestFile[]): Pr
 /** Under the name that it has in the target's build. */
 async function copyFile({ from, to }: Conversion, file: ManifestFile): Promise<ManifestFile> {
   const name = file.name.replace(/^[0-9a-f]{16}(?=-)/, to.build);
-  const path = filePath(from.reader.manifest.dataset, file.name);
+  const path = filePath(from.rows.manifest.dataset, file.name);
   const writer = await to.store.create(filePath(to.dataset, name));
   try {
     for (let at = 0; at < file.bytes; at += pieceBytes) {

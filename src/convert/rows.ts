@@ -1,6 +1,6 @@
 /** One row of a shard in the codecs of another container; the integers stay what they are. */
 import type { ContainerName } from '../../schemas/common.ts';
-import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import type { LabelSpace, Manifest, TargetSet } from '../../schemas/manifest.ts';
 import type { Cell } from '../encode/codec.ts';
 import type { Compression } from '../encode/compression.ts';
 import { damaged } from '../encode/frame.ts';
@@ -31,26 +31,50 @@ export function codecIn({ codec }: TargetSet, { format, compression }: CodecChoi
     : { name: 'planes', parameters: { ...grid, compression } };
 }
 
+/** What is converted: all columns of a sample at a time. */
+export interface RowSource {
+  readonly manifest: Manifest;
+  read(ordinal: number): Promise<Columns>;
+}
+
+export function rowsOf(reader: SnapshotReader): RowSource {
+  const names = Object.keys(reader.columns);
+  return { manifest: reader.manifest, read: (ordinal) => reader.read([ordinal], names) };
+}
+
+export interface ConvertedRow extends ShardRow {
+  /** Of each target set. */
+  readonly setEntries: readonly number[];
+}
+
 export async function convertRow(
-  reader: SnapshotReader,
+  { manifest, read }: RowSource,
   ordinal: number,
   choice: CodecChoice,
-): Promise<ShardRow> {
-  const stored = await reader.read([ordinal], Object.keys(reader.columns));
-  const { target_sets: sets, label_space: labelSpace } = reader.manifest;
+): Promise<ConvertedRow> {
+  const stored = await read(ordinal);
+  const { target_sets: sets, label_space: labelSpace } = manifest;
   const [positions] = lengthsOf(stored.mask);
   const columns: Record<string, Column> = { ...stored };
-  let entries = 0;
+  const setEntries: number[] = [];
   for (const set of sets) {
     const converted = convertSet(stored, set, { labelSpace, positions, choice });
     for (const suffix of Object.keys(openCodec(set, labelSpace).columns)) {
       delete columns[`${set.name}_${suffix}`];
     }
     Object.assign(columns, converted.columns);
-    entries += converted.entries;
+    setEntries.push(converted.entries);
   }
   const learned = unpackBits(stored.mask.buffers[1], positions).reduce((sum, bit) => sum + bit, 0);
-  return { columns, sampleId: stored.sample_id.buffers[0], positions, learned, entries };
+  const entries = setEntries.reduce((sum, own) => sum + own, 0);
+  return {
+    columns,
+    sampleId: stored.sample_id.buffers[0],
+    positions,
+    learned,
+    entries,
+    setEntries,
+  };
 }
 
 interface SetOptions {

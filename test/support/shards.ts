@@ -80,6 +80,7 @@ export interface WriteOptions {
   readonly set?: TargetSet;
   readonly passRecordsMax?: number;
   readonly format?: ContainerName;
+  readonly dataset?: string;
 }
 
 /** Writes each inner list as a shard, and the manifest. */
@@ -89,7 +90,7 @@ export async function writeSamples(
   options: WriteOptions = {},
 ): Promise<{ id: string; manifest: Manifest }> {
   const { batchBytesMax = 2000, set = targetSet, passRecordsMax, format = 'arrow' } = options;
-  const dataset = 'default';
+  const { dataset = 'default' } = options;
   const types = shardColumns({ kind: 'text', target_sets: [set], label_space: labelSpace });
   let input = 0;
   for (const [i, samples] of shards.entries()) {

@@ -1,0 +1,18 @@
+"""examples/on-policy, as its README starts it, with one seed."""
+
+import json
+import subprocess
+import sys
+
+from conftest import CLI
+
+FOLDER = CLI.parents[2] / "examples" / "on-policy"
+
+
+def test_own_rollouts_teach_more_than_a_fixed_set_and_are_replayed_without_a_teacher():
+    command = [sys.executable, FOLDER / "run.py", "--seeds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr
+    found = {one["student"]: one for one in json.loads(done.stdout)}
+    perplexity = {name: one["perplexity"] for name, one in found.items()}
+    assert perplexity["own rollouts"] < 0.9 * perplexity["fixed set"], perplexity
