@@ -14,7 +14,7 @@ const tiers: readonly (readonly string[])[] = [
   ['audit'],
   ['serve'],
   ['client', 'build', 'convert', 'config'],
-  ['cache'],
+  ['cache', 'push'],
   ['commands'],
   ['cli', 'index'],
 ];
