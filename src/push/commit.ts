@@ -39,14 +39,14 @@ export function refuseOther(head: ResolvedSnapshot | undefined, request: UploadR
   const of = target_sets.map(({ name, teacher, sparsifier }) => ({
     name,
     teacher: { name: teacher.name, revision: teacher.revision, source: teacher.source },
-    sparsifier: sparsifier.name,
+    sparsifier: { type: sparsifier.name, ...sparsifier.parameters },
   }));
   const expected = { label_space, sets: of };
   const { teacher, sparsifier } = request;
   const own = {
     name: request.target_set,
     teacher: { ...teacher, source: 'push' },
-    sparsifier: sparsifier.type,
+    sparsifier,
   };
   const got = { label_space: labelSpaceOf(request), sets: [own] };
   if (canonicalJson(expected) === canonicalJson(got)) return;
