@@ -10,7 +10,7 @@ import pytest
 from conftest import CLI, run_cli, serve
 from recorder_teacher import V, batch, sequence
 
-from logitcask import Client, LogitcaskError, LogitDataset, Recorder
+from logitcask import LogitcaskError, LogitDataset, Recorder
 from logitcask._choose import draw, start_draws, top_k
 
 torch = pytest.importorskip("torch")
@@ -118,18 +118,17 @@ def test_a_build_from_the_same_logits_holds_the_same_draws(place, tmp_path):
     run_cli("build", "--config", tmp_path / "built.yaml", "--store", place[1] / "store")
     (pushed,), (built,) = rows(place[0], "pushed"), rows(place[0], "built")
     assert pushed["sample_id"] == built["sample_id"]
-    same = [
-        a == b
-        for a, b in zip(
-            pushed["targets"]["teacher"]["counts"], built["targets"]["teacher"]["counts"]
-        )
-    ]
-    assert np.mean(same) == 1
-    head = np.array(built["targets"]["teacher"]["probs"]) > 0.06
-    ids = [np.array(one["targets"]["teacher"]["ids"]) for one in (pushed, built)]
-    probs = [np.array(one["targets"]["teacher"]["probs"]) for one in (pushed, built)]
-    assert ids[0][head].tolist() == ids[1][head].tolist()
-    assert probs[0][head].tolist() == probs[1][head].tolist()
+    found = [one["targets"]["teacher"] for one in (pushed, built)]
+    assert found[0]["counts"] == found[1]["counts"]
+
+    def heads(targets):
+        """Entries of more than τ: those at τ are drawn in another order of the ids."""
+        where = np.repeat(np.arange(len(targets["counts"])), targets["counts"])
+        entries = zip(where.tolist(), targets["ids"], targets["probs"])
+        return {entry for entry in entries if entry[2] > 0.06}
+
+    assert len(heads(found[0])) > 50
+    assert heads(found[0]) == heads(found[1])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -170,7 +169,7 @@ def test_what_is_wrong_is_refused(place):
             recorder.write(*wrong)
     with pytest.raises(LogitcaskError, match="build-running"):
         record(place, "wrong")
-    recorder.write(np.roll(tokens, 7), logits)  # another text's
+    recorder.write(tokens, np.roll(logits, -1, axis=0))
     with pytest.raises(LogitcaskError, match="source-misaligned"):
         recorder.close()
 
@@ -189,8 +188,7 @@ def test_the_server_may_come_later_and_shards_may_be_many(tmp_path):
     with serve(tmp_path / "store", port):
         recorder.close()
         assert recorder.commits[0]["samples"] == 12
-        with Client(url) as client:
-            assert client.manifest("later").totals["samples"] == 12
+        assert len(rows(url, "later")) == 12
 
 
 def test_workers_share_an_upload(place):
