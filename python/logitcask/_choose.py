@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 #: Values that are worked on at a time: few enough to stay in cache, or small beside a GPU's memory.
-CHUNK_HOST = 1 << 19
+CHUNK_HOST = 1 << 18
 CHUNK_DEVICE = 1 << 24
 
 

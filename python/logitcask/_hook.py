@@ -13,8 +13,9 @@ def attach(recorder: Any, model: Any) -> Any:
         if ids is None:
             raise invalid("the model was called without input_ids: nothing names its sequences")
         logits = output["logits"] if isinstance(output, dict) else output[0]
-        cache = options.get("past_key_values")
-        seen = 0 if cache is None else cache.get_seq_length()
+        # `past_key_values` until transformers 5.24
+        caches = (options.get(name) for name in ("cache", "past_key_values"))
+        seen = max((one.get_seq_length() for one in caches if one is not None), default=0)
         if logits.shape[1] != ids.shape[1] or seen > ids.shape[1]:
             detail = "a forward of a part of its sequences: call the model on whole ones"
             raise invalid(f"{detail}, without a cache of what came before")
