@@ -104,6 +104,15 @@ export const serveConfig = z.strictObject({
         .default(16 * 1024 * 1024),
       /** Time for scores: a teacher may have to be waited for. */
       score_timeout_ms: z.int().positive().default(600_000),
+      /** Body of a shard that a teacher worker pushes. */
+      upload_bytes_max: z
+        .int()
+        .positive()
+        .default(32 * 1024 * 1024),
+      /** Time without a shard after which an upload is removed. */
+      upload_lease_ms: z.int().min(1000).default(86_400_000),
+      /** Time for the commit of an upload; asked again, it is waited for again. */
+      commit_timeout_ms: z.int().positive().default(600_000),
       snapshots_open_max: z.int().positive().default(4),
       /** Positions that one batch may hold. */
       batch_positions_max: z.int().positive().default(1_048_576),

@@ -14,7 +14,7 @@ const tiers: readonly (readonly string[])[] = [
   ['audit'],
   ['serve'],
   ['client', 'build', 'convert', 'config'],
-  ['label', 'cache'],
+  ['label', 'cache', 'push'],
   ['commands'],
   ['cli', 'index'],
 ];

@@ -11,6 +11,7 @@ from .scorer import Scorer
 
 if TYPE_CHECKING:
     from .dataset import LogitDataset
+    from .recorder import Recorder
 
 __all__ = [
     "Batch",
@@ -19,6 +20,7 @@ __all__ = [
     "LogitcaskError",
     "Manifest",
     "Plan",
+    "Recorder",
     "Scorer",
     "TargetSet",
     "Targets",
@@ -33,9 +35,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """LogitDataset is a torch class where torch is installed: loaded when it is asked for."""
-    if name != "LogitDataset":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .dataset import LogitDataset
+    """Loaded when they are asked for: LogitDataset is a torch class where torch is installed."""
+    if name == "LogitDataset":
+        from .dataset import LogitDataset
 
-    return LogitDataset
+        return LogitDataset
+    if name == "Recorder":  # its locks are those of POSIX
+        from .recorder import Recorder
+
+        return Recorder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

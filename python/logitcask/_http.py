@@ -13,7 +13,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -154,8 +154,21 @@ class Transport:
         accept: str = JSON,
     ) -> T:
         """Idempotent posts only: they are retried like reads."""
-        headers = {**self._headers, "Accept": accept, "Content-Type": content_type}
-        return self._fetch(Request("POST", path, headers, body), parse)
+        headers = {"Accept": accept, "Content-Type": content_type}
+        return self.send("POST", path, parse, body=body, headers=headers)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        parse: Callable[[Reply], T],
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> T:
+        """Idempotent requests only: they are retried like reads."""
+        all_headers = {**self._headers, "Accept": JSON, **headers}
+        return self._fetch(Request(method, path, all_headers, body), parse)
 
     def close(self) -> None:
         for server in self._servers:
@@ -182,7 +195,7 @@ class Transport:
                     untried -= 1
                     continue
                 untried, waits = others, waits + 1
-                time.sleep(_delay_s(waits, error))
+                time.sleep(delay_s(waits, error))
         raise AssertionError("attempts is at least 1")
 
     def _once(self, server: Server, request: Request) -> Reply:
@@ -249,7 +262,7 @@ def _seconds(text: str | None) -> float:
     return float(text) if text is not None and text.isascii() and text.isdigit() else 0.0
 
 
-def _delay_s(attempt: int, error: LogitcaskError) -> float:
+def delay_s(attempt: int, error: LogitcaskError) -> float:
     """Full jitter, so that the ranks of a job that fail together do not come back together."""
     longest = min(DELAY_MAX_S, DELAY_FIRST_S * 2 ** (attempt - 1))
     return min(RETRY_AFTER_MAX_S, error.retry_after_s) + random.uniform(0, longest)

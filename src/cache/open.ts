@@ -10,9 +10,10 @@ import { openTokenizer } from '../capture/tokenizer.ts';
 import { asLogitcaskError, LogitcaskError } from '../errors.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { createReader } from '../shard/open-snapshot.ts';
+import { headSnapshot } from '../shard/snapshot.ts';
 import { acquireLock, type Lock } from '../store/lock.ts';
 import type { Store } from '../store/store.ts';
-import { type SealOptions, sealCache, sealedSnapshot } from './seal.ts';
+import { type SealOptions, sealCache } from './seal.ts';
 import { TeacherCache } from './teacher-cache.ts';
 
 const checkMs = 1000;
@@ -101,7 +102,7 @@ async function openOne(name: string, options: OpenCacheOptions): Promise<Opened>
       }),
     });
     const settings = settingsOf(options, name, stored.k);
-    const parent = await sealedSnapshot(store, settings);
+    const parent = await headSnapshot(store, settings);
     const cache = await TeacherCache.open(
       {
         store,

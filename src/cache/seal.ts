@@ -6,7 +6,7 @@ import { chunksOf } from '../capture/lists-sample.ts';
 import type { Source } from '../capture/source.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { createReader } from '../shard/open-snapshot.ts';
-import { type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
+import { headSnapshot, type ResolvedSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
 import { decodeCacheRecord } from './record.ts';
 import type { Segment } from './segments.ts';
@@ -20,15 +20,6 @@ export interface SealOptions {
   readonly licence: string;
 }
 
-/** The snapshot that the tag points at, or undefined. */
-export async function sealedSnapshot(
-  store: Store,
-  { dataset, tag }: Pick<BuildSettings, 'dataset' | 'tag'>,
-): Promise<ResolvedSnapshot | undefined> {
-  if ((await store.size(`${dataset}/tags/${tag}`)) === undefined) return undefined;
-  return resolveSnapshot(store, dataset, tag);
-}
-
 /** Seals what is in the logs; each is removed once its snapshot is there. */
 export async function sealCache(cache: TeacherCache, options: SealOptions): Promise<void> {
   const { store, settings, alignment } = options;
@@ -36,7 +27,7 @@ export async function sealCache(cache: TeacherCache, options: SealOptions): Prom
   for (const segment of cache.segments.closed) {
     const offsets = cache.offsetsIn(segment);
     if (offsets.length > 0) {
-      const parent = await sealedSnapshot(store, settings);
+      const parent = await headSnapshot(store, settings);
       const source = sourceOf(cache, { segment, offsets, parent, ...options });
       const { snapshot, manifest } = await buildFrom(settings, async () => source, {
         parent,

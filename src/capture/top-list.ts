@@ -11,13 +11,15 @@ export type ListCheck = (
     readonly place: () => string;
     /** Mass outside the list, where the source gives it. */
     readonly tail: number | undefined;
+    /** 1 by default: what the entries may sum to. */
+    readonly massMax?: number;
   },
 ) => void;
 
 /** Throws `row-invalid`; log-probs must descend. */
 export function createListCheck(width: number): ListCheck {
   let sorted = new Uint32Array(64);
-  return (ids, logprobs, { place, tail = 0 }) => {
+  return (ids, logprobs, { place, tail = 0, massMax = 1 }) => {
     const refuse = (what: string, expected: unknown, got: unknown): never => {
       const message = `capture: ${place()}: ${what}, got ${got}; export it again`;
       throw new LogitcaskError('row-invalid', message, { expected, got: String(got) });
@@ -30,8 +32,10 @@ export function createListCheck(width: number): ListCheck {
       if (p > logprobs[i - 1]) refuse('log-probs do not descend', logprobs[i - 1], p);
       mass += Math.exp(p);
     }
-    if (mass > 1 + massSlack) refuse('probabilities sum to more than 1', '≤ 1', mass);
-    if (!(tail >= -massSlack && mass + tail <= 1 + massSlack)) {
+    if (mass > massMax + massSlack) {
+      refuse(`probabilities sum to more than ${massMax}`, `≤ ${massMax}`, mass);
+    }
+    if (!(tail >= -massSlack && mass + tail <= massMax + massSlack)) {
       refuse('the tail is no mass that the list leaves', `0 … ${1 - mass}`, tail);
     }
     if (sorted.length < ids.length) sorted = new Uint32Array(ids.length);

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { openCachedTeachers } from '../cache/open.ts';
 import { teacherAddress } from '../capture/doctor.ts';
 import { resolveConfig, type TextSetting } from '../config.ts';
+import { openUploads } from '../push/uploads.ts';
 import { startServer } from '../serve/server.ts';
 import { openStore } from '../store/table.ts';
 import type { CommandContext } from './command.ts';
@@ -62,13 +63,15 @@ async function run(context: CommandContext, flags: ServeFlags): Promise<void> {
       store,
       onError: ({ code, message }) => say('seal-failed', `seal failed: ${message}`, { code }),
     });
+    const uploads = openUploads({ store, leaseMs: config.limits.upload_lease_ms });
     try {
-      const server = await startServer({ store, config, teachers: cached.teachers });
+      const server = await startServer({ store, config, teachers: cached.teachers, uploads });
       say('listening', `listening on ${server.url}`, { url: server.url });
       if (!signal.aborted) await once(signal, 'abort');
       say('stopping', 'stopping: requests under way are answered first');
       await server.close();
     } finally {
+      await uploads.close();
       await cached.close();
     }
     say('stopped', 'stopped');

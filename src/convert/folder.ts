@@ -22,6 +22,7 @@ export function flatten(store: Store): Store {
     create: (name) => store.create(flat(name)),
     openLog: (name, visit) => store.openLog(flat(name), visit),
     remove: (name) => store.remove(flat(name)),
+    removeFolder: (folder) => store.removeFolder(folder),
     sweep: () => store.sweep(),
     close: () => store.close(),
   };

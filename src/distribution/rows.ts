@@ -47,6 +47,11 @@ export interface ListRows {
    * the list, and unknown where the list does not hold it.
    */
   readonly labelLogprob?: Float32Array;
+  /**
+   * τ, a float32, where the entries are draws of unbiased sampling: weights, not yet on a codec's
+   * levels, of which those at τ were drawn.
+   */
+  readonly drawn?: number;
 }
 
 export type Rows = DenseRows | ListRows;

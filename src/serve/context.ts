@@ -16,6 +16,7 @@ import { type Integrity, openIntegrity } from './integrity.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
+import type { Uploads } from './uploads.ts';
 
 const plansOpenMax = 64;
 /** Tables of the orders of small sets, over all plans. */
@@ -40,6 +41,8 @@ export interface ServeContext {
   readonly generations: Generations;
   /** Teachers that are asked for what is not cached; none where the server has none. */
   teachers: readonly CachedTeacher[];
+  /** What teacher workers push; none where the server takes nothing. */
+  readonly uploads: Uploads | undefined;
   /** True once the server is about to stop. */
   stopping: boolean;
   close(): Promise<void>;
@@ -48,7 +51,7 @@ export interface ServeContext {
 export async function createContext(
   store: Store,
   config: ServeConfig,
-  teachers: readonly CachedTeacher[] = [],
+  { teachers = [], uploads }: Partial<Pick<ServeContext, 'teachers' | 'uploads'>> = {},
 ): Promise<ServeContext> {
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
@@ -73,6 +76,7 @@ export async function createContext(
     replies: createReplies(config.limits),
     teachers,
     generations,
+    uploads,
     prepared(readers, request) {
       const { rank, world, replicate, snapshot, ...view } = request;
       const key = JSON.stringify([readers.map(({ id }) => id), view]);

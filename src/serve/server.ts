@@ -33,6 +33,8 @@ import { shards } from './routes/shards.ts';
 import { snapshots } from './routes/snapshots.ts';
 import { steps } from './routes/steps.ts';
 import { stream } from './routes/stream.ts';
+import { uploads } from './routes/uploads.ts';
+import type { Uploads } from './uploads.ts';
 
 const routes: readonly Route[] = [
   health,
@@ -48,6 +50,7 @@ const routes: readonly Route[] = [
   models,
   completions,
   chatCompletions,
+  uploads,
 ];
 const sweepMs = 250;
 /** How often connections are looked at for requests that take too long to arrive. */
@@ -65,16 +68,18 @@ export interface ServeOptions {
   readonly config: ServeConfig;
   /** Asked for what is not cached; the caller closes them after the server. */
   readonly teachers?: readonly CachedTeacher[];
+  /** What workers push; the caller closes it after the server. */
+  readonly uploads?: Uploads;
 }
 
 /** Errors: `config-invalid` (open to strangers), `port-in-use`. */
 export async function startServer({
   store,
   config,
-  teachers,
+  ...given
 }: ServeOptions): Promise<RunningServer> {
   checkExposure(config);
-  const context = await createContext(store, config, teachers);
+  const context = await createContext(store, config, given);
   const server = await createServer(context);
   try {
     await server.listen({ host: config.host, port: config.port });

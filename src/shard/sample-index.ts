@@ -10,6 +10,7 @@ import { filePath, sampleIndexName } from './names.ts';
 import { sampleIdBytes } from './sample-id.ts';
 
 const recordBytes = 24;
+const pieceBytes = 65_536 * recordBytes;
 const passRecordsDefault = 1_000_000;
 
 export interface SampleIndexTarget {
@@ -95,13 +96,42 @@ function sorted(records: Buffer): Buffer {
   return out;
 }
 
+/**
+ * Flags of those of many sample ids, sorted, that a snapshot has: the index is read once, in order.
+ */
+export async function knownSamples(
+  store: Store,
+  { dataset, manifest, sampleIds }: { dataset: string; manifest: Manifest; sampleIds: Buffer },
+): Promise<Uint8Array> {
+  const count = sampleIds.length / sampleIdBytes;
+  const known = new Uint8Array(count);
+  const file = indexOf(manifest);
+  if (file === undefined) return known;
+  const path = filePath(dataset, file.name);
+  let i = 0;
+  for (let at = 0; at < file.bytes && i < count; at += pieceBytes) {
+    const piece = await store.read(path, at, Math.min(pieceBytes, file.bytes - at));
+    for (let record = 0; record < piece.length && i < count; ) {
+      const [own, end] = [i * sampleIdBytes, record + sampleIdBytes];
+      const order = piece.compare(sampleIds, own, own + sampleIdBytes, record, end);
+      if (order === 0) known[i] = 1;
+      if (order >= 0) i++;
+      else record += recordBytes;
+    }
+  }
+  return known;
+}
+
+const indexOf = ({ files }: Manifest) =>
+  files.find(({ role, name }) => role === 'index' && name.endsWith('-samples.index'));
+
 /** First ordinal of a sample id, or undefined. */
 export async function findSample(
   store: Store,
   options: { dataset: string; manifest: Manifest; sampleId: Uint8Array },
 ): Promise<number | undefined> {
   const { dataset, manifest, sampleId } = options;
-  const file = manifest.files.find((f) => f.role === 'index' && f.name.endsWith('-samples.index'));
+  const file = indexOf(manifest);
   if (file === undefined) return undefined;
   const path = filePath(dataset, file.name);
   const wanted = Buffer.from(sampleId);

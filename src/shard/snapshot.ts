@@ -93,6 +93,15 @@ export async function resolveSnapshot(
   return { id, bytes, manifest: parseManifest(bytes, id) };
 }
 
+/** The snapshot that a tag points at, or undefined where there is no such tag. */
+export async function headSnapshot(
+  store: Store,
+  { dataset, tag }: { dataset: string; tag: string },
+): Promise<ResolvedSnapshot | undefined> {
+  if ((await store.size(tagPath(dataset, tag))) === undefined) return undefined;
+  return resolveSnapshot(store, dataset, tag);
+}
+
 async function tagged(store: Store, dataset: string, tag: string): Promise<string> {
   const path = tagPath(dataset, tag);
   if ((await store.size(path)) === undefined) throw await missing(store, dataset, tag);

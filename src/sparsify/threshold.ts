@@ -3,7 +3,7 @@
  * the weights equal the distribution in expectation. The tail is drawn systematically: the number
  * of draws then varies by one at most, and the weights sum to nearly 1 in every row.
  */
-import type { DenseRows } from '../distribution/rows.ts';
+import type { DenseRows, ListRows } from '../distribution/rows.ts';
 import type { Targets } from '../distribution/targets.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { RowKernel } from '../kernel/row.ts';
@@ -32,7 +32,10 @@ export function threshold(options: ThresholdOptions): Sparsifier {
     entriesMax: headMax + 1,
     parameters: { tau: options.tau },
     sparsify(rows, context) {
-      if (rows.form !== 'dense') throw listsRefused();
+      if (rows.form === 'lists') {
+        if (rows.drawn !== tau) throw listsRefused();
+        return fromDrawn(rows, context, { tau, step });
+      }
       const kernel = kernelFor(rows, context.temperatures);
       return fromDense(rows, context, { kernel, tau, step });
     },
@@ -94,6 +97,35 @@ function fromDense(rows: DenseRows, context: SparsifyContext, rule: Rule): Targe
     out.logZ.set(kernel.logZ, t * temperatures.length);
   }
   return trimmed(out, at);
+}
+
+/** What was drawn elsewhere; the weights above τ take the levels that a draw here would give. */
+function fromDrawn(
+  { count, offsets, ids, logprobs, labelLogprob }: ListRows,
+  { sampleId, position }: SparsifyContext,
+  { tau, step }: Omit<Rule, 'kernel'>,
+): Targets {
+  const out = {
+    kind: 'unbiased' as const,
+    count,
+    offsets,
+    ids: ids.slice(),
+    logprobs: logprobs.slice(),
+    rest: new Float32Array(0),
+    labelLogprob: labelLogprob ?? new Float32Array(count).fill(Number.NaN),
+    logZ: new Float32Array(0),
+  };
+  const stream = positionStream(sampleId);
+  const atTau = Math.fround(Math.log(tau));
+  for (let t = 0; t < count; t++) {
+    stream.seek(position + t);
+    stream.next(); // where the draws began
+    for (let i = offsets[t]; i < offsets[t + 1] && logprobs[i] > atTau; i++) {
+      out.logprobs[i] = rounded(logprobs[i], step, stream);
+    }
+    rank(out, offsets[t], offsets[t + 1]);
+  }
+  return out;
 }
 
 /** Log of one of the two levels around p, each taken so often that their mean is p. */

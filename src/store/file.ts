@@ -151,6 +151,13 @@ class FileStore implements Store {
     this.#handles.delete(name);
   }
 
+  async removeFolder(folder: string): Promise<void> {
+    const path = this.#path(folder);
+    const names = await this.list(folder);
+    await guard(`remove ${folder}`, () => rm(path, { force: true, recursive: true }));
+    for (const name of names) this.#handles.delete(`${folder}/${name}`);
+  }
+
   openLog(name: string, visit: (record: Buffer, offset: number) => void): Promise<Log> {
     return openFileLog(this.#path(name), name, visit);
   }

@@ -37,6 +37,8 @@ export interface Store {
    */
   openLog(name: string, visit: (record: Buffer, offset: number) => void): Promise<Log>;
   remove(name: string): Promise<void>;
+  /** Removes a folder and what is in it, where there is one. */
+  removeFolder(folder: string): Promise<void>;
   /** Removes what crashed writers left behind; returns how many files. */
   sweep(): Promise<number>;
   close(): Promise<void>;

@@ -120,6 +120,15 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
       await expect(store.read('a', 0, 1)).rejects.toThrowError(coded('store-not-found'));
     });
 
+    it('removes folders with all that is in them', async () => {
+      for (const name of ['a/b', 'a/c/d', 'ab']) await store.write(name, bytes('x'));
+      await store.read('a/b', 0, 1);
+      await store.removeFolder('a');
+      await store.removeFolder('a');
+      expect(await store.list('')).toEqual(['ab']);
+      await expect(store.read('a/b', 0, 1)).rejects.toThrowError(coded('store-not-found'));
+    });
+
     it.each(badNames)('refuses the name %j', async (bad) => {
       const actions: (() => Promise<unknown>)[] = [
         () => store.read(bad, 0, 1),
@@ -128,6 +137,7 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
         () => store.write(bad, bytes('x')),
         () => store.create(bad),
         () => store.remove(bad),
+        () => store.removeFolder(bad),
       ];
       for (const action of bad === '' ? actions : [...actions, () => store.list(bad)]) {
         await expect(action()).rejects.toThrowError(coded('name-invalid'));

@@ -117,6 +117,7 @@ function bound(store: Store): Store {
     create: (name) => store.create(name),
     openLog: (...args) => store.openLog(...args),
     remove: (name) => store.remove(name),
+    removeFolder: (folder) => store.removeFolder(folder),
     sweep: () => store.sweep(),
     close: () => store.close(),
   };

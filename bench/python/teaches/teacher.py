@@ -103,5 +103,6 @@ def main(model, train, test, out):
     print(json.dumps({"perplexity": perplexity, "entries": entries, "error": error}))
 
 
-with torch.no_grad():
-    main(*sys.argv[1:])
+if __name__ == "__main__":
+    with torch.no_grad():
+        main(*sys.argv[1:])

@@ -1,0 +1,235 @@
+/** The samples of a pushed body: hostile until every value was looked at. */
+import type { UploadRequest } from '../../schemas/upload.ts';
+import type { ListSample } from '../capture/lists-sample.ts';
+import { createListCheck, type ListCheck, orderList } from '../capture/top-list.ts';
+import type { ListRows } from '../distribution/rows.ts';
+import { LogitcaskError } from '../errors.ts';
+import type { Columns, ColumnTypes, DecodedStream } from '../formats/arrow.ts';
+import { readStream } from '../formats/arrow-read.ts';
+import { canonicalJson } from '../formats/canonical.ts';
+import { type Column, int32Of, list, primitive, unpackBits } from '../formats/layout.ts';
+
+const positionsMax = 2 ** 20;
+/** A label that is kept must have its log-prob; the one in the list was rounded on the same way. */
+const labelSlack = 0.01;
+/** Around log τ: another machine's logarithm. */
+const tauSlack = 1e-5;
+
+/** Throws `request-invalid`, `token-out-of-range`, `row-invalid`. */
+export function* samplesOfBody(body: Buffer, request: UploadRequest): Generator<ListSample> {
+  const { types, batches } = streamOf(body);
+  const { target_set: set } = request;
+  checkTypes(types, set);
+  const check = createListCheck(request.vocabulary);
+  let row = 0;
+  for (const batch of batches) {
+    const cells = cellsOf(batch, set);
+    for (let i = 0; i < batch.tokens.rows; i++) {
+      yield sampleOf(cells, i, { request, check, place: `sample ${row++}` });
+    }
+  }
+  if (row === 0) throw invalid('the shard holds no samples', 'a sample or more', 0);
+}
+
+/** Log of τ as it is kept. */
+export const logTau = (tau: number): number => Math.fround(Math.log(Math.fround(tau)));
+
+function streamOf(body: Buffer): DecodedStream {
+  try {
+    return readStream(body);
+  } catch (cause) {
+    const message = `request: the body is no Arrow stream (${(cause as Error).message})`;
+    throw new LogitcaskError('request-invalid', message, { cause });
+  }
+}
+
+const floats = list(primitive('float32'));
+
+function columnsOf(set: string): ColumnTypes {
+  return {
+    tokens: list(primitive('int32')),
+    mask: list({ type: 'bool' }),
+    meta: { type: 'utf8' },
+    [`${set}_counts`]: list(primitive('uint32')),
+    [`${set}_ids`]: list(primitive('uint32')),
+    [`${set}_logprobs`]: floats,
+    [`${set}_label_logprob`]: floats,
+  };
+}
+
+function checkTypes(types: ColumnTypes, set: string): void {
+  const { [`${set}_rest`]: rest, ...others } = types;
+  const expected = columnsOf(set);
+  const isRest = rest === undefined || canonicalJson(rest) === canonicalJson(floats);
+  if (isRest && canonicalJson(others) === canonicalJson(expected)) return;
+  throw invalid('the shard does not have the documented columns', expected, types);
+}
+
+/** Lists of a column: ends of the rows, and the values of all of them. */
+interface Cells {
+  readonly tokens: Lists<Int32Array>;
+  readonly mask: Lists<Uint8Array>;
+  readonly meta: Lists<Uint8Array>;
+  readonly counts: Lists<Uint32Array>;
+  readonly ids: Lists<Uint32Array>;
+  readonly logprobs: Lists<Float32Array>;
+  readonly rest: Lists<Float32Array> | undefined;
+  readonly labels: Lists<Float32Array>;
+}
+
+interface Lists<T> {
+  readonly ends: Int32Array;
+  readonly values: T;
+}
+
+function cellsOf(batch: Columns, set: string): Cells {
+  const lists = <T>({ buffers }: Column, values: (bytes: Uint8Array, count: number) => T) => {
+    const ends = int32Of(buffers[0]);
+    return { ends, values: values(buffers[1], ends[ends.length - 1]) };
+  };
+  const uint32 = (bytes: Uint8Array) => new Uint32Array(new Uint8Array(bytes).buffer);
+  const float32 = (bytes: Uint8Array) => new Float32Array(new Uint8Array(bytes).buffer);
+  const rest = batch[`${set}_rest`];
+  return {
+    tokens: lists(batch.tokens, int32Of),
+    mask: lists(batch.mask, unpackBits),
+    meta: lists(batch.meta, (bytes) => bytes),
+    counts: lists(batch[`${set}_counts`], uint32),
+    ids: lists(batch[`${set}_ids`], uint32),
+    logprobs: lists(batch[`${set}_logprobs`], float32),
+    rest: rest && lists(rest, float32),
+    labels: lists(batch[`${set}_label_logprob`], float32),
+  };
+}
+
+interface Reading {
+  readonly request: UploadRequest;
+  readonly check: ListCheck;
+  readonly place: string;
+}
+
+function sampleOf(cells: Cells, row: number, reading: Reading): ListSample {
+  const { request, place } = reading;
+  const cell = <T extends Uint8Array | Int32Array | Uint32Array | Float32Array>({
+    ends,
+    values,
+  }: Lists<T>) => values.slice(ends[row], ends[row + 1]) as T;
+  const tokens = cell(cells.tokens);
+  const count = tokens.length;
+  if (count === 0 || count > positionsMax) {
+    throw invalid(`${place} has ${count} tokens`, `1 to ${positionsMax}`, count);
+  }
+  const t = tokens.findIndex((id) => !(id >= 0 && id < request.vocabulary));
+  if (t >= 0) {
+    const message = `push: ${place}: token ${tokens[t]} at ${t} is outside V`;
+    const expected = `0 … ${request.vocabulary - 1}`;
+    throw new LogitcaskError('token-out-of-range', message, { expected, got: tokens[t] });
+  }
+  const mask = cell(cells.mask);
+  const counts = cell(cells.counts);
+  const offsets = new Uint32Array(count + 1);
+  const entries = counts.reduce((sum, entries) => sum + entries, 0); // in float64: cannot wrap
+  const lengths = {
+    mask: [mask.length, count],
+    counts: [counts.length, count],
+    ids: [lengthOf(cells.ids, row), entries],
+    logprobs: [lengthOf(cells.logprobs, row), entries],
+    rest: [cells.rest === undefined ? count : lengthOf(cells.rest, row), count],
+    label_logprob: [lengthOf(cells.labels, row), count],
+  };
+  for (const [name, [got, expected]] of Object.entries(lengths)) {
+    if (got !== expected) throw invalid(`${place} has ${got} values of ${name}`, expected, got);
+  }
+  for (let t = 0; t < count; t++) offsets[t + 1] = offsets[t] + counts[t];
+  const rows: ListRows = {
+    form: 'lists',
+    count,
+    width: request.vocabulary,
+    offsets,
+    ids: cell(cells.ids),
+    logprobs: cell(cells.logprobs),
+    tail: cells.rest && cell(cells.rest),
+    labelLogprob: cell(cells.labels),
+    ...(request.sparsifier.type === 'threshold' && { drawn: Math.fround(request.sparsifier.tau) }),
+  };
+  checkRows(rows, { tokens, mask }, reading);
+  return { tokens, mask, meta: metaOf(cell(cells.meta), place), rows };
+}
+
+const lengthOf = ({ ends }: Lists<unknown>, row: number): number => ends[row + 1] - ends[row];
+
+function checkRows(
+  rows: ListRows,
+  { tokens, mask }: { tokens: Int32Array; mask: Uint8Array },
+  { request: { sparsifier }, check, place }: Reading,
+): void {
+  const { count, offsets, ids, logprobs, tail, labelLogprob = new Float32Array(0) } = rows;
+  if (mask[count - 1] === 1) throw invalid(`${place} learns what follows its end`, false, true);
+  const isTopK = sparsifier.type === 'top-k';
+  const most = isTopK ? sparsifier.k : Math.floor(1 / Math.fround(sparsifier.tau)) + 1;
+  for (let t = 0; t < count; t++) {
+    const at = () => `position ${t} of ${place}`;
+    const [from, to] = [offsets[t], offsets[t + 1]];
+    if (to - from > most) throw invalid(`${at()} has ${to - from} entries`, most, to - from);
+    if (to === from && mask[t] === 1) throw invalid(`${at()} is learned from nothing`, '≥ 1', 0);
+    const own = { ids: ids.subarray(from, to), logprobs: logprobs.subarray(from, to) };
+    if (!isTopK) raiseToTau(own.logprobs, { tau: sparsifier.tau, at });
+    orderList(own.ids, own.logprobs);
+    // weights that were drawn sum to 1 within the one draw that may be more
+    const massMax = isTopK ? 1 : 1 + sparsifier.tau;
+    check(own.ids, own.logprobs, { place: at, tail: isTopK ? tail?.[t] : 0, massMax });
+    if (t + 1 === count) continue;
+    const exactAbove = isTopK ? Number.NEGATIVE_INFINITY : logTau(sparsifier.tau);
+    checkLabel(own, { label: tokens[t + 1], logprob: labelLogprob[t], exactAbove, at });
+  }
+}
+
+/** Weights at τ as they are kept; what lies below it cannot be. */
+function raiseToTau(logprobs: Float32Array, { tau, at }: { tau: number; at: () => string }): void {
+  const least = logTau(tau);
+  for (const [i, logprob] of logprobs.entries()) {
+    if (logprob > least + tauSlack) continue;
+    if (!(logprob >= least - tauSlack)) {
+      const message = `push: ${at()}: a weight is below tau; draw it, or leave it out`;
+      throw new LogitcaskError('row-invalid', message, { expected: least, got: String(logprob) });
+    }
+    logprobs[i] = least;
+  }
+}
+
+/** The label's log-prob and the list speak of the same distribution. */
+function checkLabel(
+  { ids, logprobs }: { ids: Uint32Array; logprobs: Float32Array },
+  label: { label: number; logprob: number; exactAbove: number; at: () => string },
+): void {
+  const { logprob } = label;
+  if (Number.isNaN(logprob)) return;
+  const i = ids.indexOf(label.label);
+  const expected = i >= 0 && logprobs[i] > label.exactAbove ? logprobs[i] : undefined;
+  if (logprob <= labelSlack && (expected === undefined || close(logprob, expected))) return;
+  const message = `push: ${label.at()}: the log-prob of the label is not that of the list`;
+  const got = String(logprob);
+  throw new LogitcaskError('row-invalid', message, { expected: expected ?? '≤ 0', got });
+}
+
+function close(a: number, b: number): boolean {
+  return Math.abs(a - b) <= labelSlack * Math.max(1, Math.abs(b));
+}
+
+function metaOf(bytes: Uint8Array, place: string): Record<string, unknown> {
+  const text = Buffer.from(bytes).toString();
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      canonicalJson(value); // as it will be kept
+      return { ...value };
+    }
+  } catch {
+    // not JSON, or nested without end: refused below
+  }
+  throw invalid(`\`meta\` of ${place} is no JSON object`, 'a JSON object', text.slice(0, 80));
+}
+
+function invalid(what: string, expected: unknown, got: unknown): LogitcaskError {
+  return new LogitcaskError('request-invalid', `request: ${what}`, { expected, got });
+}
