@@ -233,3 +233,30 @@ describe('uploads', () => {
     expect((await commit(upload)).body.code).toBe('shard-damaged');
   });
 });
+
+describe('a shard that is not what it should be', () => {
+  it('is refused with a code, whatever byte was changed, and nothing of it is kept', async () => {
+    const upload = await open();
+    const body = bodyOf(seeds(0, 3));
+    const codes = new Set<string>();
+    let taken = 0;
+    for (let i = 0; i < 150; i++) {
+      const other = Buffer.from(body);
+      const at = (i * 7919) % other.length;
+      other[at] ^= 1 << (i % 8);
+      other.writeUInt8(i % 3 === 0 ? 255 : other[at], at);
+      const { status, body: reply } = await put(
+        upload,
+        i,
+        i % 5 === 0 ? other.subarray(at) : other,
+      );
+      if (status === 200) taken++;
+      else codes.add(reply.code);
+    }
+    const known = ['request-invalid', 'row-invalid', 'token-out-of-range'];
+    expect([...codes].filter((code) => !known.includes(code))).toEqual([]);
+    expect(codes.size).toBeGreaterThan(0);
+    expect((await call('GET', upload)).body.shards).toHaveLength(taken);
+    expect((await call('GET', '../../healthz')).status).toBe(200);
+  });
+});
