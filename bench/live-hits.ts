@@ -17,7 +17,7 @@ const slices = 21;
 const requests = 100;
 /** Until the server has compiled what a hit takes. */
 const warmUp = 1500;
-const repeats = 40;
+const repeats = { arrow: 100, json: 15 };
 /** A trainer's batch at the default k. */
 const batch = { prompts: 8, length: 256, k: 64 };
 
@@ -131,14 +131,18 @@ async function arrowBesideJson({ ours, folder, python, log }: Client): Promise<F
     log(`live: Arrow beside JSON, round ${round + 1} of ${rounds}`);
     for (const kind of ['arrow', 'json'] as const) {
       found[kind].push(
-        await cpuOf(python, [kind, ours.url, body, String(batch.k), String(repeats)], ours.pid),
+        await cpuOf(
+          python,
+          [kind, ours.url, body, String(batch.k), String(repeats[kind])],
+          ours.pid,
+        ),
       );
     }
   }
   const whole = (kind: 'arrow' | 'json') =>
-    found[kind].map(({ server, client }) => (1000 * (server + client)) / repeats);
+    found[kind].map(({ server, client }) => (1000 * (server + client)) / repeats[kind]);
   const part = (kind: 'arrow' | 'json', side: 'server' | 'client') =>
-    ((1000 * median(found[kind].map((one) => one[side]))) / repeats).toPrecision(2);
+    ((1000 * median(found[kind].map((one) => one[side]))) / repeats[kind]).toPrecision(2);
   const ratios = whole('json').map((json, i) => json / whole('arrow')[i]);
   const parts = (kind: 'arrow' | 'json') =>
     `server ${part(kind, 'server')} + client ${part(kind, 'client')}`;
