@@ -1,6 +1,7 @@
 /** What `logitcask build` reads: one YAML or JSON document; flags override it. */
 import { z } from 'zod';
 import { containerName, name, targetSetName, temperature } from './common.ts';
+import { scoringServer } from './teacher-server.ts';
 
 export const ngramSource = z.strictObject({
   type: z.literal('ngram'),
@@ -70,28 +71,12 @@ export const onnxSource = z.strictObject({
 
 /** A teacher behind a server, that scores given texts. */
 const server = {
-  /** `http://host:port`, without a path. */
-  url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
-  /** Name of the model; by default the first one that the server has. */
-  model: z.string().optional(),
-  /** Bearer token. */
-  api_key: z.string().optional(),
+  ...scoringServer,
   /** JSON lines or Parquet of `tokens`, `text`, or `prompt` and `completion`; or plain text. */
   texts: z.array(z.string()).describe('files of texts to score'),
-  /** tokenizer.json of the teacher: texts are sent as its ids. */
-  tokenizer: z.string(),
-  /** V; by default that of the tokenizer. */
-  vocabulary: z.int().positive().max(0xffffffff).optional(),
-  /** Entries to ask for at a position. */
-  top_k: z.int().min(1).max(4096).default(64),
-  /** Most requests at a time; fewer where the server says that it is busy. */
-  concurrency: z.int().min(1).max(256).default(16),
-  timeout_ms: z.int().positive().default(300_000),
   sample_length: z.int().min(2).max(1_048_576).default(512),
   /** Most samples to score; all by default. */
   samples: z.int().positive().optional(),
-  /** Name in the manifest; by default that of the model. */
-  teacher: z.string().optional(),
   licence: z.string().default('unknown'),
 };
 export const vllmSource = z.strictObject({ type: z.literal('vllm'), ...server });

@@ -1,29 +1,14 @@
 /** What `logitcask serve` reads: where it listens, who may ask, and every limit. */
 import { z } from 'zod';
 import { name, sha256, targetSetName } from './common.ts';
+import { scoringServer } from './teacher-server.ts';
 
 export const scope = z.enum(['read', 'write', 'admin']);
 
 /** A teacher behind a server that scores given texts, asked for what is not cached. */
 export const cachedTeacher = z.strictObject({
   type: z.enum(['vllm', 'sglang']),
-  /** `http://host:port`, without a path. */
-  url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
-  /** Name of the model; by default the first one that the server has. */
-  model: z.string().optional(),
-  /** Bearer token. */
-  api_key: z.string().optional(),
-  /** tokenizer.json of the teacher. */
-  tokenizer: z.string(),
-  /** V; by default that of the tokenizer. */
-  vocabulary: z.int().positive().max(0xffffffff).optional(),
-  /** Entries of a list. */
-  top_k: z.int().min(1).max(4096).default(64),
-  /** Most requests at a time; fewer where the server says that it is busy. */
-  concurrency: z.int().min(1).max(256).default(16),
-  timeout_ms: z.int().positive().default(300_000),
-  /** Name in the manifest; by default that of the model. */
-  teacher: z.string().optional(),
+  ...scoringServer,
 });
 
 export const cacheConfig = z.strictObject({

@@ -10,7 +10,7 @@ import { refuseOther, restoreReference } from './build/append.ts';
 import { createAssembler, type StageSeconds } from './build/assemble.ts';
 import { chooseRules } from './build/choose.ts';
 import { completeManifest } from './build/finish.ts';
-import { buildName, labelSpaceOf } from './build/identity.ts';
+import { buildName } from './build/identity.ts';
 import { draftTargetSets } from './build/manifest-draft.ts';
 import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
@@ -24,7 +24,7 @@ import { asLogitcaskError, LogitcaskError } from './errors.ts';
 import { engineName } from './kernel/wasm.ts';
 import { lockPath } from './shard/names.ts';
 import { createReferencePicker } from './shard/reference.ts';
-import { labelSpaceDigest } from './shard/sample-id.ts';
+import { labelSpaceDigest, labelSpaceOf } from './shard/sample-id.ts';
 import {
   type BuildStatus,
   type ResolvedSnapshot,
@@ -211,7 +211,7 @@ async function runBuild(run: Run): Promise<Outcome> {
 /** The stages that a chunk passes, set up behind what an interrupted run left. */
 async function openStages({ config, store, source, build, seconds, parent }: Run) {
   const place = { store, dataset: config.dataset, build, format: config.format };
-  const labelSpace = labelSpaceOf(source);
+  const labelSpace = labelSpaceOf(source.identity);
   const rules = await chooseRules(config, source);
   const picker = createReferencePicker({ ...config.reference, total: source.positions });
   const sets = draftTargetSets({ config, ...rules, identity: source.identity });

@@ -7,26 +7,12 @@ import {
   squaredError,
 } from '../distribution/divergence.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
-import { openCodec } from '../encode/table.ts';
+import { readTargets } from '../shard/read-targets.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import type { ReferencePosition } from '../shard/reference.ts';
 
 /** Six significant digits: enough to compare, and stable where sums round differently. */
 const rounded = (value: number) => Number(value.toPrecision(6));
-
-/** Positions of one sample, decoded from the target set. */
-export async function readTargets(
-  reader: SnapshotReader,
-  set: TargetSet,
-  ordinal: number,
-): Promise<DecodedTargets> {
-  const codec = openCodec(set, reader.manifest.label_space);
-  const names = Object.keys(codec.columns).map((suffix) => `${set.name}_${suffix}`);
-  const columns = await reader.read([ordinal], ['mask', ...names]);
-  const count = new Int32Array(new Uint8Array(columns.mask.buffers[0]).buffer)[1];
-  const cells = names.map((name) => columns[name].buffers[1]);
-  return codec.decode(cells, count);
-}
 
 /**
  * Compares the stored targets of each reference position with its exact list: scaled targets by
@@ -44,7 +30,7 @@ export async function measureFidelity(
   for await (const rows of reference) {
     for (const row of rows) {
       if (stored?.ordinal !== row.ordinal) {
-        const targets = await readTargets(reader, set, row.ordinal);
+        const { targets } = await readTargets(reader, set, row.ordinal);
         stored = { ordinal: row.ordinal, targets };
       }
       const { position } = row;

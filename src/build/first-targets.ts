@@ -1,9 +1,8 @@
 /** Targets of the first samples of a source, by several sparsifiers in one reading. */
 import { chunkLabels, type SampleInput, type Source } from '../capture/source.ts';
 import { joinTargets, type Targets } from '../distribution/targets.ts';
-import { labelSpaceDigest, textSampleId } from '../shard/sample-id.ts';
+import { labelSpaceDigest, labelSpaceOf, textSampleId } from '../shard/sample-id.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
-import { labelSpaceOf } from './identity.ts';
 
 export interface FirstTargets {
   readonly sample: SampleInput;
@@ -22,7 +21,7 @@ export async function* firstTargets(
   source: Source,
   { sparsifiers, positionsMax }: FirstTargetsOptions,
 ): AsyncGenerator<FirstTargets> {
-  const labelSpace = labelSpaceDigest(labelSpaceOf(source));
+  const labelSpace = labelSpaceDigest(labelSpaceOf(source.identity));
   let sampleId: Uint8Array = new Uint8Array(0);
   let parts: Targets[][] = sparsifiers.map(() => []);
   let positions = 0;

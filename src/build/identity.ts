@@ -1,12 +1,8 @@
 /** What decides the bytes of a build, and the short name of it that its files carry. */
-import { formatVersion, type LabelSpace } from '../../schemas/manifest.ts';
+import { formatVersion } from '../../schemas/manifest.ts';
 import type { Source } from '../capture/source.ts';
 import { digestOf } from '../formats/canonical.ts';
 import type { ChosenConfig } from './rules.ts';
-
-export function labelSpaceOf({ identity }: Source): LabelSpace {
-  return { kind: 'vocabulary', size: identity.vocabulary, tokenizer: identity.tokenizer };
-}
 
 /**
  * First 16 hex digits of the SHA-256 over format, settings, teacher and inputs; not over places.

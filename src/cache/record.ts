@@ -1,5 +1,7 @@
 /** A scored sequence with what a data set keeps beside it, as one record of a log. */
+
 import { decodeScored, encodeScored, type Scored } from '../capture/scored.ts';
+import { canonicalJson } from '../formats/canonical.ts';
 
 export interface CacheRecord {
   readonly scored: Scored;
@@ -10,7 +12,7 @@ export interface CacheRecord {
 
 /** Bytes of `meta` (uint32, little-endian), first position learned (uint32), `meta`, the record. */
 export function encodeCacheRecord({ scored, learnedFrom, meta }: CacheRecord): Buffer {
-  const text = Buffer.from(JSON.stringify(meta));
+  const text = Buffer.from(canonicalJson(meta)); // as it will be sealed, or not at all
   const head = Buffer.alloc(8);
   head.writeUInt32LE(text.length, 0);
   head.writeUInt32LE(learnedFrom, 4);

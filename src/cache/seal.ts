@@ -3,7 +3,7 @@ import type { BuildSettings } from '../../schemas/build-config.ts';
 import type { AlignmentCheck } from '../../schemas/manifest.ts';
 import { buildFrom } from '../build.ts';
 import { chunksOf } from '../capture/lists-sample.ts';
-import type { Source } from '../capture/source.ts';
+import { maskOf, type Source } from '../capture/source.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { createReader } from '../shard/open-snapshot.ts';
 import { headSnapshot, type ResolvedSnapshot } from '../shard/snapshot.ts';
@@ -62,7 +62,7 @@ function sourceOf(cache: TeacherCache, sealing: Sealing): Source {
       for (let ordinal = from; ordinal < offsets.length; ordinal++) {
         const { scored, learnedFrom, meta } = decodeCacheRecord(await log.read(offsets[ordinal]));
         const { tokens, rows } = scored;
-        const mask = new Uint8Array(tokens.length).fill(1, learnedFrom, tokens.length - 1);
+        const mask = maskOf(tokens.length, learnedFrom);
         yield* chunksOf({ tokens, mask, meta, rows }, ordinal);
       }
     },

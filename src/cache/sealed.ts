@@ -1,9 +1,9 @@
 /** Sequences of a sealed snapshot, read back as a teacher's lists. */
 import type { TargetSet } from '../../schemas/manifest.ts';
-import { readTargets } from '../audit/fidelity.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import { int32Of } from '../formats/layout.ts';
+import { readTargets } from '../shard/read-targets.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 
 /** Samples whose tokens are read at a time. */
@@ -27,17 +27,16 @@ export async function* allSealedTokens(reader: SnapshotReader): AsyncGenerator<I
   }
 }
 
-/** As faithful as the snapshot says: log-probs of what was stored, in rank order. */
-export async function sealedRows(
+/** A sequence as faithful as the snapshot says: log-probs of what was stored, in rank order. */
+export async function readSealed(
   reader: SnapshotReader,
   set: TargetSet,
   ordinal: number,
-): Promise<ListRows> {
-  const targets = await readTargets(reader, set, ordinal);
-  const name = `${set.name}_label_logprob`;
-  const columns = await reader.read([ordinal], [name]);
-  const labels = new Uint16Array(new Uint8Array(columns[name].buffers[1]).buffer);
-  return {
+): Promise<{ tokens: Int32Array; rows: ListRows }> {
+  const label = `${set.name}_label_logprob`;
+  const { targets, columns } = await readTargets(reader, set, ordinal, ['tokens', label]);
+  const labels = new Uint16Array(new Uint8Array(columns[label].buffers[1]).buffer);
+  const rows: ListRows = {
     form: 'lists',
     count: targets.count,
     width: reader.manifest.label_space.size,
@@ -47,4 +46,5 @@ export async function sealedRows(
     tail: targets.rest,
     labelLogprob: fromFloat16(labels),
   };
+  return { tokens: int32Of(columns.tokens.buffers[1]), rows };
 }

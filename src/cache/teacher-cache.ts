@@ -22,7 +22,7 @@ import { type CachedRows, labelled, prefixOf } from './cached-rows.ts';
 import { createFairTurns, type FairTurns } from './fair-turns.ts';
 import { PrefixIndex, sharedLength } from './prefix-index.ts';
 import { type CacheRecord, decodeCacheRecord, encodeCacheRecord } from './record.ts';
-import { allSealedTokens, sealedRows, sealedTokens } from './sealed.ts';
+import { allSealedTokens, readSealed, sealedTokens } from './sealed.ts';
 import { type Segment, Segments } from './segments.ts';
 
 /** Where a sequence lies: in a log, or in the sealed snapshot. */
@@ -198,8 +198,7 @@ export class TeacherCache implements CachedTeacher {
     const { reader } = this.#sealed as { reader: SnapshotReader };
     const set = reader.manifest.target_sets.find(({ name }) => name === this.name);
     if (set === undefined) throw new LogitcaskError('internal', `score: no set ${this.name}`);
-    const rows = await sealedRows(reader, set, ordinal);
-    return { tokens: await sealedTokens(reader, ordinal), k: this.k, rows };
+    return { ...(await readSealed(reader, set, ordinal)), k: this.k };
   }
 
   /** Forks of the index are few: the same sequences are asked for again and again. */

@@ -11,6 +11,7 @@ import {
   type Chunk,
   chunkBytesMax,
   type Lend,
+  maskOf,
   ownMemory,
   type SampleInput,
   type Source,
@@ -153,7 +154,7 @@ async function* chunks(
       const sample: SampleInput = {
         ordinal,
         tokens: own,
-        mask: new Uint8Array(own.length).fill(1, 0, own.length - 1),
+        mask: maskOf(own.length),
         next: next?.[first + own.length - 1],
         meta: { row: first },
       };

@@ -6,11 +6,8 @@ import { openPrompts } from './generator-prompts.ts';
 import { checkTemperature } from './generator-temperature.ts';
 import type { Answer, Generator, GeneratorProtocol, Question } from './generators/generator.ts';
 import { generators } from './generators/table.ts';
-import { createWindow } from './in-order.ts';
-import { openTeacherHttp } from './teacher-http.ts';
+import { openTeacher } from './teacher-http.ts';
 import type { TextTokenizer } from './tokenizer.ts';
-
-const attemptsMax = 8;
 
 /**
  * Errors: those of `TeacherHttp`, `teacher-unsuitable`, `source-mismatch`, `source-unreadable`; a
@@ -23,12 +20,7 @@ export async function openGenerator(
   const protocol = generators[config.type];
   const { chat_template: file } = config;
   const template = file === undefined ? undefined : await openChatTemplate(file);
-  const window = createWindow(config.concurrency);
-  const onRetry = (busy: boolean) => {
-    if (busy) window.shrink();
-  };
-  const options = { url: config.url, token: config.api_key, timeoutMs: config.timeout_ms };
-  const http = openTeacherHttp({ ...options, attemptsMax, onRetry });
+  const { http, window } = openTeacher(config);
   const facts = await protocol.facts(http.get, config.model);
   const model = config.model ?? facts.model;
   const width = widthOf(config.vocabulary ?? facts.vocabulary, tokenizer);

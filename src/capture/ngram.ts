@@ -14,6 +14,7 @@ import {
   type Chunk,
   chunkBytesMax,
   type Lend,
+  maskOf,
   ownMemory,
   type SampleInput,
   type Source,
@@ -148,7 +149,7 @@ function cut(
   for (let at = 0; at + 1 < tokens.length; at += length) {
     const own = tokens.slice(at, at + length);
     if (own.length < 2) break;
-    const mask = new Uint8Array(own.length).fill(1, 0, own.length - 1);
+    const mask = maskOf(own.length);
     const meta = { document: number, piece: pieces.length };
     pieces.push({ ordinal: 0, tokens: own, mask, meta });
   }

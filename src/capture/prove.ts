@@ -4,6 +4,7 @@ import type { ListRows } from '../distribution/rows.ts';
 import { checkAlignment } from './alignment.ts';
 import { chunksOf } from './lists-sample.ts';
 import type { Scorer } from './server-source.ts';
+import { maskOf } from './source.ts';
 import type { TextTokenizer } from './tokenizer.ts';
 
 /** The beginning of the King James Version: public domain, and easy to predict. */
@@ -32,7 +33,7 @@ export function alignmentOf(
   tokens: Int32Array,
   rows: ListRows,
 ): Promise<AlignmentCheck> {
-  const mask = new Uint8Array(tokens.length).fill(1, 0, -1);
+  const mask = maskOf(tokens.length);
   return checkAlignment({
     identity,
     inputs: { origin: 'proof', licence: 'public domain', digest: '' },

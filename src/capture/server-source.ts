@@ -4,7 +4,7 @@ import type { ServerSourceConfig } from '../../schemas/build-config.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
-import { createWindow, inOrder, type Window } from './in-order.ts';
+import { inOrder, type Window } from './in-order.ts';
 import { digestOfFile, readInput } from './input-file.ts';
 import { openKeptScores } from './kept-scores.ts';
 import { chunksOf } from './lists-sample.ts';
@@ -14,11 +14,9 @@ import { type Probed, probeServer } from './server-probe.ts';
 import type { ScoreRequest, ServerFacts } from './servers/server.ts';
 import { servers } from './servers/table.ts';
 import type { SampleInput, Source, TeacherIdentity } from './source.ts';
-import { openTeacherHttp, type TeacherHttp } from './teacher-http.ts';
+import { openTeacher, type TeacherHttp } from './teacher-http.ts';
 import { samplesBehind, textSamples } from './text-samples.ts';
 import { openTokenizer, type TextTokenizer } from './tokenizer.ts';
-
-const attemptsMax = 8;
 
 type ScorerConfig = Omit<ServerSourceConfig, 'texts'>;
 
@@ -44,12 +42,7 @@ export interface Scorer {
 export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer): Promise<Scorer> {
   const protocol = servers[config.type];
   const width = widthOf(config, tokenizer);
-  const window = createWindow(config.concurrency);
-  const onRetry = (busy: boolean) => {
-    if (busy) window.shrink();
-  };
-  const options = { url: config.url, token: config.api_key, timeoutMs: config.timeout_ms };
-  const http = openTeacherHttp({ ...options, attemptsMax, onRetry });
+  const { http, window } = openTeacher(config);
   const facts = await protocol.facts(http.get);
   const model = config.model ?? facts.model;
   const post = ({ path, body }: ScoreRequest) => http.post(path, body);

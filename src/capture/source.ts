@@ -47,6 +47,11 @@ export interface Chunk {
   readonly rows: Rows;
 }
 
+/** 1 where a position is learned: from `first` on, and never the last, which nothing follows. */
+export function maskOf(count: number, first = 0): Uint8Array {
+  return new Uint8Array(count).fill(1, first, Math.max(0, count - 1));
+}
+
 /** A chunk's rows hold at most this many bytes (one row at least). */
 export const chunkBytesMax = 4 * 1024 * 1024;
 

@@ -1,15 +1,15 @@
 /** Requests to a teacher's server: retries with backoff, and its own words in errors. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { LogitcaskError } from '../errors.ts';
+import { createWindow, type Window } from './in-order.ts';
 
-export interface TeacherHttpOptions {
+interface TeacherHttpOptions {
   readonly url: string;
   /** Bearer token. */
   readonly token?: string;
   readonly timeoutMs: number;
-  readonly attemptsMax: number;
   /** Called before each retry, with whether the server said that it is too much. */
-  readonly onRetry?: (busy: boolean) => void;
+  readonly onRetry: (busy: boolean) => void;
 }
 
 export interface TeacherHttp {
@@ -29,6 +29,7 @@ export interface Passed {
 
 const retried = new Set([408, 425, 429, 500, 502, 503, 504]);
 const busy = new Set([408, 425, 429, 503]);
+const attemptsMax = 8;
 const delayFirstMs = 250;
 const delayMaxMs = 15_000;
 const textMax = 2000;
@@ -37,8 +38,8 @@ const textMax = 2000;
  * Errors: `teacher-unreachable` (after the last attempt), `teacher-refused` with what the server
  * said. Scoring is a question: asking twice stores nothing twice.
  */
-export function openTeacherHttp(options: TeacherHttpOptions): TeacherHttp {
-  const { url, token, timeoutMs, attemptsMax, onRetry } = options;
+function openTeacherHttp(options: TeacherHttpOptions): TeacherHttp {
+  const { url, token, timeoutMs, onRetry } = options;
   const once = async (
     method: 'GET' | 'POST',
     path: string,
@@ -62,12 +63,12 @@ export function openTeacherHttp(options: TeacherHttpOptions): TeacherHttp {
         if (status < 400) return bytes;
         const error = refused(`${url}${path}`, status, bytes);
         if (!retried.has(status) || last) throw error;
-        onRetry?.(busy.has(status));
+        onRetry(busy.has(status));
         if (after !== null && Number(after) > 0) pause = Math.max(pause, 1000 * Number(after));
       } catch (error) {
         if (error instanceof LogitcaskError) throw error;
         if (last) throw unreachable(url, error as Error);
-        onRetry?.(true);
+        onRetry(true);
       }
       await wait(Math.min(delayMaxMs, pause) * (0.5 + Math.random()));
     }
@@ -91,6 +92,26 @@ export function openTeacherHttp(options: TeacherHttpOptions): TeacherHttp {
       }
     },
   };
+}
+
+export interface TeacherAddress {
+  readonly url: string;
+  readonly api_key?: string;
+  readonly timeout_ms: number;
+  readonly concurrency: number;
+}
+
+/** A server as configured, and how much it is asked at a time: less after it had too much. */
+export function openTeacher({ url, api_key: token, timeout_ms, concurrency }: TeacherAddress): {
+  http: TeacherHttp;
+  window: Window;
+} {
+  const window = createWindow(concurrency);
+  const onRetry = (isBusy: boolean) => {
+    if (isBusy) window.shrink();
+  };
+  const http = openTeacherHttp({ url, token, timeoutMs: timeout_ms, onRetry });
+  return { http, window };
 }
 
 function refused(where: string, status: number, bytes: Uint8Array): LogitcaskError {

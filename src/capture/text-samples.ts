@@ -3,7 +3,7 @@ import { LogitcaskError } from '../errors.ts';
 import { firstBytes, type ReadMeter } from '../formats/jsonl.ts';
 import { textDocuments } from './documents.ts';
 import { type ListRecord, mismatch, numbersAt, recordsOf } from './lists-record.ts';
-import type { SampleInput } from './source.ts';
+import { maskOf, type SampleInput } from './source.ts';
 import type { TextTokenizer } from './tokenizer.ts';
 
 export interface TextOptions {
@@ -112,8 +112,7 @@ function* cut({ tokens, learnedFrom, meta }: Document, length: number) {
   for (let from = 0, piece = 0; from < tokens.length; from += length, piece++) {
     const own = tokens.slice(from, from + length);
     if (own.length < 2) return;
-    const mask = new Uint8Array(own.length);
-    mask.fill(1, Math.max(0, learnedFrom - from), own.length - 1);
+    const mask = maskOf(own.length, Math.max(0, learnedFrom - from));
     yield { tokens: own, mask, meta: tokens.length > length ? { ...meta, piece } : meta };
   }
 }

@@ -1,7 +1,6 @@
 /** `logitcask inspect`: what a store, a snapshot or a sample holds. */
 import { Command } from 'commander';
 import type { TargetSet } from '../../schemas/manifest.ts';
-import { readTargets } from '../audit/fidelity.ts';
 import { measureSize, type SizeReport } from '../audit/size.ts';
 import { readInput } from '../capture/input-file.ts';
 import { compareTokenizers, describeComparison } from '../capture/tokenizer-compare.ts';
@@ -11,6 +10,7 @@ import { fromFloat16 } from '../formats/float16.ts';
 import { int32Of } from '../formats/layout.ts';
 import { filePath } from '../shard/names.ts';
 import { openSnapshot } from '../shard/open-snapshot.ts';
+import { readTargets } from '../shard/read-targets.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { listDatasets, listSnapshots, readTags, resolveSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
@@ -183,7 +183,7 @@ async function inspectSample(
     const tokens = [...int32Of(stored.tokens.buffers[1])];
     const labelBits = stored[label]?.buffers[1] ?? new Uint8Array();
     const labelLogprobs = fromFloat16(new Uint16Array(new Uint8Array(labelBits).buffer));
-    const targets = set && (await readTargets(reader, set, ordinal));
+    const targets = set && (await readTargets(reader, set, ordinal)).targets;
     const positions = tokens.slice(0, options.positions).map((token, t) => {
       const entries = targets === undefined ? [] : entriesAt(targets, t);
       const next = tokens[t + 1] ?? null;

@@ -2,11 +2,12 @@
  * The teacher's answers in a log, each durable before it counts: a run that goes on asks only what
  * was not answered.
  */
+
+import { DigestTable } from '../capture/digest-table.ts';
 import type { Answer } from '../capture/generators/generator.ts';
 import { decodeScored, encodeScored } from '../capture/scored.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
-import { DigestTable } from './digest-table.ts';
 
 const keyBytes = 32;
 

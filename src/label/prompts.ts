@@ -1,13 +1,13 @@
 /** Prompts from files, one at a time: JSON lines, Parquet or plain text; duplicates are told. */
 import { createHash } from 'node:crypto';
 import type { LabelConfig } from '../../schemas/label-config.ts';
+import { DigestTable } from '../capture/digest-table.ts';
 import { textDocuments } from '../capture/documents.ts';
 import type { ChatMessage, Prompt } from '../capture/generators/generator.ts';
 import { recordsOf } from '../capture/lists-record.ts';
 import { isPlainText } from '../capture/text-samples.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson } from '../formats/canonical.ts';
-import { DigestTable } from './digest-table.ts';
 import { parseTemplate, type Template } from './template.ts';
 
 export interface PromptRecord {

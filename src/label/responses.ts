@@ -1,9 +1,9 @@
 /** Answers in the order of the prompts, each with its side and the reason why it is left out. */
 import type { LabelConfig } from '../../schemas/label-config.ts';
+import { DigestTable } from '../capture/digest-table.ts';
 import type { Answer } from '../capture/generators/generator.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Answers } from './answers.ts';
-import { DigestTable } from './digest-table.ts';
 import { openFilter, type Reason } from './filter.ts';
 import { digestOfText, normalised, readPrompts } from './prompts.ts';
 import { type Asked, questionOf } from './question.ts';

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { LabelConfig } from '../../schemas/label-config.ts';
 import type { Responses, Usage } from '../../schemas/manifest.ts';
-import { DigestTable } from './digest-table.ts';
+import { DigestTable } from '../capture/digest-table.ts';
 import { readPrompts } from './prompts.ts';
 import { type Labelling, responsesOf } from './responses.ts';
 import type { Side } from './split.ts';

@@ -2,7 +2,7 @@
 import type { Responses } from '../../schemas/manifest.ts';
 import type { Answer } from '../capture/generators/generator.ts';
 import { chunksOf, type ListSample } from '../capture/lists-sample.ts';
-import type { Source } from '../capture/source.ts';
+import { maskOf, type Source } from '../capture/source.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
@@ -93,7 +93,7 @@ function sampleOf(response: Response, teacher: Teacher): ListSample {
     throw new LogitcaskError('token-out-of-range', message, { expected: width, got: wrong });
   }
   const first = Math.max(0, prompt.length - 1);
-  const mask = new Uint8Array(n).fill(1, first, Math.max(first, n - 1));
+  const mask = maskOf(n, first);
   const rows = rowsOf(response.answer.lists, { n, prompt: prompt.length, width });
   return { tokens, mask, rows, meta: metaOf(response) };
 }

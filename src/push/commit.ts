@@ -1,6 +1,5 @@
 /** An upload into one snapshot that adds to the head of its data set. */
 import { type BuildSettings, buildConfig } from '../../schemas/build-config.ts';
-import type { LabelSpace } from '../../schemas/manifest.ts';
 import type { CommitReply, UploadRequest } from '../../schemas/upload.ts';
 import { buildFrom } from '../build.ts';
 import { chunksOf } from '../capture/lists-sample.ts';
@@ -8,6 +7,7 @@ import type { Source } from '../capture/source.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson, digestOf } from '../formats/canonical.ts';
 import type { Precondition, UploadName } from '../serve/uploads.ts';
+import { labelSpaceOf } from '../shard/sample-id.ts';
 import { headSnapshot, type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
 import { acquireLock } from '../store/lock.ts';
 import type { Store } from '../store/store.ts';
@@ -25,12 +25,6 @@ export interface Committing {
   /** Where it is noted what a commit adds to, before it begins. */
   readonly intentPath: string;
 }
-
-export const labelSpaceOf = ({ vocabulary, tokenizer }: UploadRequest): LabelSpace => ({
-  kind: 'vocabulary',
-  size: vocabulary,
-  tokenizer,
-});
 
 /** Throws `conflict` where a data set holds another teacher's targets. */
 export function refuseOther(head: ResolvedSnapshot | undefined, request: UploadRequest): void {

@@ -4,10 +4,10 @@ import type { ListSample } from '../capture/lists-sample.ts';
 import { createListCheck, type ListCheck, orderList } from '../capture/top-list.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
-import type { Columns, ColumnTypes, DecodedStream } from '../formats/arrow.ts';
-import { readStream } from '../formats/arrow-read.ts';
+import type { Columns, ColumnTypes } from '../formats/arrow.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { type Column, int32Of, list, primitive, unpackBits } from '../formats/layout.ts';
+import { arrowBody, invalidBody, metaOf } from '../serve/request-body.ts';
 
 const positionsMax = 2 ** 20;
 /** A label that is kept must have its log-prob; the one in the list was rounded on the same way. */
@@ -17,7 +17,7 @@ const tauSlack = 1e-5;
 
 /** Throws `request-invalid`, `token-out-of-range`, `row-invalid`. */
 export function* samplesOfBody(body: Buffer, request: UploadRequest): Generator<ListSample> {
-  const { types, batches } = streamOf(body);
+  const { types, batches } = arrowBody(body);
   const { target_set: set } = request;
   checkTypes(types, set);
   const check = createListCheck(request.vocabulary);
@@ -28,20 +28,11 @@ export function* samplesOfBody(body: Buffer, request: UploadRequest): Generator<
       yield sampleOf(cells, i, { request, check, place: `sample ${row++}` });
     }
   }
-  if (row === 0) throw invalid('the shard holds no samples', 'a sample or more', 0);
+  if (row === 0) throw invalidBody('the shard holds no samples', 'a sample or more', 0);
 }
 
 /** Log of τ as it is kept. */
 export const logTau = (tau: number): number => Math.fround(Math.log(Math.fround(tau)));
-
-function streamOf(body: Buffer): DecodedStream {
-  try {
-    return readStream(body);
-  } catch (cause) {
-    const message = `request: the body is no Arrow stream (${(cause as Error).message})`;
-    throw new LogitcaskError('request-invalid', message, { cause });
-  }
-}
 
 const floats = list(primitive('float32'));
 
@@ -62,7 +53,7 @@ function checkTypes(types: ColumnTypes, set: string): void {
   const expected = columnsOf(set);
   const isRest = rest === undefined || canonicalJson(rest) === canonicalJson(floats);
   if (isRest && canonicalJson(others) === canonicalJson(expected)) return;
-  throw invalid('the shard does not have the documented columns', expected, types);
+  throw invalidBody('the shard does not have the documented columns', expected, types);
 }
 
 /** Lists of a column: ends of the rows, and the values of all of them. */
@@ -117,7 +108,7 @@ function sampleOf(cells: Cells, row: number, reading: Reading): ListSample {
   const tokens = cell(cells.tokens);
   const count = tokens.length;
   if (count === 0 || count > positionsMax) {
-    throw invalid(`${place} has ${count} tokens`, `1 to ${positionsMax}`, count);
+    throw invalidBody(`${place} has ${count} tokens`, `1 to ${positionsMax}`, count);
   }
   const t = tokens.findIndex((id) => !(id >= 0 && id < request.vocabulary));
   if (t >= 0) {
@@ -138,7 +129,7 @@ function sampleOf(cells: Cells, row: number, reading: Reading): ListSample {
     label_logprob: [lengthOf(cells.labels, row), count],
   };
   for (const [name, [got, expected]] of Object.entries(lengths)) {
-    if (got !== expected) throw invalid(`${place} has ${got} values of ${name}`, expected, got);
+    if (got !== expected) throw invalidBody(`${place} has ${got} values of ${name}`, expected, got);
   }
   for (let t = 0; t < count; t++) offsets[t + 1] = offsets[t] + counts[t];
   const rows: ListRows = {
@@ -153,7 +144,12 @@ function sampleOf(cells: Cells, row: number, reading: Reading): ListSample {
     ...(request.sparsifier.type === 'threshold' && { drawn: Math.fround(request.sparsifier.tau) }),
   };
   checkRows(rows, { tokens, mask }, reading);
-  return { tokens, mask, meta: metaOf(cell(cells.meta), place), rows };
+  return {
+    tokens,
+    mask,
+    meta: metaOf(Buffer.from(cell(cells.meta)).toString(), `\`meta\` of ${place}`),
+    rows,
+  };
 }
 
 const lengthOf = ({ ends }: Lists<unknown>, row: number): number => ends[row + 1] - ends[row];
@@ -164,14 +160,15 @@ function checkRows(
   { request: { sparsifier }, check, place }: Reading,
 ): void {
   const { count, offsets, ids, logprobs, tail, labelLogprob = new Float32Array(0) } = rows;
-  if (mask[count - 1] === 1) throw invalid(`${place} learns what follows its end`, false, true);
+  if (mask[count - 1] === 1) throw invalidBody(`${place} learns what follows its end`, false, true);
   const isTopK = sparsifier.type === 'top-k';
   const most = isTopK ? sparsifier.k : Math.floor(1 / Math.fround(sparsifier.tau)) + 1;
   for (let t = 0; t < count; t++) {
     const at = () => `position ${t} of ${place}`;
     const [from, to] = [offsets[t], offsets[t + 1]];
-    if (to - from > most) throw invalid(`${at()} has ${to - from} entries`, most, to - from);
-    if (to === from && mask[t] === 1) throw invalid(`${at()} is learned from nothing`, '≥ 1', 0);
+    if (to - from > most) throw invalidBody(`${at()} has ${to - from} entries`, most, to - from);
+    if (to === from && mask[t] === 1)
+      throw invalidBody(`${at()} is learned from nothing`, '≥ 1', 0);
     const own = { ids: ids.subarray(from, to), logprobs: logprobs.subarray(from, to) };
     if (!isTopK) raiseToTau(own.logprobs, { tau: sparsifier.tau, at });
     orderList(own.ids, own.logprobs);
@@ -214,22 +211,4 @@ function checkLabel(
 
 function close(a: number, b: number): boolean {
   return Math.abs(a - b) <= labelSlack * Math.max(1, Math.abs(b));
-}
-
-function metaOf(bytes: Uint8Array, place: string): Record<string, unknown> {
-  const text = Buffer.from(bytes).toString();
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      canonicalJson(value); // as it will be kept
-      return { ...value };
-    }
-  } catch {
-    // not JSON, or nested without end: refused below
-  }
-  throw invalid(`\`meta\` of ${place} is no JSON object`, 'a JSON object', text.slice(0, 80));
-}
-
-function invalid(what: string, expected: unknown, got: unknown): LogitcaskError {
-  return new LogitcaskError('request-invalid', `request: ${what}`, { expected, got });
 }

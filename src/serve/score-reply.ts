@@ -1,12 +1,12 @@
 /** Scored sequences as a batch like any other: layout `plain`, codec `raw`; or as JSON. */
 import type { BatchTargetSet } from '../../schemas/batch.ts';
-import type { LabelSpace } from '../../schemas/manifest.ts';
+import { maskOf } from '../capture/source.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { batchPieces, schemaTemplate, streamEnd } from '../formats/arrow-wire.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { toFloat16 } from '../formats/float16.ts';
 import { bytesOf, packBits } from '../formats/layout.ts';
-import { labelSpaceDigest, textSampleId } from '../shard/sample-id.ts';
+import { labelSpaceDigest, labelSpaceOf, textSampleId } from '../shard/sample-id.ts';
 import { createLru } from '../store/lru.ts';
 import { wireColumn, wireType } from './assemble.ts';
 import type { CachedTeacher, ScoreAnswer } from './cached-teacher.ts';
@@ -18,10 +18,6 @@ export interface Scores {
   readonly wanted: readonly Wanted[];
   readonly teachers: readonly CachedTeacher[];
   readonly answers: readonly (readonly ScoreAnswer[])[];
-}
-
-export function labelSpaceOf({ identity }: CachedTeacher): LabelSpace {
-  return { kind: 'vocabulary', size: identity.vocabulary, tokenizer: identity.tokenizer };
 }
 
 const uint32 = { type: 'uint32' } as const;
@@ -80,13 +76,13 @@ function metadataOf(teachers: readonly CachedTeacher[]): Record<string, string> 
     'logitcask.batches': '1',
     'logitcask.layout': 'plain',
     'logitcask.alignment': 'predicts-next',
-    'logitcask.label_space': canonicalJson(labelSpaceOf(teachers[0])),
+    'logitcask.label_space': canonicalJson(labelSpaceOf(teachers[0].identity)),
     'logitcask.target_sets': canonicalJson(sets),
   };
 }
 
 function readyOf({ wanted, teachers, answers }: Scores): ReadySample[] {
-  const digest = labelSpaceDigest(labelSpaceOf(teachers[0]));
+  const digest = labelSpaceDigest(labelSpaceOf(teachers[0].identity));
   return wanted.map(({ tokens, note }, i) => {
     const mask = maskOf(tokens.length, note.learnedFrom);
     return {
@@ -100,10 +96,6 @@ function readyOf({ wanted, teachers, answers }: Scores): ReadySample[] {
       ],
     };
   });
-}
-
-export function maskOf(count: number, learnedFrom = 0): Uint8Array {
-  return new Uint8Array(count).fill(1, learnedFrom, count - 1);
 }
 
 function targetCells(rows: ScoreAnswer['rows']): Uint8Array[] {

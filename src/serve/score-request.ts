@@ -1,10 +1,9 @@
 /** The sequences of a request, from JSON or an Arrow stream. */
 import { type ScoreBody, scoreBody } from '../../schemas/score.ts';
-import { LogitcaskError } from '../errors.ts';
 import type { Columns } from '../formats/arrow.ts';
-import { readStream } from '../formats/arrow-read.ts';
 import { int32Of } from '../formats/layout.ts';
 import type { ScoreNote } from './cached-teacher.ts';
+import { arrowBody, invalidBody, metaOf } from './request-body.ts';
 
 export interface Wanted {
   readonly tokens: Int32Array;
@@ -17,7 +16,7 @@ export function wantedOf(body: unknown): Wanted[] {
   const parsed = scoreBody.safeParse(body);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0];
-    throw invalid(`\`body.${path.join('.')}\` is wrong: ${message}`, message, undefined);
+    throw invalidBody(`\`body.${path.join('.')}\` is wrong: ${message}`, message, undefined);
   }
   const { sequences, prompt_lengths: lengths, meta } = parsed.data;
   checkCounts(parsed.data);
@@ -27,7 +26,7 @@ export function wantedOf(body: unknown): Wanted[] {
 function checkCounts({ sequences, prompt_lengths, meta }: ScoreBody): void {
   for (const [name, values] of Object.entries({ prompt_lengths, meta })) {
     if (values === undefined || values.length === sequences.length) continue;
-    throw invalid(
+    throw invalidBody(
       `${values.length} ${name} for ${sequences.length} sequences`,
       sequences.length,
       values.length,
@@ -35,28 +34,29 @@ function checkCounts({ sequences, prompt_lengths, meta }: ScoreBody): void {
   }
 }
 
-function wanted(tokens: Int32Array, promptLength = 1, meta?: Record<string, unknown>): Wanted {
+function wanted(tokens: Int32Array, promptLength = 1, meta?: unknown): Wanted {
   if (promptLength < 1 || promptLength > tokens.length) {
     const what = `a prompt of ${promptLength} tokens in a sequence of ${tokens.length}`;
-    throw invalid(what, `1 to ${tokens.length}`, promptLength);
+    throw invalidBody(what, `1 to ${tokens.length}`, promptLength);
   }
-  return { tokens, note: { learnedFrom: promptLength - 1, meta } };
+  const kept = meta === undefined ? undefined : metaOf(meta, '`meta`');
+  return { tokens, note: { learnedFrom: promptLength - 1, meta: kept } };
 }
 
 function wantedOfArrow(bytes: Buffer): Wanted[] {
-  const { types, batches } = stream(bytes);
+  const { types, batches } = arrowBody(bytes);
   const expected = 'a column `tokens` of list<int32>';
   const { tokens: type, prompt_length: length, meta } = types;
   if (type?.type !== 'list' || type.item.type !== 'int32') {
-    throw invalid('the stream holds no tokens', expected, Object.keys(types));
+    throw invalidBody('the stream holds no tokens', expected, Object.keys(types));
   }
   if (length !== undefined && length.type !== 'int32')
-    throw invalid('`prompt_length` has another type', 'int32', length.type);
+    throw invalidBody('`prompt_length` has another type', 'int32', length.type);
   if (meta !== undefined && meta.type !== 'utf8')
-    throw invalid('`meta` has another type', 'utf8', meta.type);
+    throw invalidBody('`meta` has another type', 'utf8', meta.type);
   const all = batches.flatMap(wantedOfBatch);
   if (all.length > 0) return all;
-  throw invalid('the stream holds no rows', 'a row or more', 0);
+  throw invalidBody('the stream holds no rows', 'a row or more', 0);
 }
 
 function wantedOfBatch({ tokens, prompt_length, meta }: Columns): Wanted[] {
@@ -66,30 +66,6 @@ function wantedOfBatch({ tokens, prompt_length, meta }: Columns): Wanted[] {
   const ends = meta && int32Of(meta.buffers[0]);
   return Array.from({ length: tokens.rows }, (_, row) => {
     const text = ends && Buffer.from(meta.buffers[1].subarray(ends[row], ends[row + 1])).toString();
-    return wanted(ids.slice(offsets[row], offsets[row + 1]), lengths?.[row], objectOf(text));
+    return wanted(ids.slice(offsets[row], offsets[row + 1]), lengths?.[row], text);
   });
-}
-
-function objectOf(text: string | undefined): Record<string, unknown> | undefined {
-  if (text === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  } catch {
-    // no JSON: refused below
-  }
-  throw invalid('`meta` holds no JSON object', 'a JSON object', text.slice(0, 80));
-}
-
-function stream(bytes: Buffer) {
-  try {
-    return readStream(bytes);
-  } catch (cause) {
-    const message = `request: the body is no Arrow stream (${(cause as Error).message})`;
-    throw new LogitcaskError('request-invalid', message, { cause });
-  }
-}
-
-function invalid(what: string, expected: unknown, got: unknown): LogitcaskError {
-  return new LogitcaskError('request-invalid', `request: ${what}`, { expected, got });
 }

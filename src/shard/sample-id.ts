@@ -6,6 +6,14 @@ import { bytesOf } from '../formats/layout.ts';
 
 export const sampleIdBytes = 16;
 
+/** The label space of a teacher of texts. */
+export function labelSpaceOf(teacher: {
+  readonly vocabulary: number;
+  readonly tokenizer: string | null;
+}): LabelSpace {
+  return { kind: 'vocabulary', size: teacher.vocabulary, tokenizer: teacher.tokenizer };
+}
+
 /** Bytes of SHA-256 over the label space: ids over different vocabularies never meet. */
 export function labelSpaceDigest(labelSpace: LabelSpace): Buffer {
   return createHash('sha256').update(canonicalJson(labelSpace)).digest();

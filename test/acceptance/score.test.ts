@@ -251,6 +251,19 @@ describe('POST /v1/score', () => {
     expect(await reply.json()).toMatchObject({ code });
   });
 
+  it('refuses meta that cannot be kept, before anything is asked', async () => {
+    const one = await refusing();
+    const before = teacher.asked.length;
+    const deep = '['.repeat(50_000) + ']'.repeat(50_000);
+    const reply = await fetch(`${one.server.url}/v1/score`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{"sequences": [[1, 2]], "meta": [{"a": ${deep}}]}`,
+    });
+    expect(await reply.json()).toMatchObject({ code: 'request-invalid' });
+    expect(teacher.asked.length).toBe(before);
+  });
+
   it('without a teacher does not exist', async () => {
     const store = await openStore(join(folder, 'none'));
     const server = await startServer({ store, config: serveConfig.parse({ port: 0 }) });

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readTargets } from '../../src/audit/fidelity.ts';
 import { measureSize } from '../../src/audit/size.ts';
 import { build } from '../../src/build.ts';
 import type { DecodedTargets } from '../../src/distribution/targets.ts';
 import { fromFloat16 } from '../../src/formats/float16.ts';
 import { unpackBits } from '../../src/formats/layout.ts';
 import { openSnapshot } from '../../src/shard/open-snapshot.ts';
+import { readTargets } from '../../src/shard/read-targets.ts';
 import type { SnapshotReader } from '../../src/shard/reader.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStore } from '../../src/store/table.ts';
@@ -74,7 +74,7 @@ async function readAll(): Promise<Row[]> {
   const found: Row[] = [];
   for (let ordinal = 0; ordinal < reader.manifest.totals.samples; ordinal++) {
     const columns = await reader.read([ordinal], Object.keys(reader.columns));
-    const targets = await readTargets(reader, set, ordinal);
+    const { targets } = await readTargets(reader, set, ordinal);
     const label = new Uint8Array(columns.teacher_label_logprob.buffers[1]).buffer;
     found.push({
       id: Buffer.from(columns.sample_id.buffers[0]).toString('hex'),

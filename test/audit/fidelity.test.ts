@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { measureFidelity, readTargets } from '../../src/audit/fidelity.ts';
+import { measureFidelity } from '../../src/audit/fidelity.ts';
 import { build } from '../../src/build.ts';
 import { openSnapshot } from '../../src/shard/open-snapshot.ts';
+import { readTargets } from '../../src/shard/read-targets.ts';
 import { openFileStore } from '../../src/store/file.ts';
 import { configOf, npy, writeDump } from '../support/dump.ts';
 import { useStore } from '../support/folder.ts';
@@ -32,7 +33,7 @@ async function byHand(logits: Float32Array): Promise<{ merged: number[]; masses:
   const merged: number[] = [];
   const masses: number[] = [];
   for (let ordinal = 0; ordinal < 10; ordinal++) {
-    const stored = await readTargets(reader, reader.manifest.target_sets[0], ordinal);
+    const { targets: stored } = await readTargets(reader, reader.manifest.target_sets[0], ordinal);
     for (let t = 0; t < 47; t++) {
       const start = (ordinal * 48 + t) * 200;
       const exact = logSoftmax(Array.from(logits.subarray(start, start + 200)));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TargetSet } from '../../schemas/manifest.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
-import { sealedRows } from '../../src/cache/sealed.ts';
+import { readSealed } from '../../src/cache/sealed.ts';
 import { openClient } from '../../src/client/client.ts';
 import { joinSnapshots } from '../../src/convert.ts';
 import { openSnapshot } from '../../src/shard/open-snapshot.ts';
@@ -9,6 +9,9 @@ import { coded } from '../contracts/store.ts';
 import { serve } from '../fixtures.ts';
 import { useStore } from '../support/folder.ts';
 import { type Sample, sampleOf, targetSet, writeSamples } from '../support/shards.ts';
+
+const sealedRows = async (...sample: Parameters<typeof readSealed>) =>
+  (await readSealed(...sample)).rows;
 
 const place = useStore();
 const raw: TargetSet = { ...targetSet, name: 'second', codec: { name: 'raw', parameters: {} } };

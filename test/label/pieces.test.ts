@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { labelConfig } from '../../schemas/label-config.ts';
+import { DigestTable } from '../../src/capture/digest-table.ts';
 import type { Answer } from '../../src/capture/generators/generator.ts';
 import { createWindow } from '../../src/capture/in-order.ts';
 import { LogitcaskError } from '../../src/errors.ts';
 import { decodeAnswer, encodeAnswer } from '../../src/label/answers.ts';
 import { inAnyOrder } from '../../src/label/ask.ts';
-import { DigestTable } from '../../src/label/digest-table.ts';
 import { openFilter, repetition } from '../../src/label/filter.ts';
 import { normalised } from '../../src/label/prompts.ts';
 import { seedOf } from '../../src/label/question.ts';
@@ -154,7 +154,7 @@ describe('a table of digests', () => {
   it('holds what a map holds, however it grows', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(400), fc.nat()), { maxLength: 600 }), (entries) => {
-        const [table, map] = [new DigestTable(8), new Map<number, number>()];
+        const [table, map] = [new DigestTable({ slots: 8 }), new Map<number, number>()];
         for (const [key, value] of entries) {
           expect(table.set(digest(`${key}`), value)).toBe(!map.has(key));
           map.set(key, value);

@@ -1,11 +1,9 @@
 /** Lists at the tokens of a response, as servers send them, put in order and checked. */
 import type { ListRows } from '../../distribution/rows.ts';
 import { LogitcaskError } from '../../errors.ts';
-import { unsuitable } from '../servers/rows-builder.ts';
+import { logprobMin, unsuitable } from '../servers/rows-builder.ts';
 import { createListCheck, orderList } from '../top-list.ts';
 
-/** Servers write −∞ as −9999, or as the lowest float32. */
-const logprobMin = -9999;
 /** Two numbers for the same log-prob differ by no more: float32 against what is printed. */
 const slack = 1e-3;
 

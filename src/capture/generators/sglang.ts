@@ -4,7 +4,7 @@
  */
 
 import { unsuitable } from '../servers/rows-builder.ts';
-import { sglang as scoring } from '../servers/sglang.ts';
+import { type FlatLists, flatLists, sglang as scoring } from '../servers/sglang.ts';
 import { createAnswerRows } from './answer-rows.ts';
 import type { GeneratorProtocol } from './generator.ts';
 
@@ -81,14 +81,14 @@ export const sglang: GeneratorProtocol = {
     if (k === 0) return { ...answer, tokens: ids && Int32Array.from(ids) };
     const drawn = meta.output_token_logprobs;
     if (drawn === undefined) throw unsuitable('the whole', 'output_token_logprobs', 'none');
-    const lists = flatLists(meta) ?? meta.output_top_logprobs;
-    if (lists?.length !== drawn.length) {
-      throw unsuitable('the lists', `those of ${drawn.length} tokens`, lists?.length ?? 'none');
+    const lists = listsOf(meta);
+    if (lists?.count !== drawn.length) {
+      throw unsuitable('the lists', `those of ${drawn.length} tokens`, lists?.count ?? 'none');
     }
     const rows = createAnswerRows({ k, width });
     for (const [i, [logprob, id]] of drawn.entries()) {
       if (ids !== undefined && ids[i] !== id) throw unsuitable(`token ${i}`, ids[i], id);
-      for (const [value, entry] of lists[i] ?? []) rows.add(entry, value ?? Number.NaN);
+      lists.row(i, rows.add);
       rows.next(id, logprob ?? Number.NaN);
     }
     if (ids !== undefined && ids.length !== drawn.length) {
@@ -98,20 +98,20 @@ export const sglang: GeneratorProtocol = {
   },
 };
 
-/** Entry j of list i at i · k + j of two flat arrays, where the server knows that form. */
-function flatLists(meta: Meta): Entry[][] | undefined {
-  const { output_top_logprobs_val_flat_b64: values, output_top_logprobs_idx_flat_b64: ids } = meta;
-  const shape = meta.output_top_logprobs_shape;
-  if (values === undefined || ids === undefined || shape === undefined) return undefined;
-  const [rows, k] = shape;
-  const [val, idx] = [Buffer.from(values, 'base64'), Buffer.from(ids, 'base64')];
-  if (val.length !== 4 * rows * k || idx.length !== 4 * rows * k) {
-    throw unsuitable('the flat arrays', `${4 * rows * k} bytes`, `${val.length}, ${idx.length}`);
-  }
-  return Array.from({ length: rows }, (_, i) =>
-    Array.from({ length: k }, (_, j): Entry => {
-      const at = 4 * (i * k + j);
-      return [val.readFloatLE(at), idx.readInt32LE(at), null];
-    }),
-  );
+/** Row i of the lists goes to `add`. */
+function listsOf(meta: Meta): FlatLists | undefined {
+  const flat = flatLists({
+    values: meta.output_top_logprobs_val_flat_b64,
+    ids: meta.output_top_logprobs_idx_flat_b64,
+    shape: meta.output_top_logprobs_shape,
+    prefix: 0,
+  });
+  const { output_top_logprobs: nested } = meta;
+  if (flat !== undefined || nested === undefined) return flat;
+  return {
+    count: nested.length,
+    row(i, add) {
+      for (const [value, id] of nested[i] ?? []) add(id, value ?? Number.NaN);
+    },
+  };
 }

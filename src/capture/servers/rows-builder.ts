@@ -5,7 +5,7 @@ import { createListCheck, orderList } from '../top-list.ts';
 import type { Asked } from './server.ts';
 
 /** Servers write −∞ as −9999, or as the lowest float32. */
-const logprobMin = -9999;
+export const logprobMin = -9999;
 
 /** Entries that make room for one at most; a list of another order is sorted whole. */
 const movesMax = 64;

@@ -73,27 +73,53 @@ function checkTokens(actual: readonly Entry[], tokens: Int32Array): void {
 
 type Entries = (i: number, add: (id: number, logprob: number) => void) => void;
 
-/** Entry j of row i at (i − null_prefix) · k + j of two flat arrays. */
-function flatEntries(meta: Meta): Entries | undefined {
-  const { input_top_logprobs_val_flat_b64: values, input_top_logprobs_idx_flat_b64: ids } = meta;
-  const { input_top_logprobs_shape: shape, input_top_logprobs_null_prefix: prefix = 1 } = meta;
+export interface FlatLists {
+  /** Rows that are held: those behind the ones that are null. */
+  readonly count: number;
+  /** Entries of row i, those that fill it up (id −1) as well. */
+  row(i: number, add: (id: number, logprob: number) => void): void;
+}
+
+/** Lists in two flat arrays in base64: entry j of row i at (i − prefix) · k + j. */
+export function flatLists(flat: {
+  readonly values: string | undefined;
+  readonly ids: string | undefined;
+  readonly shape: [number, number] | undefined;
+  /** Rows that are null: some versions count them in the shape, others do not. */
+  readonly prefix: number;
+}): FlatLists | undefined {
+  const { values, ids, shape, prefix } = flat;
   if (values === undefined || ids === undefined || shape === undefined) return undefined;
   const [rows, k] = shape;
   const [val, idx] = [Buffer.from(values, 'base64'), Buffer.from(ids, 'base64')];
-  // some versions count the rows that are null, others do not
   const held = [rows, rows - prefix].find((count) => val.length === 4 * count * k);
   if (held === undefined || idx.length !== val.length) {
     throw unsuitable('the flat arrays', `${4 * rows * k} bytes`, `${val.length}, ${idx.length}`);
   }
-  return (i, add) => {
-    const from = (i - prefix) * k;
-    if (from < 0 || from + k > held * k) throw unsuitable(`row ${i}`, 'entries', 'none');
-    for (let at = 4 * from; at < 4 * (from + k); at += 4) {
-      const id = idx.readInt32LE(at);
-      // rows with fewer entries are filled up
-      if (id >= 0) add(id, val.readFloatLE(at));
-    }
+  return {
+    count: held,
+    row(i, add) {
+      const from = (i - prefix) * k;
+      if (from < 0 || from + k > held * k) throw unsuitable(`row ${i}`, 'entries', 'none');
+      for (let at = 4 * from; at < 4 * (from + k); at += 4) {
+        add(idx.readInt32LE(at), val.readFloatLE(at));
+      }
+    },
   };
+}
+
+function flatEntries(meta: Meta): Entries | undefined {
+  const flat = flatLists({
+    values: meta.input_top_logprobs_val_flat_b64,
+    ids: meta.input_top_logprobs_idx_flat_b64,
+    shape: meta.input_top_logprobs_shape,
+    prefix: meta.input_top_logprobs_null_prefix ?? 1,
+  });
+  if (flat === undefined) return undefined;
+  return (i, add) =>
+    flat.row(i, (id, logprob) => {
+      if (id >= 0) add(id, logprob);
+    });
 }
 
 function nestedEntries({ input_top_logprobs: rows }: Meta): Entries {

@@ -4,7 +4,7 @@ import type { CompletionBody } from '../../../schemas/facade.ts';
 import { LogitcaskError } from '../../errors.ts';
 import type { CachedTeacher } from '../cached-teacher.ts';
 import type { ServeContext } from '../context.ts';
-import { invalid } from './prompt-request.ts';
+import { invalidBody } from '../request-body.ts';
 
 export interface Passing {
   readonly path: string;
@@ -19,7 +19,7 @@ export async function passOn(
   { path, body, bytes }: Passing,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  if (body.stream === true) throw invalid('streams are not passed on', 'stream: false', true);
+  if (body.stream === true) throw invalidBody('streams are not passed on', 'stream: false', true);
   const { pass } = teacher.served;
   if (pass === undefined) {
     const message = 'request: this server is offline and passes nothing on to a teacher';

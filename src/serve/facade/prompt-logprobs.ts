@@ -2,14 +2,12 @@
  * Lists as vLLM's `prompt_logprobs`, written by hand: the text of one sequence. Row i is of token
  * i, row 0 is null; entries are in rank order, the actual token last where it is not among them.
  */
+import { logprobMin } from '../../capture/servers/rows-builder.ts';
 import type { TextTokenizer } from '../../capture/tokenizer.ts';
 import type { ScoreAnswer } from '../cached-teacher.ts';
 
 /** A token as a JSON string of ASCII. */
 export type TokenText = (id: number) => string;
-
-/** vLLM writes −∞ so. */
-const logprobMin = -9999;
 
 /** Remembers what it has said: at most V short strings. */
 export function tokenTexts(tokenizer: TextTokenizer): TokenText {

@@ -5,6 +5,7 @@ import type { TextTokenizer } from '../../capture/tokenizer.ts';
 import { LogitcaskError } from '../../errors.ts';
 import type { CachedTeacher } from '../cached-teacher.ts';
 import type { ServeContext } from '../context.ts';
+import { invalidBody } from '../request-body.ts';
 
 export interface PromptRequest {
   readonly prompts: readonly Int32Array[];
@@ -39,7 +40,7 @@ export function teacherFor({ teachers }: ServeContext, { model }: CompletionBody
   const teacher = teachers.find(({ served }) => served.model === model);
   if (teacher !== undefined) return teacher;
   const expected = teachers.map(({ served }) => served.model);
-  throw invalid(`there is no model of the name ${model}`, expected, model);
+  throw invalidBody(`there is no model of the name ${model}`, expected, model);
 }
 
 /** Errors: `request-invalid`, `temperature-unsupported`. */
@@ -52,16 +53,16 @@ export function promptRequest(
   const k = body.prompt_logprobs as number;
   if (k < 0 || k > teacher.k) {
     const what = `prompt_logprobs ${k}; the cache of ${teacher.name} has ${teacher.k} entries`;
-    throw invalid(what, `0 … ${teacher.k}`, k);
+    throw invalidBody(what, `0 … ${teacher.k}`, k);
   }
-  if ((body.n ?? 1) !== 1) throw invalid('n with prompt_logprobs', 1, body.n);
+  if ((body.n ?? 1) !== 1) throw invalidBody('n with prompt_logprobs', 1, body.n);
   const positions = prompts.reduce((sum, { length }) => sum + length, 0);
   const bytes = positions * (k + 1) * entryBytes;
   const { batch_positions_max, reply_bytes_max } = config.limits;
   if (positions > batch_positions_max || bytes > reply_bytes_max) {
     const most = `at most ${batch_positions_max} positions, ${reply_bytes_max} bytes`;
     const got = `${positions} positions, about ${bytes} bytes`;
-    throw invalid('the reply would be too large; ask for fewer prompts at a time', most, got);
+    throw invalidBody('the reply would be too large; ask for fewer prompts at a time', most, got);
   }
   const temperature = temperatureOf(body, config);
   const [echo, withIds] = [body.echo === true, body.return_token_ids === true];
@@ -83,26 +84,22 @@ function promptsOf(prompt: unknown, tokenizer: TextTokenizer): Int32Array[] {
   const expected = 'a text, ids, or a list of them';
   if (typeof prompt === 'string') return [tokensOf(prompt, tokenizer)];
   if (!Array.isArray(prompt) || prompt.length === 0) {
-    throw invalid('the prompt is neither text nor ids', expected, typeof prompt);
+    throw invalidBody('the prompt is neither text nor ids', expected, typeof prompt);
   }
   if (typeof prompt[0] === 'number') return [tokensOf(prompt, tokenizer)];
-  if (prompt.length > promptsMax) throw invalid('too many prompts', promptsMax, prompt.length);
+  if (prompt.length > promptsMax) throw invalidBody('too many prompts', promptsMax, prompt.length);
   return prompt.map((one) => tokensOf(one, tokenizer));
 }
 
 function tokensOf(prompt: unknown, tokenizer: TextTokenizer): Int32Array {
   const tokens = typeof prompt === 'string' ? tokenizer.encode(prompt, true) : prompt;
   if (!(tokens instanceof Int32Array) && !Array.isArray(tokens)) {
-    throw invalid('a prompt is neither text nor ids', 'a text or ids', typeof prompt);
+    throw invalidBody('a prompt is neither text nor ids', 'a text or ids', typeof prompt);
   }
   for (const id of tokens) {
     if (Number.isInteger(id) && id >= 0 && id <= tokenIdMax) continue;
-    throw invalid('a prompt holds what is no token id', `0 … ${tokenIdMax}`, String(id));
+    throw invalidBody('a prompt holds what is no token id', `0 … ${tokenIdMax}`, String(id));
   }
   if (tokens.length > 0) return Int32Array.from(tokens);
-  throw invalid('a prompt is empty', 'a token or more', 0);
-}
-
-export function invalid(what: string, expected: unknown, got: unknown): LogitcaskError {
-  return new LogitcaskError('request-invalid', `request: ${what}`, { expected, got });
+  throw invalidBody('a prompt is empty', 'a token or more', 0);
 }
