@@ -1,5 +1,6 @@
 /** Documents as JSON Schema: data that can be walked, and the files that other languages read. */
 import { z } from 'zod';
+import { auditReport, driftReport } from './audit.ts';
 import { batchMetadata, batchRequest } from './batch.ts';
 import { buildConfig } from './build-config.ts';
 import { labelConfig } from './label-config.ts';
@@ -22,6 +23,8 @@ export interface JsonSchema {
 }
 
 const documents = {
+  audit: auditReport,
+  drift: driftReport,
   batch: batchMetadata,
   'batch-request': batchRequest,
   'build-config': buildConfig,

@@ -142,7 +142,7 @@ export const responses = z.strictObject({
     .nullable(),
 });
 
-const fileRole = z.enum(['shard', 'index', 'reference', 'packing', 'tokenizer']);
+export const fileRole = z.enum(['shard', 'index', 'reference', 'packing', 'tokenizer']);
 
 export const file = z.strictObject({
   role: fileRole,
