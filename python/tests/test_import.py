@@ -91,3 +91,34 @@ def test_example_is_stored_as_a_dump_of_the_same_lists(
         assert len(row[3]) in (len(expected[3]), len(expected[3]) - K)
         np.testing.assert_array_equal(row[3], expected[3][: len(row[3])])
         np.testing.assert_array_equal(row[4], expected[4])
+
+
+def write_arrow(path, table, container, compression):
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    opened = pa.ipc.new_file if container == "file" else pa.ipc.new_stream
+    with opened(path, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=5)
+
+
+@pytest.mark.parametrize("container", ["file", "stream"])
+@pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
+def test_arrow_is_stored_as_a_dump_of_the_same_lists(
+    container, compression, lists, dumped, tmp_path
+):
+    ids = lists["ids"].astype(np.uint32 if container == "file" else np.int64)
+    fixed = (lambda item: pa.list_(item, K)) if compression == "zstd" else pa.list_
+    meta = [None if i % 3 == 0 else f"part {i % 2}" for i in range(len(ids))]
+    columns = {
+        "tokens": pa.array(list(lists["tokens"])),
+        "ids": pa.array(ids.tolist(), pa.list_(fixed(pa.from_numpy_dtype(ids.dtype)))),
+        "logprobs": pa.array(lists["logprobs"].tolist(), pa.list_(fixed(pa.float32()))),
+        "part": pa.array(meta).dictionary_encode(),
+    }
+    path = tmp_path / "lists.arrow"
+    write_arrow(path, pa.table(columns), container, compression)
+    run_cli("import", path, "--vocabulary", str(V), "--store", tmp_path / "store")
+    rows = stored_rows(tmp_path / "store")
+    assert len(rows) == len(dumped)
+    for row, expected in zip(rows, dumped):
+        assert row[:3] == expected[:3]
+        np.testing.assert_array_equal(row[3], expected[3])

@@ -1,9 +1,10 @@
-/** Records of list files: JSON lines or rows of Parquet, their cells as numbers in either case. */
-import { stat } from 'node:fs/promises';
+/** Records of files: JSON lines or rows of Parquet and Arrow, their cells as numbers in any case. */
 import { LogitcaskError } from '../errors.ts';
+import { openArrowRows } from '../formats/arrow-rows.ts';
 import { firstBytes, type ReadMeter, readJsonLines } from '../formats/jsonl.ts';
 import type { Nested } from '../formats/nested.ts';
 import { openParquetRows } from '../formats/parquet-rows.ts';
+import type { RowsFile } from '../formats/rows-file.ts';
 
 export interface ListRecord {
   /** For errors: `line 7 of lists.jsonl`. */
@@ -17,10 +18,10 @@ export interface ListRecord {
 
 /** Keys of the first record, or names of the columns. Throws `source-unreadable`. */
 export async function keysOf(file: string): Promise<readonly string[]> {
-  if (await isParquet(file)) {
-    const parquet = await openParquetRows(file);
-    await parquet.close();
-    return parquet.columns;
+  const rows = await openRows(file);
+  if (rows !== undefined) {
+    await rows.close();
+    return rows.columns;
   }
   for await (const { cells } of recordsOf(file, { file: 0, keys: [] })) return Object.keys(cells);
   throw new LogitcaskError('source-mismatch', `capture: ${file} holds no records; leave it out`);
@@ -32,17 +33,15 @@ export async function* recordsOf(
   { file, keys, meter }: { file: number; keys: readonly string[]; meter?: ReadMeter },
 ): AsyncGenerator<ListRecord> {
   let row = 0;
-  if (await isParquet(name)) {
-    const parquet = await openParquetRows(name);
+  const rows = await openRows(name);
+  if (rows !== undefined) {
     try {
-      const columns = parquet.columns.filter((column) => keys.includes(column));
-      const { size } = await stat(name);
-      for await (const cells of parquet.rows(columns)) {
-        if (meter !== undefined) meter.bytes = (size * (row + 1)) / parquet.count;
+      const columns = rows.columns.filter((column) => keys.includes(column));
+      for await (const cells of rows.rows(columns, meter)) {
         yield { place: `row ${row} of ${name}`, file, row: row++, cells };
       }
     } finally {
-      await parquet.close();
+      await rows.close();
     }
     return;
   }
@@ -55,8 +54,24 @@ export async function* recordsOf(
   }
 }
 
-async function isParquet(file: string): Promise<boolean> {
-  return (await firstBytes(file, 4)).toString('latin1') === 'PAR1';
+/** Files of columns by their first four bytes: Parquet, an Arrow file, an Arrow stream. */
+const openers: Readonly<Record<string, (name: string) => Promise<RowsFile>>> = {
+  PAR1: openParquetRows,
+  ARRO: openArrowRows,
+  '\xff\xff\xff\xff': openArrowRows,
+};
+
+async function openerOf(name: string) {
+  return openers[(await firstBytes(name, 4)).toString('latin1')];
+}
+
+/** Undefined for files that hold no columns. */
+async function openRows(name: string): Promise<RowsFile | undefined> {
+  return (await openerOf(name))?.(name);
+}
+
+export async function holdsColumns(name: string): Promise<boolean> {
+  return (await openerOf(name)) !== undefined;
 }
 
 export function mismatch(place: string, expected: string, got: unknown): LogitcaskError {
@@ -78,7 +93,7 @@ export function nestedAt({ cells, place }: ListRecord, key: string): Nested | un
   const cell = cells[key];
   if (cell === undefined || cell === null) return undefined;
   const isNested = typeof cell === 'object' && 'offsets' in cell;
-  if (isNested) return cell as Nested; // of Parquet
+  if (isNested) return cell as Nested; // of columns
   if (!Array.isArray(cell)) throw mismatch(place, `lists of numbers as ${key}`, typeof cell);
   const lists = cell.map((list: unknown) => list ?? []);
   const offsets = new Uint32Array(lists.length + 1);

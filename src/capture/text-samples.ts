@@ -2,7 +2,7 @@
 import { LogitcaskError } from '../errors.ts';
 import { firstBytes, type ReadMeter } from '../formats/jsonl.ts';
 import { textDocuments } from './documents.ts';
-import { type ListRecord, mismatch, numbersAt, recordsOf } from './lists-record.ts';
+import { holdsColumns, type ListRecord, mismatch, numbersAt, recordsOf } from './lists-record.ts';
 import { maskOf, type SampleInput } from './source.ts';
 import type { TextTokenizer } from './tokenizer.ts';
 
@@ -68,11 +68,11 @@ async function* documentsOf(
   }
 }
 
-/** JSON lines begin with `{`, Parquet with its magic. */
+/** JSON lines begin with `{`, files of columns with their magic. */
 export async function isPlainText(name: string): Promise<boolean> {
   if (/\.(txt|text|md)(\.gz)?$/.test(name)) return true;
-  const first = (await firstBytes(name, 4)).toString('latin1');
-  return first !== 'PAR1' && !/\.(jsonl|ndjson|json)(\.gz)?$/.test(name) && !first.startsWith('{');
+  if (/\.(jsonl|ndjson|json)(\.gz)?$/.test(name) || (await holdsColumns(name))) return false;
+  return (await firstBytes(name, 1)).toString() !== '{';
 }
 
 function documentOf(record: ListRecord, tokenizer: TextTokenizer): Document {

@@ -20,6 +20,8 @@ export interface StreamSchema {
 export const prefixBytes = 8;
 const metadataBytesMax = 16 * 1024 * 1024;
 const depthMax = 16;
+/** Of a column of a foreign batch. */
+const valuesMax = 2 ** 31 - 1;
 
 /** Bytes of the metadata behind a message's prefix; 0: the end. Throws `reply-invalid`. */
 export function metadataBytes(prefix: Uint8Array): number {
@@ -34,14 +36,57 @@ export function metadataBytes(prefix: Uint8Array): number {
 /** Throws `reply-invalid` on what is neither a schema nor a record batch without compression. */
 export function readMessage(metadata: Uint8Array): Message {
   return guarded(() => {
-    const view = viewOf(metadata);
-    const message = readTable(view, 0);
-    const [type, body] = [message(1), message(3)];
-    const header = type === undefined ? 0 : view.getUint8(type);
-    if (header !== 1 && header !== 3) throw new RangeError('a message of another kind');
-    const kind = header === 1 ? 'schema' : 'batch';
-    return { kind, metadata, bodyBytes: body === undefined ? 0 : readLong(view, body) };
+    const { kind, bodyBytes } = headOf(metadata);
+    if (kind === 'schema' || kind === 'batch') return { kind, metadata, bodyBytes };
+    throw new RangeError('a message of another kind');
   });
+}
+
+const kinds = ['none', 'schema', 'dictionary', 'batch'] as const;
+
+/** What any writer's message is, and the bytes of its body. Throws RangeError. */
+export function headOf(metadata: Uint8Array): {
+  kind: (typeof kinds)[number];
+  bodyBytes: number;
+} {
+  const view = viewOf(metadata);
+  const message = readTable(view, 0);
+  const [type, body] = [message(1), message(3)];
+  const kind = kinds[type === undefined ? 0 : view.getUint8(type)] ?? 'none';
+  return { kind, bodyBytes: body === undefined ? 0 : readLong(view, body) };
+}
+
+/** Walks any writer's message, every count and length checked, and throws RangeError. */
+export function checkMessage(metadata: Uint8Array): void {
+  const { kind, bodyBytes } = headOf(metadata);
+  const view = viewOf(metadata);
+  const header = readTable(view, readTable(view, 0)(2));
+  if (kind === 'schema') {
+    checkFields(view, header(1), 0);
+    return;
+  }
+  const batch = kind === 'dictionary' ? readTable(view, header(1)) : header;
+  const at = batch(0);
+  const rows = at === undefined ? 0 : readLong(view, at);
+  const counts = readVector(view, batch(1), 16).map((node) => readLong(view, node));
+  const wrong = [rows, ...counts].find((count) => count > valuesMax);
+  if (wrong !== undefined) throw new RangeError(`${wrong} values in a message`);
+  if (counts.length > 0 && counts[0] !== rows) throw new RangeError(`${rows} rows of a batch`);
+  for (const at of readVector(view, batch(2), 16)) {
+    if (readLong(view, at) + readLong(view, at + 8) > bodyBytes) {
+      throw new RangeError('a buffer behind the end of the body');
+    }
+  }
+}
+
+function checkFields(view: DataView, at: number | undefined, depth: number): void {
+  if (depth > depthMax) throw new RangeError('types within types without end');
+  for (const item of readVector(view, at, 4)) {
+    const field = readTable(view, item);
+    readText(view, field(0));
+    readVector(view, field(6), 4);
+    checkFields(view, field(5), depth + 1);
+  }
 }
 
 export function readSchema({ metadata: bytes }: Message): StreamSchema {

@@ -12,7 +12,7 @@ import {
 } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { LogitcaskError } from '../errors.ts';
-import type { Nested } from './nested.ts';
+import type { ReadMeter } from './jsonl.ts';
 import {
   type Leaf,
   type Page,
@@ -21,22 +21,12 @@ import {
   readDictionary,
   type Values,
 } from './parquet-rows-page.ts';
+import type { RowCell, RowsFile } from './rows-file.ts';
 import { checkThrift } from './thrift-check.ts';
 
-/**
- * A cell: a number (flags are 0 and 1), a text, a list of one of them, or lists of numbers. Where
- * there is none: null, NaN inside of lists.
- */
-export type ParquetCell = number | string | null | Values | Nested;
-
-export interface ParquetRows {
-  /** Names of the columns; of those with parts of their own the parts' as well: `a.b`. */
-  readonly columns: readonly string[];
+export interface ParquetRows extends RowsFile {
   /** Number of rows. */
   readonly count: number;
-  /** The rows in order; throws `source-unreadable`. */
-  rows(columns: readonly string[]): AsyncGenerator<Readonly<Record<string, ParquetCell>>>;
-  close(): Promise<void>;
 }
 
 const tailBytes = 8;
@@ -68,7 +58,7 @@ export async function openParquetRows(name: string): Promise<ParquetRows> {
     return {
       columns,
       count: Number(metadata.num_rows),
-      rows: (chosen) => rowsOf(file, metadata, chosen),
+      rows: (chosen, meter) => rowsOf(file, metadata, { columns: chosen, meter }),
       close: () => handle.close(),
     };
   } catch (error) {
@@ -120,12 +110,12 @@ async function readMetadata(file: File): Promise<FileMetaData> {
 async function* rowsOf(
   file: File,
   metadata: FileMetaData,
-  columns: readonly string[],
-): ReturnType<ParquetRows['rows']> {
+  { columns, meter }: { columns: readonly string[]; meter?: ReadMeter },
+): ReturnType<RowsFile['rows']> {
   const cells = columns.map((column) => cellsOf(file, metadata, column));
   try {
     for (let row = 0; ; row++) {
-      const found: Record<string, ParquetCell> = {};
+      const found: Record<string, RowCell> = {};
       let ended = 0;
       for (const [i, column] of columns.entries()) {
         const { value, done } = await readable(file.name, () => cells[i].next());
@@ -137,6 +127,7 @@ async function* rowsOf(
         const message = `capture: the columns of ${file.name} end at different rows, at ${row}`;
         throw new LogitcaskError('source-unreadable', message, { expected: columns, got: ended });
       }
+      if (meter !== undefined) meter.bytes = (file.bytes * (row + 1)) / Number(metadata.num_rows);
       yield found;
     }
   } finally {
@@ -183,7 +174,7 @@ async function* cellsOf(
   file: File,
   metadata: FileMetaData,
   name: string,
-): AsyncGenerator<ParquetCell, undefined> {
+): AsyncGenerator<RowCell, undefined> {
   const column = columnOf(metadata, name);
   const builder = column.listLevels.length === 0 ? undefined : createBuilder(column);
   for (const { columns } of metadata.row_groups) {
@@ -225,7 +216,7 @@ async function* pagesOf(file: File, meta: ColumnMetaData, leaf: Leaf): AsyncGene
   }
 }
 
-function* flatCells({ count, definition, values }: Page): Generator<ParquetCell> {
+function* flatCells({ count, definition, values }: Page): Generator<RowCell> {
   for (let i = 0, at = 0; i < count; i++) {
     yield definition === undefined || definition[i] > 0 ? values[at++] : null;
   }
@@ -249,14 +240,14 @@ function createBuilder({ listLevels, definitionMax }: Leaf) {
     }
     length++;
   };
-  const cell = (): ParquetCell => {
+  const cell = (): RowCell => {
     const values = isText ? texts : numbers.slice(0, length);
     if (inner === undefined) return values;
     if (isText) throw new Error('lists of lists of text');
     return { values: values as Float64Array, offsets: Uint32Array.from([...lists, length]) };
   };
   return {
-    *cells({ count, repetition, definition, values }: Page): Generator<ParquetCell> {
+    *cells({ count, repetition, definition, values }: Page): Generator<RowCell> {
       isText ||= !(values instanceof Float64Array);
       let at = 0;
       for (let i = 0; i < count; i++) {

@@ -19,6 +19,15 @@ export function zstdDecompress(block: Uint8Array, rawBytes: number): Uint8Array 
   return exact(decoder.decodeSync(bufferOf(block)), rawBytes);
 }
 
+/** The same for frames that declare their size, as those within Arrow bodies do. */
+export function zstdDecompressSized(frame: Uint8Array, rawBytesMax: number): Uint8Array {
+  const { size } = readHeader(frame);
+  if (size === undefined || size > rawBytesMax) {
+    throw new Error(`a ZSTD frame of ${size ?? 'unknown'} bytes, expected ${rawBytesMax} at most`);
+  }
+  return zstdDecompress(frame, size);
+}
+
 export function exact(raw: Uint8Array, rawBytes: number): Uint8Array {
   if (raw.length !== rawBytes) throw new Error(`${raw.length} bytes came out, not ${rawBytes}`);
   return raw;
@@ -34,22 +43,13 @@ function bufferOf(bytes: Uint8Array): Buffer {
  * content size that is true where it is declared, blocks of at most 128 KiB or the window.
  */
 export function checkZstd(frame: Uint8Array, rawBytes: number): void {
-  const magic = frame[0] | (frame[1] << 8) | (frame[2] << 16) | (frame[3] << 24);
-  if (frame.length < 6 || magic !== (0xfd2fb528 | 0)) throw new Error('no ZSTD frame');
-  const descriptor = frame[4];
-  const singleSegment = (descriptor >> 5) & 1;
-  // exponent − 10 above 3 bits of eighths
-  const window = singleSegment ? rawBytes : 2 ** (10 + (frame[5] >> 3)) * (1 + (frame[5] & 7) / 8);
-  if (!singleSegment && window > windowMax) throw new Error('its ZSTD window is large');
-  const blockMax = Math.min(blockBytesMax, window);
-  const sizeBytes = [singleSegment, 2, 4, 8][descriptor >> 6];
-  const dictionary = [0, 1, 2, 4][descriptor & 3];
-  let at = 5 + (1 - singleSegment) + dictionary + sizeBytes;
-  if (sizeBytes > 0) {
-    let size = sizeBytes === 2 ? 256 : 0; // two bytes count from there on
-    for (let i = 0; i < sizeBytes; i++) size += frame[at - sizeBytes + i] * 256 ** i;
-    if (size !== rawBytes) throw new Error(`its ZSTD frame declares ${size} bytes`);
+  const { windowBytes, size, blocks, checksum } = readHeader(frame);
+  if ((windowBytes ?? 0) > windowMax) throw new Error('its ZSTD window is large');
+  if (size !== undefined && size !== rawBytes) {
+    throw new Error(`its ZSTD frame declares ${size} bytes`);
   }
+  const blockMax = Math.min(blockBytesMax, windowBytes ?? rawBytes);
+  let at = blocks;
   let bound = 0;
   for (let last = 0; last === 0; ) {
     if (at + 3 > frame.length) throw new Error('a ZSTD block is cut short');
@@ -61,9 +61,38 @@ export function checkZstd(frame: Uint8Array, rawBytes: number): void {
     bound += type === 2 ? blockMax : size;
     at += 3 + (type === 1 ? 1 : size);
   }
-  if (at + ((descriptor >> 2) & 1) * 4 !== frame.length)
-    throw new Error('bytes after a ZSTD frame');
+  if (at + checksum !== frame.length) throw new Error('bytes after a ZSTD frame');
   // an encoder may split blocks, each counted at 128 KiB; the slack bounds the allocation
   if (bound > 2 * rawBytes + slackBytesMax) throw new Error('too many ZSTD blocks');
   if (bound < rawBytes) throw new Error('too few ZSTD blocks');
+}
+
+interface ZstdHeader {
+  /** Undefined: the whole content. */
+  readonly windowBytes: number | undefined;
+  /** Of the content; undefined where it is not declared. */
+  readonly size: number | undefined;
+  /** Where the first block begins. */
+  readonly blocks: number;
+  /** Bytes of the checksum behind the last one. */
+  readonly checksum: 0 | 4;
+}
+
+function readHeader(frame: Uint8Array): ZstdHeader {
+  const magic = frame[0] | (frame[1] << 8) | (frame[2] << 16) | (frame[3] << 24);
+  if (frame.length < 6 || magic !== (0xfd2fb528 | 0)) throw new Error('no ZSTD frame');
+  const descriptor = frame[4];
+  const singleSegment = (descriptor >> 5) & 1;
+  // exponent − 10 above 3 bits of eighths
+  const window = 2 ** (10 + (frame[5] >> 3)) * (1 + (frame[5] & 7) / 8);
+  const sizeBytes = [singleSegment, 2, 4, 8][descriptor >> 6];
+  const blocks = 5 + (1 - singleSegment) + [0, 1, 2, 4][descriptor & 3] + sizeBytes;
+  let size = sizeBytes === 2 ? 256 : 0; // two bytes count from there on
+  for (let i = 0; i < sizeBytes; i++) size += frame[blocks - sizeBytes + i] * 256 ** i;
+  return {
+    windowBytes: singleSegment ? undefined : window,
+    size: sizeBytes > 0 ? size : undefined,
+    blocks,
+    checksum: (descriptor >> 2) & 1 ? 4 : 0,
+  };
 }

@@ -8,8 +8,9 @@ import { openListsSource } from '../../src/capture/lists.ts';
 import type { ListRows } from '../../src/distribution/rows.ts';
 import { LogitcaskError } from '../../src/errors.ts';
 import type { Nested } from '../../src/formats/nested.ts';
-import { openParquetRows, type ParquetCell } from '../../src/formats/parquet-rows.ts';
+import { openParquetRows } from '../../src/formats/parquet-rows.ts';
 import { type PageHeader, readDataPage, readRuns } from '../../src/formats/parquet-rows-page.ts';
+import type { RowCell } from '../../src/formats/rows-file.ts';
 import { allChunks, describeSource } from '../contracts/source.ts';
 
 const golden = 'test/golden/lists';
@@ -17,9 +18,9 @@ const names = ['distillkit', 'axolotl', 'positions'] as const;
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-parquet-rows-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-async function allRows(file: string): Promise<Record<string, ParquetCell>[]> {
+async function allRows(file: string): Promise<Record<string, RowCell>[]> {
   const parquet = await openParquetRows(file);
-  const rows: Record<string, ParquetCell>[] = [];
+  const rows: Record<string, RowCell>[] = [];
   try {
     for await (const row of parquet.rows(parquet.columns)) rows.push(row);
   } finally {
