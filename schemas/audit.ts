@@ -1,6 +1,7 @@
 /**
- * The audit of a snapshot: one document for the terminal, HTTP and the console. Its size is bounded,
- * whatever the snapshot's: lists are cut to the most telling rows, and say how many there were.
+ * The audit of a snapshot: one document for the terminal, HTTP and the console. Its size is
+ * bounded, whatever the snapshot's: lists are cut to the most telling rows, and say how many there
+ * were.
  */
 import { z } from 'zod';
 import { count, name, sha256, targetSetName, temperature } from './common.ts';
@@ -93,7 +94,7 @@ export const calibration = z.strictObject({
   entropy: z.number(),
   /** Mean −log p of the next token under the same. */
   surprise: z.number(),
-  /** Scaled: mean rest, and the share of next tokens outside the stored entries: alike if honest. */
+  /** Scaled: mean rest, and the share of next tokens outside the entries: alike if honest. */
   rest: z.number().nullable(),
   outside: z.number().nullable(),
   /** T for which p^(1/T) fits the next tokens best; near 1 if targets are at temperature 1. */
@@ -143,7 +144,7 @@ export const coverageReport = z.strictObject({
   samples: count,
   positions: count,
   learned: count,
-  /** Most positions first; `source` as `meta.source`, `file` or `document` names it, or `(none)`. */
+  /** Most positions first; `source` as `meta.source`, `file` or `document` names it. */
   sources: listOf(
     z.strictObject({ source: z.string(), samples: count, positions: count, learned: count }),
   ),

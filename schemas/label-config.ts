@@ -28,6 +28,8 @@ const filter = z
     tokens_max: z.int().min(1).optional(),
     characters_min: z.int().min(0).default(1),
     characters_max: z.int().min(1).optional(),
+    /** Prompts that the server refuses for what they are (too long, say): the run stops, or not. */
+    refused: z.enum(['stop', 'drop']).default('stop'),
     /** Responses that `max_tokens` cut off. */
     truncated: z.enum(['keep', 'drop']).default('keep'),
     /** Most of the n-grams of words that may be repetitions. */

@@ -127,6 +127,7 @@ async function ask(
     generator: teacher.generator,
     answers,
     signal,
+    refused: config.filter.refused,
     onKnown: report,
     onAnswer(answer) {
       spent.add(answer);

@@ -46,6 +46,11 @@ export const labelSettings: readonly Setting[] = [
     about: 'share of the prompts kept for validation',
   },
   {
+    flag: '--refused <what>',
+    path: 'filter.refused',
+    about: 'prompts that the server refuses: stop (default), or drop and count them',
+  },
+  {
     flag: '--snapshot <flag>',
     path: 'snapshot',
     about: 'store token ids as snapshots; false for text alone',

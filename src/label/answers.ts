@@ -8,12 +8,15 @@ import type { Answer } from '../capture/generators/generator.ts';
 import { decodeScored, encodeScored } from '../capture/scored.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
+import { refused } from './filter.ts';
 
 const keyBytes = 32;
 
 export interface Answers {
   readonly count: number;
   has(key: Buffer): boolean;
+  /** Counts as answered by `refused` until closed: the next run asks again. */
+  refuse(key: Buffer): void;
   /** Durable when it resolves. */
   add(key: Buffer, answer: Answer): Promise<void>;
   /** The answer and its record; undefined where there is none. */
@@ -24,6 +27,7 @@ export interface Answers {
 /** Errors: `log-damaged`, `store-*`. */
 export async function openAnswers(store: Store, name: string): Promise<Answers> {
   const places = new DigestTable();
+  const refusals = new Set<string>();
   const log = await store.openLog(name, (record, offset) => {
     places.set(record.subarray(0, keyBytes), offset);
   });
@@ -31,13 +35,17 @@ export async function openAnswers(store: Store, name: string): Promise<Answers> 
     get count() {
       return places.size;
     },
-    has: (key) => places.get(key) !== undefined,
+    has: (key) => places.get(key) !== undefined || refusals.has(key.toString('hex')),
+    refuse: (key) => void refusals.add(key.toString('hex')),
     async add(key, answer) {
       places.set(key, await log.append(Buffer.concat([key, encodeAnswer(answer)])));
     },
     async get(key) {
       const offset = places.get(key);
-      if (offset === undefined) return undefined;
+      if (offset === undefined) {
+        if (!refusals.has(key.toString('hex'))) return undefined;
+        return { answer: refused, record: Buffer.alloc(0) };
+      }
       const record = await log.read(offset);
       if (!record.subarray(0, keyBytes).equals(key)) throw damaged('it answers another question');
       return { answer: decodeAnswer(record.subarray(keyBytes)), record };

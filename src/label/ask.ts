@@ -9,6 +9,8 @@ export interface AskOptions {
   readonly generator: Generator;
   readonly answers: Answers;
   readonly signal?: AbortSignal;
+  /** What becomes of prompts that the server refuses for what they are. */
+  readonly refused: 'stop' | 'drop';
   /** Called with each answer that is durable now. */
   readonly onAnswer: (answer: Answer) => void;
   /** Called with each question that had its answer. */
@@ -17,7 +19,7 @@ export interface AskOptions {
 
 /** What was answered before an error is kept. Errors: those of the teacher, `interrupted`. */
 export async function askAll(questions: AsyncIterable<Asked>, options: AskOptions): Promise<void> {
-  const { generator, answers, signal, onAnswer, onKnown } = options;
+  const { generator, answers, signal, refused, onAnswer, onKnown } = options;
   const underWay = new Set<string>();
   const ask = async ({ question, key }: Asked) => {
     const name = key.toString('hex');
@@ -26,6 +28,10 @@ export async function askAll(questions: AsyncIterable<Asked>, options: AskOption
       const answer = checked(await generator.ask(question), question.k);
       await answers.add(key, answer);
       onAnswer(answer);
+    } catch (error) {
+      if (refused === 'stop' || !isOfPrompt(error)) throw error;
+      answers.refuse(key);
+      onKnown();
     } finally {
       underWay.delete(name);
     }
@@ -67,6 +73,15 @@ export async function inAnyOrder<T>(
     await room(0);
   }
   if (failed !== undefined) throw failed.error;
+}
+
+/** Statuses that speak of this one request: other prompts may be answered. */
+const ofPrompt = new Set<unknown>([400, 413, 422]);
+
+function isOfPrompt(error: unknown): boolean {
+  return (
+    error instanceof LogitcaskError && error.code === 'teacher-refused' && ofPrompt.has(error.got)
+  );
 }
 
 function checked(answer: Answer, k: number): Answer {

@@ -4,6 +4,7 @@ import type { Answer } from '../capture/generators/generator.ts';
 import { openPatterns } from './patterns.ts';
 
 export const reasons = [
+  'refused',
   'empty',
   'truncated',
   'too-short',
@@ -13,6 +14,9 @@ export const reasons = [
   'duplicate',
 ] as const;
 export type Reason = (typeof reasons)[number];
+
+/** Stands for the answer to a prompt that the server refused. */
+export const refused: Answer = { text: '', finish: 'refused', promptCount: 0, count: 0 };
 
 type FilterConfig = LabelConfig['filter'];
 type Judged = Pick<Answer, 'text' | 'finish' | 'count'>;
@@ -26,7 +30,9 @@ export function openFilter(config: FilterConfig): (answer: Judged) => Reason | u
   const matches = openPatterns(config);
   const { tokens_max = Number.POSITIVE_INFINITY, characters_max = Number.POSITIVE_INFINITY } =
     config;
-  return ({ text, finish, count }) => {
+  return (answer) => {
+    if (answer === refused) return 'refused';
+    const { text, finish, count } = answer;
     const characters = [...text].length;
     if (text.trim() === '') return 'empty';
     if (config.truncated === 'drop' && finish === 'length') return 'truncated';

@@ -48,7 +48,8 @@ export async function select(labelling: Labelling, prompts: PromptCount): Promis
   let responses = 0;
   for await (const { key, answer, record, reason, side } of responsesOf(labelling)) {
     responses++;
-    if (counted.set(key)) spent.add(answer); // equal prompts are asked once
+    // equal prompts are asked once
+    if (counted.set(key) && reason !== 'refused') spent.add(answer);
     if (reason === undefined) tallies[side].add(record);
     else dropped[reason] = (dropped[reason] ?? 0) + 1;
   }

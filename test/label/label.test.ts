@@ -185,6 +185,41 @@ describe('labelling', () => {
     expect(used.teacher.asked.length - asked).toBe(20);
   });
 
+  it('leaves refused prompts out where told to, counts them, and asks them again', async () => {
+    let most = 3;
+    const strict = await used.another({
+      fault: (_, reply, body) => {
+        const verse = Number(/\d+/.exec(JSON.stringify(body.messages))?.[0]);
+        if (verse < most) return false;
+        reply.writeHead(400).end('{"error": {"message": "prompt is too long"}}');
+        return true;
+      },
+    });
+    const config = used.configOf(verses(0, 6), { dataset: 'strict', source: { url: strict.url } });
+    await expect(label(config)).rejects.toThrow('prompt is too long');
+    const dropping = { ...config, filter: { ...config.filter, refused: 'drop' as const } };
+    const { counts, usage } = await label(dropping);
+    expect(counts).toMatchObject({ responses: 6, kept: 3, dropped: { refused: 3 } });
+    expect(usage.requests).toBe(3);
+    most = 6;
+    const before = strict.asked.length;
+    const again = await label(dropping);
+    expect(strict.asked.length - before).toBe(3);
+    expect(again.counts).toMatchObject({ kept: 6, dropped: {} });
+  });
+
+  it.each([401, 404])('stops at status %i, which is not about the prompt', async (status) => {
+    const closed = await used.another({
+      fault: (_, reply) => {
+        reply.writeHead(status, { 'retry-after': '0' }).end('no');
+        return true;
+      },
+    });
+    const source = { url: closed.url };
+    const config = used.configOf(verses(0, 2), { source, filter: { refused: 'drop' } });
+    await expect(label(config)).rejects.toMatchObject({ code: 'teacher-refused', got: status });
+  });
+
   it('loses nothing where the server is busy or breaks off', async () => {
     const shaky = await used.another({
       fault: (request, reply) => {

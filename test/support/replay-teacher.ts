@@ -98,7 +98,11 @@ export interface Teacher {
 export interface TeacherOptions {
   readonly answer: Answer;
   /** May answer in the place of the teacher: true where it did. */
-  readonly fault?: (request: number, response: ServerResponse) => boolean;
+  readonly fault?: (
+    request: number,
+    response: ServerResponse,
+    body: Record<string, unknown>,
+  ) => boolean;
 }
 
 const facts: Record<string, unknown> = {
@@ -122,7 +126,7 @@ export async function startTeacher({ answer, fault }: TeacherOptions): Promise<T
     if (request.method === 'GET') return json(facts[request.url ?? ''] ?? {});
     const body = JSON.parse(Buffer.concat(pieces).toString());
     asked.push(body);
-    if (fault?.(asked.length, reply)) return;
+    if (fault?.(asked.length, reply, body)) return;
     json(await answer(body, request.url ?? ''));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
