@@ -39,6 +39,7 @@ export interface Tally<Value> {
 
 /** A line of the table of tallies. */
 export interface TallyKind<Value> {
+  /** `manifest.files` is the shard alone, and empty for the value of no shard. */
   begin(manifest: Manifest): Tally<Value>;
   /** Associative; the values of all shards, in order, give that of the snapshot. */
   merge(a: Value, b: Value): Value;
