@@ -7,7 +7,7 @@ import { outsideLogprob, shifts } from '../distribution/shifts.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { createNamedSums, linesOf, mergeNamedSums, type NamedSums } from './named-sums.ts';
 import { sourceReader } from './source-of.ts';
-import type { AuditSample, TallyKind } from './tally.ts';
+import type { AuditSample, AuditTargets, TallyKind } from './tally.ts';
 
 /** Positions, then log-probs at shifts −1, 0, +1. */
 type Sums = readonly number[];
@@ -39,7 +39,7 @@ export const alignment: TallyKind<AlignmentValue> = {
       add(sample) {
         const source = sourceOf(sample.meta);
         for (const [i, { sums, sources }] of sets.entries()) {
-          const own = sumsOf(sample, sample.sets[i].targets, label_space.size);
+          const own = sumsOf(sample, sample.sets[i], label_space.size);
           for (let k = 0; k < width; k++) sums[k] += own[k];
           if (own[0] > 0) sources.add(source, own);
         }
@@ -62,32 +62,47 @@ export const alignment: TallyKind<AlignmentValue> = {
 };
 
 /** Log-probs of a sample's tokens under its learned positions that have a target. */
-function sumsOf(sample: AuditSample, targets: DecodedTargets, size: number): number[] {
-  const { tokens, mask } = sample;
+function sumsOf({ tokens, mask }: AuditSample, own: AuditTargets, size: number): number[] {
+  const { targets } = own;
   const { offsets, ids, probs } = targets;
+  const find = own.set.codec.name === 'raw' ? inRankOrder : inIdOrder;
   const sums = [0, 0, 0, 0];
   for (let t = 0; t + 2 < tokens.length; t++) {
     const [from, to] = [offsets[t], offsets[t + 1]];
     if (mask[t] === 0 || from === to) continue;
-    const [before, at, after] = [tokens[t], tokens[t + 1], tokens[t + 2]];
-    let found = 0;
-    for (let i = from; i < to; i++) {
-      const id = ids[i];
-      if (id !== before && id !== at && id !== after) continue;
-      const logprob = Math.log(Math.max(probs[i], probabilityMin));
-      if (id === before) sums[1] += logprob;
-      if (id === at) sums[2] += logprob;
-      if (id === after) sums[3] += logprob;
-      found += Number(id === before) + 8 * Number(id === at) + 64 * Number(id === after);
-    }
     sums[0]++;
-    if (found === 73) continue;
-    const outside = outsideLogprob(outsideOf(targets, t), size - (to - from));
-    if ((found & 1) === 0) sums[1] += outside;
-    if ((found & 8) === 0) sums[2] += outside;
-    if ((found & 64) === 0) sums[3] += outside;
+    let outside = 0; // log-probs are negative: not known yet
+    for (let k = 0; k < shifts.length; k++) {
+      const i = find(ids, tokens[t + k], { from, to });
+      if (i >= 0) sums[1 + k] += Math.log(Math.max(probs[i], probabilityMin));
+      else {
+        if (outside === 0) outside = outsideLogprob(outsideOf(targets, t), size - (to - from));
+        sums[1 + k] += outside;
+      }
+    }
   }
   return sums;
+}
+
+interface Entries {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Where an id is among ascending ones; −1: nowhere. */
+function inIdOrder(ids: Uint32Array, id: number, { from, to }: Entries): number {
+  let [low, high] = [from, to - 1];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ids[middle] < id) low = middle + 1;
+    else high = middle;
+  }
+  return ids[low] === id ? low : -1;
+}
+
+function inRankOrder(ids: Uint32Array, id: number, { from, to }: Entries): number {
+  for (let i = from; i < to; i++) if (ids[i] === id) return i;
+  return -1;
 }
 
 /** Mass outside the list of a position. */

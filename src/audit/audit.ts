@@ -127,6 +127,7 @@ async function passAll(audit: Audit): Promise<void> {
   const sizes = new Map(manifest.files.map(({ name, bytes }) => [name, bytes]));
   let reportedMs = audit.startedMs;
   let shard = 0;
+  let logged = Promise.resolve();
   const passed = passShards(store, {
     manifest,
     counts: true,
@@ -137,7 +138,9 @@ async function passAll(audit: Audit): Promise<void> {
       damaged[file.name] === undefined ? log.known(shard, file) : undefined,
   });
   for await (const { file, isKnown, problems, values } of passed) {
-    if (!isKnown) await log.add(shard, { problems, values });
+    await logged; // of the shard before, while this one was read
+    if (!isKnown) logged = log.add(shard, { problems, values });
+    logged.catch(() => {}); // awaited with the next one
     shard++;
     if (signal?.aborted) throw stopped();
     audit.problems.push(...problems);
@@ -150,6 +153,7 @@ async function passAll(audit: Audit): Promise<void> {
     reportedMs = Date.now();
     onProgress(reportOf(audit, { partial: true }));
   }
+  await logged;
 }
 
 function count(audit: Audit, bytes: number | undefined): void {

@@ -1,8 +1,9 @@
 /** What a snapshot covers: samples and positions by source, lengths, tokens, masks, and waste. */
 import { type AuditCoverage, auditRowsMax } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
-import { entropiesOf } from '../distribution/entropy.ts';
+import { entropyOf } from '../distribution/entropy.ts';
 import type { Duplicates } from './duplicates.ts';
+import { type EveryNth, everyNth } from './every-nth.ts';
 import { binOf, lengthBins, lengthHistogram } from './lengths.ts';
 import { createNamedSums, linesOf, mergeNamedSums, type NamedSums } from './named-sums.ts';
 import { sourceReader } from './source-of.ts';
@@ -21,19 +22,20 @@ export interface CoverageValue {
   readonly tokens: TokenCounts;
   /** Samples with mask faults: at the last position, at one without a target. */
   readonly faults: readonly number[];
-  /** Positions, and bytes, between the entropies. */
+  /** Positions, and bytes, between the entropies; of large snapshots those of every n-th. */
   readonly little: readonly (readonly number[])[];
 }
 
 export const coverage: TallyKind<CoverageValue> = {
-  begin({ label_space }) {
+  begin({ label_space, totals }) {
     const sourceOf = sourceReader();
     const sums = [0, 0, 0];
     const sources = createNamedSums(sums.length);
     const lengths = new Array<number>(lengthBins).fill(0);
     const tokens = createTokenCounter();
     const faults = [0, 0];
-    const little = littleEntropies.map(() => [0, 0]);
+    const bins = littleEntropies.map(() => [0, 0]);
+    const little = { nth: everyNth({ totals }), width: label_space.size, bins };
     return {
       add(sample) {
         const { mask, sets } = sample;
@@ -47,11 +49,16 @@ export const coverage: TallyKind<CoverageValue> = {
         tokens.add(sample.tokens);
         if (n > 0 && mask[n - 1] !== 0) faults[0]++;
         if (sets.some((set) => learnsNothing(sample, set))) faults[1]++;
-        if (sets.length > 0) addLittle(sample, label_space.size, little);
+        if (sets.length > 0) addLittle(sample, little);
       },
-      value: () => {
-        return { sums, sources: sources.value(), lengths, tokens: tokens.value(), faults, little };
-      },
+      value: () => ({
+        sums,
+        sources: sources.value(),
+        lengths,
+        tokens: tokens.value(),
+        faults,
+        little: bins,
+      }),
     };
   },
   merge: (a, b) => ({
@@ -76,24 +83,29 @@ function learnsNothing({ mask }: AuditSample, { targets: { offsets } }: AuditTar
   return false;
 }
 
+interface Little {
+  readonly nth: EveryNth;
+  readonly width: number;
+  /** Positions, and bytes, between the entropies. */
+  readonly bins: number[][];
+}
+
 /** Counts learned positions with little entropy in every set, and their entries' share of bytes. */
-function addLittle({ mask, sets }: AuditSample, width: number, little: number[][]): void {
-  const entropies = sets.map(({ targets }) => entropiesOf(targets, width));
-  const [first] = entropies;
-  const limit = littleEntropies[littleEntropies.length - 1];
-  for (let t = 0; t < mask.length; t++) {
-    if (mask[t] === 0 || first[t] >= limit) continue;
-    let entropy = first[t];
+function addLittle({ mask, sets, sampleId }: AuditSample, { nth, width, bins }: Little): void {
+  const entropies = sets.map(({ targets }) => entropyOf(targets, width));
+  for (let t = nth.first(sampleId); t < mask.length; t += nth.every) {
+    if (mask[t] === 0) continue;
+    let entropy = 0;
     let bytes = 0;
     for (let k = 0; k < sets.length; k++) {
-      const { offsets } = sets[k].targets;
-      entropy = Math.max(entropy, entropies[k][t]);
-      bytes += (sets[k].bytes * (offsets[t + 1] - offsets[t])) / Math.max(1, offsets[mask.length]);
+      const { offsets, count } = sets[k].targets;
+      entropy = Math.max(entropy, entropies[k](t));
+      bytes += (sets[k].bytes * (offsets[t + 1] - offsets[t])) / Math.max(1, offsets[count]);
     }
     const bin = littleEntropies.findIndex((most) => entropy < most);
     if (bin < 0) continue;
-    little[bin][0]++;
-    little[bin][1] += bytes;
+    bins[bin][0] += nth.every;
+    bins[bin][1] += nth.every * bytes;
   }
 }
 

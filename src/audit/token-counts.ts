@@ -49,10 +49,8 @@ export function mergeTokenCounts(a: TokenCounts, b: TokenCounts): TokenCounts {
   const counts = new Float64Array(ids.length);
   let n = 0;
   for (let i = 0, j = 0; i < a.ids.length || j < b.ids.length; n++) {
-    const [left, right] = [
-      a.ids[i] ?? Number.POSITIVE_INFINITY,
-      b.ids[j] ?? Number.POSITIVE_INFINITY,
-    ];
+    const left = i < a.ids.length ? a.ids[i] : Number.POSITIVE_INFINITY;
+    const right = j < b.ids.length ? b.ids[j] : Number.POSITIVE_INFINITY;
     ids[n] = Math.min(left, right);
     if (left <= right) counts[n] += a.counts[i++];
     if (right <= left) counts[n] += b.counts[j++];
