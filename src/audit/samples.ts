@@ -30,7 +30,7 @@ interface Lists<Items> {
 
 interface OpenSet {
   readonly set: TargetSet;
-  readonly codec: Codec;
+  readonly decode: Codec['decode'];
   readonly columns: readonly { name: string; width: number }[];
 }
 
@@ -51,7 +51,7 @@ export function openSamples(manifest: Manifest): Samples {
     const columns = Object.entries(codec.columns).map(([suffix, type]) => {
       return { name: `${set.name}_${suffix}`, width: itemBytes(type) };
     });
-    return { set, codec, columns };
+    return { set, decode: codec.lend?.() ?? codec.decode, columns };
   });
   return {
     show(columns, first, { add, wrong }) {
@@ -144,7 +144,7 @@ function setRows(set: OpenSet, columns: Readonly<Record<string, Column>>): SetRo
 
 /** Throws `frame-damaged`. */
 function targetsOf(rows: SetRows, { row, length }: { row: number; length: number }): AuditTargets {
-  const { set, codec } = rows;
+  const { set, decode } = rows;
   let bytes = 0;
   const cells = rows.cells.map(({ offsets, items, width }) => {
     const cell = items.subarray(offsets[row] * width, offsets[row + 1] * width);
@@ -153,7 +153,7 @@ function targetsOf(rows: SetRows, { row, length }: { row: number; length: number
   });
   return {
     set,
-    targets: codec.decode(cells, length),
+    targets: decode(cells, length),
     labelLogprob: valuesAt(rows.labelLogprob, row, length),
     logZ: valuesAt(rows.logZ, row, length * set.log_z.length) ?? noValues,
     bytes,

@@ -6,7 +6,10 @@
 import type { Manifest, TargetSet } from '../../schemas/manifest.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 
-/** One sample as the pass shows it, all arrays of length n unless said otherwise. */
+/**
+ * One sample as the pass shows it, all arrays of length n unless said otherwise. They hold as long
+ * as it is shown: the next sample is decoded into the same memory.
+ */
 export interface AuditSample {
   readonly tokens: Int32Array;
   /** 1: to be learned. */

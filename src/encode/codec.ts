@@ -26,4 +26,6 @@ export interface Codec {
    * `frame-damaged` rather than give a wrong row.
    */
   decode(cells: readonly Uint8Array[], count: number): DecodedTargets;
+  /** A decoder of many samples in turn: what it gives holds until its next call. */
+  lend?(): Codec['decode'];
 }
