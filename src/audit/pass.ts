@@ -15,7 +15,7 @@ export interface PassOptions {
   readonly manifest: Manifest;
   /** Whether samples are counted, rather than proved only. */
   readonly counts: boolean;
-  /** Threads; all cores by default. */
+  /** Threads; by default all cores, and for a small snapshot none but the calling one. */
   readonly workers?: number;
   readonly pace?: PaceShare;
   /** Ends the pass with `interrupted`. */
@@ -30,7 +30,7 @@ export interface PassedShard extends ShardResult {
   readonly isKnown: boolean;
 }
 
-/** A snapshot with fewer bytes of shards is read by the calling thread. */
+/** A snapshot with fewer bytes of shards is small. */
 const ownBytes = 16 * 1024 * 1024;
 /** Threads run compiled code, also where this file is run as it is written. */
 const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/audit/' : './';
@@ -81,12 +81,13 @@ interface Runner {
 
 function createRunner(
   store: Store,
-  { workers = availableParallelism(), signal, clock = processClock }: PassOptions,
+  { workers, signal, clock = processClock }: PassOptions,
   tasks: readonly ShardTask[],
 ): Runner {
   const bytes = tasks.reduce((sum, { manifest }) => sum + manifest.files[0].bytes, 0);
-  const threads = Math.min(workers, tasks.length);
-  if (threads <= 1 || bytes <= ownBytes) {
+  const wanted = workers ?? (bytes <= ownBytes ? 1 : availableParallelism());
+  const threads = Math.min(wanted, tasks.length);
+  if (threads <= 1) {
     const run = async (task: ShardTask) => {
       if (signal?.aborted) throw stopped();
       return passShard(store, task, { pace: paceOf(task.pace, clock), signal });

@@ -46,12 +46,14 @@ const noValues = new Float32Array(0);
 export function openSamples(manifest: Manifest): Samples {
   const { label_space } = manifest;
   const labelSpace = labelSpaceDigest(label_space);
-  const sets = manifest.target_sets.map((set): OpenSet => {
+  const sets = manifest.target_sets.map((set, slot): OpenSet => {
     const codec = openCodec(set, label_space);
     const columns = Object.entries(codec.columns).map(([suffix, type]) => {
       return { name: `${set.name}_${suffix}`, width: itemBytes(type) };
     });
-    return { set, decode: codec.lend?.() ?? codec.decode, columns };
+    const decode: Codec['decode'] = (cells, count) =>
+      codec.decodeLent?.(cells, { count, slot }) ?? codec.decode(cells, count);
+    return { set, decode, columns };
   });
   return {
     show(columns, first, { add, wrong }) {

@@ -23,10 +23,12 @@ function decoded(
   return own?.({ parts, chosen, wanted, maxId: Math.min(width - 1, uint32Max) });
 }
 
-/** In memory of its own decoder: what it gives holds until its next call. */
-export function lentTargets(): (block: Block) => DecodedTargets | undefined {
-  const lending = createDecoder(restMass, { lends: true });
-  return (block) => compiledTargets(block, lending);
+const lending: (Decoder | undefined)[] = [];
+
+/** What it gives lies in the memory of a slot, and holds until the next call for that slot. */
+export function lentTargets(block: Block, slot: number): DecodedTargets | undefined {
+  while (lending.length <= slot) lending.push(createDecoder(restMass, { lends: true }));
+  return compiledTargets(block, lending[slot]);
 }
 
 export function compiledTargets(block: Block, own = decoder): DecodedTargets | undefined {

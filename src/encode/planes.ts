@@ -29,12 +29,9 @@ export function planes({ kind, step, tau = 0, compression, width }: PlanesOption
     columns: { frame: { type: 'binary' } },
     encode: (targets: Targets) => [encodePlanes(quantise(targets, grid), { ...grid, compression })],
     decode: ([frame], count) => decodeFrame(frame, { width, count }),
-    lend() {
-      const lent = lentTargets();
-      return ([frame], count) => {
-        const block = openBlock(frame, { width, count });
-        return lent(block) ?? referenceTargets(block);
-      };
+    decodeLent([frame], { count, slot }) {
+      const block = openBlock(frame, { width, count });
+      return lentTargets(block, slot) ?? referenceTargets(block);
     },
   };
 }
