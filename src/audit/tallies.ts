@@ -1,4 +1,4 @@
-/** The table of tallies: what the pass counts. A line here is a value in every result of a shard. */
+/** The table of tallies: what the pass counts, one line a value in the result of each shard. */
 import type { Manifest } from '../../schemas/manifest.ts';
 import { alignment } from './alignment.ts';
 import { coverage } from './coverage.ts';

@@ -1,4 +1,4 @@
-/** The alignment test: log-prob of the token at t + 1 + shift under position t, for three shifts. */
+/** The alignment test: log-prob of the token at t + 1 + shift under position t, at 3 shifts. */
 
 export const shifts = [-1, 0, 1] as const;
 
