@@ -5,6 +5,7 @@
 import { type AuditAlignment, auditRowsMax } from '../../schemas/audit.ts';
 import { outsideLogprob, shifts } from '../distribution/shifts.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
+import { type EveryNth, everyNth } from './every-nth.ts';
 import { createNamedSums, linesOf, mergeNamedSums, type NamedSums } from './named-sums.ts';
 import { sourceReader } from './source-of.ts';
 import type { AuditSample, AuditTargets, TallyKind } from './tally.ts';
@@ -24,11 +25,14 @@ interface SetAlignment {
 export type AlignmentValue = readonly SetAlignment[];
 
 const width = 1 + shifts.length;
+const everyMax = 4;
 /** What float32 rounds to 0 counts as the least that it holds. */
 const probabilityMin = 2 ** -149;
 
 export const alignment: TallyKind<AlignmentValue> = {
-  begin({ target_sets, label_space, files }) {
+  begin(manifest) {
+    const { target_sets, label_space, files } = manifest;
+    const measure = { nth: everyNth(manifest, everyMax), size: label_space.size };
     const sourceOf = sourceReader();
     const sets = target_sets.map(({ name }) => ({
       name,
@@ -39,7 +43,7 @@ export const alignment: TallyKind<AlignmentValue> = {
       add(sample) {
         const source = sourceOf(sample.meta);
         for (const [i, { sums, sources }] of sets.entries()) {
-          const own = sumsOf(sample, sample.sets[i], label_space.size);
+          const own = sumsOf(sample, sample.sets[i], measure);
           for (let k = 0; k < width; k++) sums[k] += own[k];
           if (own[0] > 0) sources.add(source, own);
         }
@@ -62,12 +66,16 @@ export const alignment: TallyKind<AlignmentValue> = {
 };
 
 /** Log-probs of a sample's tokens under its learned positions that have a target. */
-function sumsOf({ tokens, mask }: AuditSample, own: AuditTargets, size: number): number[] {
+function sumsOf(
+  { tokens, mask, sampleId }: AuditSample,
+  own: AuditTargets,
+  { nth, size }: { nth: EveryNth; size: number },
+): number[] {
   const { targets } = own;
   const { offsets, ids, probs } = targets;
   const find = own.set.codec.name === 'raw' ? inRankOrder : inIdOrder;
   const sums = [0, 0, 0, 0];
-  for (let t = 0; t + 2 < tokens.length; t++) {
+  for (let t = nth.first(sampleId); t + 2 < tokens.length; t += nth.every) {
     const [from, to] = [offsets[t], offsets[t + 1]];
     if (mask[t] === 0 || from === to) continue;
     sums[0]++;

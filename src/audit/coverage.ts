@@ -13,6 +13,8 @@ import { createTokenCounter, mergeTokenCounts, mostOf, type TokenCounts } from '
 /** Entropies in nats below which a position carries little. */
 const littleEntropies = [0.01, 0.1, 0.5, 1] as const;
 const mostTokens = 20;
+/** An entropy is a sum over all entries. */
+const everyMax = 16;
 
 export interface CoverageValue {
   /** Samples, positions, learned positions. */
@@ -35,7 +37,7 @@ export const coverage: TallyKind<CoverageValue> = {
     const tokens = createTokenCounter();
     const faults = [0, 0];
     const bins = littleEntropies.map(() => [0, 0]);
-    const little = { nth: everyNth({ totals }), width: label_space.size, bins };
+    const little = { nth: everyNth({ totals }, everyMax), width: label_space.size, bins };
     return {
       add(sample) {
         const { mask, sets } = sample;

@@ -6,7 +6,6 @@ import type { Manifest } from '../../schemas/manifest.ts';
 
 /** So many positions, or more, are looked at; all of a snapshot with fewer. */
 const positionsMin = 262_144;
-const everyMax = 16;
 
 export interface EveryNth {
   /** What each position looked at stands for. */
@@ -15,7 +14,8 @@ export interface EveryNth {
   first(sampleId: Uint8Array): number;
 }
 
-export function everyNth({ totals }: Pick<Manifest, 'totals'>): EveryNth {
+/** Of a large snapshot, at most so many positions are passed over for each that is looked at. */
+export function everyNth({ totals }: Pick<Manifest, 'totals'>, everyMax: number): EveryNth {
   const every = Math.max(1, Math.min(everyMax, Math.floor(totals.positions / positionsMin)));
   // bytes of a digest
   return { every, first: (id) => (id[0] + 256 * id[1] + 65_536 * id[2]) % every };

@@ -32,6 +32,8 @@ export interface PassedShard extends ShardResult {
 
 /** A snapshot with fewer bytes of shards is small. */
 const ownBytes = 16 * 1024 * 1024;
+/** So small that decompressed blocks, which lie outside the heap, are freed soon. */
+const youngMb = 4;
 /** Threads run compiled code, also where this file is run as it is written. */
 const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/audit/' : './';
 
@@ -99,7 +101,7 @@ function createRunner(
     name: 'passInThread',
     minThreads: threads,
     maxThreads: threads,
-    resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    resourceLimits: { maxYoungGenerationSizeMb: youngMb },
   });
   return {
     ahead: 2 * threads,
