@@ -1,5 +1,6 @@
 /** Runs named benchmarks and prints a table, or with --json one object a line. */
 
+import { audit } from './audit.ts';
 import { capture } from './capture.ts';
 import { codec } from './codec.ts';
 import { type Benchmark, type Figure, printTable } from './figure.ts';
@@ -23,6 +24,7 @@ const benchmarks: readonly Benchmark[] = [
   live,
   teaches,
   losses,
+  audit,
 ];
 
 async function main(args: readonly string[]): Promise<number> {

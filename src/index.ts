@@ -1,6 +1,8 @@
 /** The public API in pipeline order: the table of contents. */
 
 // audit
+export { type AuditOptions, auditSnapshot } from './audit/audit.ts';
+export { readAudit } from './audit/report-file.ts';
 export { measureSize } from './audit/size.ts';
 export { verifySnapshot } from './audit/verify.ts';
 export { planStorage, type StoragePlan } from './build/plan-storage.ts';

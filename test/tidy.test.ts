@@ -42,7 +42,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   commander: ['commands', 'cli'],
   'cli-progress': ['commands'],
   yaml: ['config'],
-  piscina: ['build', 'capture', 'serve'],
+  piscina: ['audit', 'build', 'capture', 'serve'],
   'onnxruntime-node': ['capture'],
 };
 

@@ -11,14 +11,15 @@ const idsAtOnce = 65_536;
 export async function digestFile(
   store: Store,
   path: string,
-  rest?: () => Promise<void>,
+  rest?: (bytes: number) => Promise<void>,
 ): Promise<Buffer | undefined> {
   const size = await store.size(path);
   if (size === undefined) return undefined;
   const hash = createHash('sha256');
   for (let at = 0; at < size; at += pieceBytes) {
-    hash.update(await store.read(path, at, Math.min(pieceBytes, size - at)));
-    await rest?.();
+    const bytes = Math.min(pieceBytes, size - at);
+    hash.update(await store.read(path, at, bytes));
+    await rest?.(bytes);
   }
   return hash.digest();
 }

@@ -6,7 +6,10 @@
 import type { Manifest, TargetSet } from '../../schemas/manifest.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 
-/** One sample as the pass shows it, all arrays of length n unless said otherwise. */
+/**
+ * One sample as the pass shows it, all arrays of length n unless said otherwise. They hold as long
+ * as it is shown: the next sample is decoded into the same memory.
+ */
 export interface AuditSample {
   readonly tokens: Int32Array;
   /** 1: to be learned. */
@@ -39,6 +42,7 @@ export interface Tally<Value> {
 
 /** A line of the table of tallies. */
 export interface TallyKind<Value> {
+  /** `manifest.files` is the shard alone, and empty for the value of no shard. */
   begin(manifest: Manifest): Tally<Value>;
   /** Associative; the values of all shards, in order, give that of the snapshot. */
   merge(a: Value, b: Value): Value;

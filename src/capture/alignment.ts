@@ -1,11 +1,11 @@
 /** The alignment self-test: a source must predict the next token, and no other, to be stored. */
 import type { AlignmentCheck } from '../../schemas/manifest.ts';
 import type { Rows } from '../distribution/rows.ts';
+import { outsideLogprob, shifts } from '../distribution/shifts.ts';
 import { LogitcaskError } from '../errors.ts';
 import { createRowKernel } from '../kernel/row.ts';
 import type { Source } from './source.ts';
 
-const shifts = [-1, 0, 1] as const;
 /** What the order of additions may change. */
 const exactAgreement = 1e-5;
 // a source whose rows are mostly empty is not read to its end
@@ -70,8 +70,7 @@ function scorer(rows: Rows): Score {
       kept += Math.exp(logprobs[i]);
     }
     const outside = tail?.[t] ?? 1 - kept;
-    const others = Math.max(1, width - (offsets[t + 1] - offsets[t]));
-    return Math.log(Math.max(outside, 1e-9) / others);
+    return outsideLogprob(outside, width - (offsets[t + 1] - offsets[t]));
   };
 }
 

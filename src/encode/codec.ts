@@ -26,4 +26,12 @@ export interface Codec {
    * `frame-damaged` rather than give a wrong row.
    */
   decode(cells: readonly Uint8Array[], count: number): DecodedTargets;
+  /**
+   * The same without a copy: what it gives holds until the next call for the same slot, 0, 1, …;
+   * each slot keeps memory.
+   */
+  decodeLent?(
+    cells: readonly Uint8Array[],
+    sample: { readonly count: number; readonly slot: number },
+  ): DecodedTargets;
 }

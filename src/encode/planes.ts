@@ -7,7 +7,7 @@ import { type Compression, compressions } from './compression.ts';
 import { type FrameHeader, rawBytes, writeFrame } from './frame.ts';
 import { type Grid, type Levels, quantise } from './levels.ts';
 import { openBlock, type Reading } from './planes-block.ts';
-import { compiledLevels, compiledTargets } from './planes-compiled.ts';
+import { compiledLevels, compiledTargets, lentTargets } from './planes-compiled.ts';
 import { referenceLevels, referenceTargets } from './planes-reference.ts';
 
 export interface PlanesOptions {
@@ -29,6 +29,10 @@ export function planes({ kind, step, tau = 0, compression, width }: PlanesOption
     columns: { frame: { type: 'binary' } },
     encode: (targets: Targets) => [encodePlanes(quantise(targets, grid), { ...grid, compression })],
     decode: ([frame], count) => decodeFrame(frame, { width, count }),
+    decodeLent([frame], { count, slot }) {
+      const block = openBlock(frame, { width, count });
+      return lentTargets(block, slot) ?? referenceTargets(block);
+    },
   };
 }
 

@@ -40,8 +40,11 @@ const controlWords = 16;
 
 const filled = (bytes: number) => Math.ceil(bytes / 16) * 16;
 
-/** A decoder with its own memory; undefined where WebAssembly has no SIMD. */
-export function createDecoder(restMass: Float32Array): Decoder | undefined {
+/**
+ * A decoder with its own memory; undefined where WebAssembly has no SIMD. What a `lends` one gives
+ * lies in that memory, and holds until its next call.
+ */
+export function createDecoder(restMass: Float32Array, { lends = false } = {}): Decoder | undefined {
   const module = compiled('decode');
   if (module === undefined) return undefined;
   const wasm = instantiate(module) as Exports;
@@ -62,7 +65,7 @@ export function createDecoder(restMass: Float32Array): Decoder | undefined {
     for (let pages = wasm.run(); pages !== 0; pages = wasm.run()) {
       if (pages < 0 || !hold(wasm.memory, pages * pageBytes)) return undefined;
     }
-    return resultOf(wasm, wanted);
+    return resultOf(wasm, wanted, lends);
   };
 }
 
@@ -76,15 +79,14 @@ function hold(memory: Memory, bytes: number): boolean {
   return bytes <= memory.buffer.byteLength;
 }
 
-/** One copy of all that was written. */
-function resultOf(wasm: Exports, wanted: DecodeInput['wanted']): Decoded {
+/** One copy of all that was written, or views. */
+function resultOf(wasm: Exports, wanted: DecodeInput['wanted'], lends: boolean): Decoded {
   const [positions, entries, ...at] = controlOf(wasm).subarray(controlWords / 2);
   const [n, m] = wanted === 'values' ? [positions, entries] : [0, 0];
-  const [from, , , , levelsAt, probsAt] = at;
+  const [first, , , , levelsAt, probsAt] = at;
   const to = wanted === 'values' ? probsAt + 4 * m : levelsAt + 2 * entries;
-  const copy = Buffer.allocUnsafeSlow(to - from); // every byte is written
-  copy.set(new Uint8Array(wasm.memory.buffer, from, to - from));
-  const { buffer } = copy;
+  const from = lends ? 0 : first;
+  const buffer = lends ? wasm.memory.buffer : copyOf(wasm.memory, from, to);
   const [offsets, masses, rests, ids, levels, probs] = at.map((address) => address - from);
   return {
     offsets: new Uint32Array(buffer, offsets, positions + 1),
@@ -94,4 +96,10 @@ function resultOf(wasm: Exports, wanted: DecodeInput['wanted']): Decoded {
     levels: new Uint16Array(buffer, levels, entries - m),
     probs: new Float32Array(buffer, wanted === 'values' ? probs : 0, m),
   };
+}
+
+function copyOf(memory: Memory, from: number, to: number): ArrayBuffer {
+  const copy = Buffer.allocUnsafeSlow(to - from); // every byte is written
+  copy.set(new Uint8Array(memory.buffer, from, to - from));
+  return copy.buffer;
 }

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { digestFile } from '../audit/digests.ts';
+import { openQuarantine } from '../audit/quarantine.ts';
 import { filePath, indexNameOf } from '../shard/names.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
 import type { Store } from '../store/store.ts';
@@ -21,23 +22,13 @@ export interface Integrity {
   stop(): void;
 }
 
-/** `quarantine.json`: by data set, the names of damaged files with what was found. */
-type Quarantine = Record<string, Record<string, { expected: unknown; got: unknown }>>;
-
-const path = 'quarantine.json';
-
 /** In the background a file is read at most at some 64 MB/s, so that steps hardly wait for it. */
 const restMs = 4;
 
 export async function openIntegrity(store: Store): Promise<Integrity> {
   const checks = new Map<string, Promise<void>>();
-  const quarantine = await readQuarantine(store);
+  const quarantine = await openQuarantine(store);
   let stopped = false;
-  let writing = Promise.resolve();
-  const save = () => {
-    writing = writing.then(() => store.write(path, Buffer.from(JSON.stringify(quarantine))));
-    return writing;
-  };
   const waitedFor = new Set<string>(); // what is proved in the background, but asked for by now
   const prove = async (dataset: string, file: ManifestFile, key: string) => {
     const rest = async () => {
@@ -45,15 +36,12 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
     };
     const found = await digestFile(store, filePath(dataset, file.name), rest);
     const digest = found?.toString('hex');
-    const known = quarantine[dataset]?.[file.name];
     if (digest === file.sha256) {
-      if (known === undefined) return;
-      delete quarantine[dataset][file.name]; // restored from a good copy
-      return save();
+      if (quarantine.of(dataset)[file.name] === undefined) return;
+      return quarantine.remove(dataset, file.name); // restored from a good copy
     }
     const damage = { expected: file.sha256, got: digest ?? 'no such file' };
-    quarantine[dataset] = { ...quarantine[dataset], [file.name]: damage };
-    await save();
+    await quarantine.add(dataset, file.name, damage);
     throw shardDamaged(file.name, damage.expected, damage.got);
   };
   const keyOf = (dataset: string, file: ManifestFile) => `${dataset}/${file.name}`;
@@ -74,8 +62,8 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
       return start(dataset, file);
     },
     refuseQuarantined({ dataset, files }, ordinals) {
-      const damaged = quarantine[dataset];
-      if (damaged === undefined || Object.keys(damaged).length === 0) return;
+      const damaged = quarantine.of(dataset);
+      if (Object.keys(damaged).length === 0) return;
       let first = 0;
       for (const file of files.filter(({ role }) => role === 'shard')) {
         const end = first + file.samples;
@@ -96,9 +84,4 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
       stopped = true;
     },
   };
-}
-
-async function readQuarantine(store: Store): Promise<Quarantine> {
-  if ((await store.size(path)) === undefined) return {};
-  return JSON.parse((await store.readAll(path)).toString());
 }

@@ -17,15 +17,21 @@ export const tokenizerName = (build: string) => `${build}-tokenizer.json`;
 export const answersPath = (dataset: string, teacher: string) =>
   `${dataset}/answers/${teacher.slice(0, 16)}.log`;
 
+export const filesFolder = (dataset: string) => `${dataset}/files`;
+export const partsFolder = (dataset: string) => `${dataset}/parts`;
+export const locksFolder = (dataset: string) => `${dataset}/locks`;
 /** A file of a manifest. */
-export const filePath = (dataset: string, name: string) => `${dataset}/files/${name}`;
+export const filePath = (dataset: string, name: string) => `${filesFolder(dataset)}/${name}`;
 export const partPath = (dataset: string, build: string, shard: number) =>
-  `${dataset}/parts/${build}-${number(shard)}.part`;
+  `${partsFolder(dataset)}/${build}-${number(shard)}.part`;
 export const statusPath = (dataset: string, build: string) => `${dataset}/builds/${build}.json`;
-export const lockPath = (dataset: string, build: string) => `${dataset}/locks/${build}`;
+export const lockPath = (dataset: string, build: string) => `${locksFolder(dataset)}/${build}`;
 /** What a teacher answered to builds that are not complete, by the digest of its identity. */
 export const scoresPath = (dataset: string, teacher: string) => `${dataset}/scores/${teacher}.log`;
 export const snapshotPath = (dataset: string, id: string) => `${dataset}/snapshots/${id}.json`;
+/** The last audit of a snapshot; and what one that has not ended has found so far. */
+export const auditPath = (dataset: string, id: string) => `${dataset}/audits/${id}.json`;
+export const auditLogPath = (dataset: string, id: string) => `${dataset}/audits/${id}.log`;
 export const tagPath = (dataset: string, tag: string) => `${dataset}/tags/${tag}`;
 
 /** Folders at the top of a store that are not data sets. */

@@ -1,5 +1,5 @@
 /** Content addresses: equal inputs have equal ids in every build, shard and machine. */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { LabelSpace } from '../../schemas/manifest.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { bytesOf } from '../formats/layout.ts';
@@ -19,22 +19,19 @@ export function labelSpaceDigest(labelSpace: LabelSpace): Buffer {
   return createHash('sha256').update(canonicalJson(labelSpace)).digest();
 }
 
+const fixedFields = [Buffer.from('logitcask/sample/1'), Buffer.from('text')];
+
 /** First 16 bytes of SHA-256 over length-prefixed fields, docs/format.md. */
 export function textSampleId(
   labelSpace: Uint8Array,
   sample: { readonly tokens: Int32Array; readonly mask: Uint8Array },
 ): Buffer {
-  const hash = createHash('sha256');
-  const length = Buffer.alloc(4);
-  for (const field of [
-    Buffer.from('logitcask/sample/1'),
-    Buffer.from('text'),
-    labelSpace,
-    bytesOf(sample.tokens),
-    sample.mask,
-  ]) {
+  const fields = [...fixedFields, labelSpace, bytesOf(sample.tokens), sample.mask];
+  const pieces = fields.flatMap((field) => {
+    const length = Buffer.alloc(4);
     length.writeUInt32LE(field.byteLength);
-    hash.update(length).update(field);
-  }
-  return hash.digest().subarray(0, sampleIdBytes);
+    return [length, field];
+  });
+  // in one go: a call for each piece takes most of the time
+  return hash('sha256', Buffer.concat(pieces), 'buffer').subarray(0, sampleIdBytes);
 }

@@ -6,7 +6,7 @@ import { headerBytes } from '../../src/encode/frame.ts';
 import type { Levels } from '../../src/encode/levels.ts';
 import { decodeFrame, encodePlanes } from '../../src/encode/planes.ts';
 import { type Block, openBlock, type Reading } from '../../src/encode/planes-block.ts';
-import { compiledLevels, compiledTargets } from '../../src/encode/planes-compiled.ts';
+import { compiledLevels, compiledTargets, lentTargets } from '../../src/encode/planes-compiled.ts';
 import { referenceLevels, referenceTargets } from '../../src/encode/planes-reference.ts';
 import { bytesOf } from '../../src/formats/layout.ts';
 import { engineName } from '../../src/kernel/wasm.ts';
@@ -208,6 +208,18 @@ describe('the compiled decoder', () => {
     const counts = Array.from({ length: 100 }, () => 600);
     expectEqual(blockOf(levelsOf({ kind: 'scaled', counts, gap: 60, top: 999, seed: 2 })));
     expect(first).toEqual(referenceTargets(small));
+  });
+
+  it('lends the same, in one slot until its next call, however another is used', () => {
+    fc.assert(
+      fc.property(shapes, shapes, (first, second) => {
+        const [a, b] = [blockOf(levelsOf(first)), blockOf(levelsOf(second))];
+        const lent = lentTargets(a, 0);
+        expect(lentTargets(b, 1)).toEqual(compiledTargets(b));
+        expect(lent).toEqual(compiledTargets(a));
+        expect(lentTargets(b, 0)).toEqual(compiledTargets(b));
+      }),
+    );
   });
 
   it('leaves to the reference what takes more memory than it keeps', { timeout: 60_000 }, () => {

@@ -46,6 +46,7 @@ export const targetSet: TargetSet = {
 export interface Sample {
   readonly tokens: Int32Array;
   readonly targets: Targets;
+  readonly meta?: string;
 }
 
 export function sampleOf(seed: number, length = 1 + (seed % 40)): Sample {
@@ -54,11 +55,11 @@ export function sampleOf(seed: number, length = 1 + (seed % 40)): Sample {
   return { tokens, targets: randomTargets(shape) };
 }
 
-export function rowOf({ tokens, targets }: Sample, set = targetSet): ShardRow {
+export function rowOf({ tokens, targets, meta: given }: Sample, set = targetSet): ShardRow {
   const n = tokens.length;
   const mask = new Uint8Array(n).fill(1, 0, n - 1);
   const sampleId = textSampleId(labelSpaceDigest(labelSpace), { tokens, mask });
-  const meta = Buffer.from(`{"length":${n}}`);
+  const meta = Buffer.from(given ?? `{"length":${n}}`);
   const codec = openCodec(set, labelSpace);
   const cells = codec.encode(targets);
   const stored = Object.keys(codec.columns).map((suffix, i) => {

@@ -16,3 +16,17 @@ export function watchedStore(store: Store, before: () => void | Promise<void>): 
     write: (...file) => store.write(...file),
   };
 }
+
+/** A whole store that says what is read of it. */
+export function namingStore(store: Store, reads: (name: string, offset: number) => void): Store {
+  return new Proxy(store, {
+    get(own, key) {
+      const value = Reflect.get(own, key);
+      if (typeof value !== 'function') return value;
+      return (...given: unknown[]) => {
+        if (key === 'read' || key === 'readAll') reads(String(given[0]), Number(given[1] ?? 0));
+        return value.apply(own, given);
+      };
+    },
+  });
+}

@@ -1,0 +1,120 @@
+/**
+ * The pass over a snapshot: each shard is read once, by threads on all cores, and its result comes
+ * back in order. A small snapshot starts no thread.
+ */
+import { availableParallelism } from 'node:os';
+import { Piscina } from 'piscina';
+import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
+import { type ErrorData, LogitcaskError } from '../errors.ts';
+import { indexNameOf } from '../shard/names.ts';
+import type { Store } from '../store/store.ts';
+import { type Clock, type PaceShare, paceOf, processClock } from './pace.ts';
+import { passShard, type ShardResult, type ShardTask, stopped } from './pass-shard.ts';
+
+export interface PassOptions {
+  readonly manifest: Manifest;
+  /** Whether samples are counted, rather than proved only. */
+  readonly counts: boolean;
+  /** Threads; by default all cores, and for a small snapshot none but the calling one. */
+  readonly workers?: number;
+  readonly pace?: PaceShare;
+  /** Ends the pass with `interrupted`. */
+  readonly signal?: AbortSignal;
+  /** What is known of a shard already: it is not read. */
+  readonly known?: (shard: number, file: ManifestFile) => Promise<ShardResult | undefined>;
+  readonly clock?: Clock;
+}
+
+export interface PassedShard extends ShardResult {
+  readonly file: ManifestFile;
+  readonly isKnown: boolean;
+}
+
+/** A snapshot with fewer bytes of shards is small. */
+const ownBytes = 16 * 1024 * 1024;
+/** So small that decompressed blocks, which lie outside the heap, are freed soon. */
+const youngMb = 4;
+/** Threads run compiled code, also where this file is run as it is written. */
+const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/audit/' : './';
+
+export const isShard = ({ role }: ManifestFile) => role === 'shard';
+
+export async function* passShards(store: Store, options: PassOptions): AsyncGenerator<PassedShard> {
+  const { known } = options;
+  const tasks = tasksOf(store, options);
+  const runner = createRunner(store, options, tasks);
+  const pass = async (task: ShardTask, shard: number): Promise<PassedShard> => {
+    const [file] = task.manifest.files;
+    const found = await known?.(shard, file);
+    return { ...(found ?? (await runner.run(task))), file, isKnown: found !== undefined };
+  };
+  const begun: Promise<PassedShard>[] = [];
+  try {
+    for (const [shard, task] of tasks.entries()) {
+      const passing = pass(task, shard);
+      passing.catch(() => {}); // it is awaited later
+      begun.push(passing);
+      if (begun.length >= runner.ahead) yield (await begun.shift())!;
+    }
+    for (const passing of begun) yield await passing;
+  } finally {
+    await runner.close();
+  }
+}
+
+function tasksOf(store: Store, { manifest, counts, pace }: PassOptions): ShardTask[] {
+  const indexes = new Map(manifest.files.map((file) => [file.name, file]));
+  let first = 0;
+  return manifest.files.filter(isShard).map((file) => {
+    const index = indexes.get(indexNameOf(file.name));
+    const own = { ...manifest, files: [file] };
+    const task = { url: store.url, manifest: own, index, first, counts, pace };
+    first += file.samples;
+    return task;
+  });
+}
+
+interface Runner {
+  /** Shards that may be under way, or wait for the one before them. */
+  readonly ahead: number;
+  run(task: ShardTask): Promise<ShardResult>;
+  close(): Promise<void>;
+}
+
+function createRunner(
+  store: Store,
+  { workers, signal, clock = processClock }: PassOptions,
+  tasks: readonly ShardTask[],
+): Runner {
+  const bytes = tasks.reduce((sum, { manifest }) => sum + manifest.files[0].bytes, 0);
+  const wanted = workers ?? (bytes <= ownBytes ? 1 : availableParallelism());
+  const threads = Math.min(wanted, tasks.length);
+  if (threads <= 1) {
+    const run = async (task: ShardTask) => {
+      if (signal?.aborted) throw stopped();
+      return passShard(store, task, { pace: paceOf(task.pace, clock), signal });
+    };
+    return { ahead: 1, run, close: async () => {} };
+  }
+  const piscina = new Piscina({
+    filename: new URL(`${compiled}pass-shard.js`, import.meta.url).href,
+    name: 'passInThread',
+    minThreads: threads,
+    maxThreads: threads,
+    resourceLimits: { maxYoungGenerationSizeMb: youngMb },
+  });
+  return {
+    ahead: 2 * threads,
+    async run(task) {
+      const result: ShardResult | ErrorData = await piscina
+        .run(task, { signal })
+        .catch((error: unknown) => {
+          throw signal?.aborted ? stopped() : error;
+        });
+      if ('problems' in result) return result;
+      const { code, message, expected, got } = result;
+      throw new LogitcaskError(code, message, { expected, got });
+    },
+    close: () => piscina.destroy(),
+  };
+}

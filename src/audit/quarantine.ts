@@ -1,0 +1,74 @@
+/**
+ * Damaged files that servers refuse, in this run and in later ones: `quarantine.json` of a store.
+ * All of a process share one of each store; what other processes write is kept.
+ */
+import type { Store } from '../store/store.ts';
+
+export interface Damage {
+  readonly expected: unknown;
+  readonly got: unknown;
+}
+
+export interface Quarantine {
+  /** Damage by name of file. */
+  of(dataset: string): Readonly<Record<string, Damage>>;
+  /** Durable when it resolves. */
+  add(dataset: string, name: string, damage: Damage): Promise<void>;
+  /** Takes out a file that is whole again. */
+  remove(dataset: string, name: string): Promise<void>;
+}
+
+/** By data set, then by name. */
+type Stored = Record<string, Record<string, Damage>>;
+
+const path = 'quarantine.json';
+const opened = new WeakMap<Store, Shared>();
+
+interface Shared extends Quarantine {
+  /** Takes in what is stored. */
+  read(): Promise<void>;
+}
+
+export async function openQuarantine(store: Store): Promise<Quarantine> {
+  const quarantine = opened.get(store) ?? createQuarantine(store);
+  opened.set(store, quarantine);
+  await quarantine.read();
+  return quarantine;
+}
+
+function createQuarantine(store: Store): Shared {
+  let stored: Stored = {};
+  let writing: Promise<void> = Promise.resolve();
+  const change = (dataset: string, edit: (names: Record<string, Damage>) => void) => {
+    const write = async () => {
+      stored = await read(store);
+      const names = { ...stored[dataset] };
+      edit(names);
+      stored[dataset] = names;
+      await store.write(path, Buffer.from(JSON.stringify(stored)));
+    };
+    const written = writing.then(write);
+    writing = written.catch(() => {}); // the next one may find room again
+    return written;
+  };
+  return {
+    async read() {
+      await writing;
+      stored = await read(store);
+    },
+    of: (dataset) => stored[dataset] ?? {},
+    add: (dataset, name, { expected, got }) =>
+      change(dataset, (names) => {
+        names[name] = { expected, got };
+      }),
+    remove: (dataset, name) =>
+      change(dataset, (names) => {
+        delete names[name];
+      }),
+  };
+}
+
+async function read(store: Store): Promise<Stored> {
+  if ((await store.size(path)) === undefined) return {};
+  return JSON.parse((await store.readAll(path)).toString());
+}
