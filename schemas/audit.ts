@@ -104,6 +104,8 @@ export const calibration = z.strictObject({
    * best; near 1 if targets are at temperature 1, null where the tokens do not tell.
    */
   temperature_fitted: z.number().nullable(),
+  /** Its standard error. */
+  temperature_error: z.number().nullable(),
   /** Largest |stored log-prob of the label − that of its entry|, where both are stored. */
   label_gap: summary.nullable(),
   /** Share of positions whose most probable entry is the next token. */
@@ -117,6 +119,11 @@ export const fidelityReport = z.strictObject({
   measured: fidelity.nullable(),
   /** As the manifest states it. */
   stated: fidelity.nullable(),
+  /**
+   * Scaled: KL(teacher ‖ stored) over the reference's whole lists, the rest spread evenly over the
+   * ids that are not stored: what also a student without rounding cannot learn from K entries.
+   */
+  kl_all: summary.nullable(),
   /** Half of Σ |p − q| over the cells of `kl_spread`; scaled targets. */
   total_variation: summary.nullable(),
   /**

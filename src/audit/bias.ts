@@ -105,10 +105,7 @@ function addEntry(
 }
 
 /** The report's rows: bands with entries. */
-export function biasOf(
-  bands: readonly Band[],
-  set: TargetSet,
-): NonNullable<AuditFidelity['bias']> {
+export function biasOf(bands: readonly Band[], set: TargetSet): NonNullable<AuditFidelity['bias']> {
   const tau = tauOf(set);
   const edges = [...edgesInTau.map((edge) => Math.min(1, edge * tau)), 1];
   const rows = bands.map((band, i) => {

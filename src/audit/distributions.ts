@@ -47,7 +47,9 @@ export const distributions: TallyKind<DistributionsValue> = {
     }));
     return {
       add(sample) {
-        sets.forEach(({ value, look }, i) => addSample(value, { sample, look, i, stride }));
+        for (const [i, { value, look }] of sets.entries()) {
+          addSample(value, { sample, look, i, stride });
+        }
       },
       value: () => sets.map(({ value }) => value),
     };
@@ -106,7 +108,7 @@ function addRest(bins: number[], mask: Uint8Array, { targets }: AuditTargets): v
 /** The parts of a report on fidelity that need no reference. */
 export type DistributionReport = Omit<
   AuditFidelity,
-  'measured' | 'stated' | 'total_variation' | 'bias'
+  'measured' | 'stated' | 'kl_all' | 'total_variation' | 'bias'
 >;
 
 /** One a target set, in the manifest's order. */
@@ -138,6 +140,7 @@ export function distributionReports(
 /** Independent scores, as a detector's, are no distribution of one next token. */
 function calibrationOf({ normalisation }: TargetSet, sums: Sums): Calibration | null {
   const { positions } = sums;
+  const fitted = fittedTemperature(sums.fit);
   if (normalisation === 'sigmoid' || positions === 0) return null;
   return {
     positions,
@@ -145,7 +148,8 @@ function calibrationOf({ normalisation }: TargetSet, sums: Sums): Calibration | 
     surprise: rounded(sums.surprise / positions),
     rest: rounded(sums.rest / positions),
     outside: rounded(sums.outside / positions),
-    temperature_fitted: fittedTemperature(sums.fit),
+    temperature_fitted: fitted === undefined ? null : rounded(fitted.temperature),
+    temperature_error: fitted === undefined ? null : rounded(fitted.error),
     label_gap: summaryOf(sums.labelGap),
     top1: rounded(sums.top1 / positions),
   };

@@ -15,6 +15,7 @@ const rounded = (value: number) => Number(value.toPrecision(6));
 export interface Comparison {
   readonly merged: number[];
   readonly spread: number[];
+  readonly all: number[];
   readonly variation: number[];
   readonly squaredErrors: number[];
   readonly masses: number[];
@@ -23,7 +24,7 @@ export interface Comparison {
 }
 
 /** The part of a report on fidelity that a reference gives. */
-export type ReferenceReport = Pick<AuditFidelity, 'total_variation' | 'bias'> & {
+export type ReferenceReport = Pick<AuditFidelity, 'kl_all' | 'total_variation' | 'bias'> & {
   readonly measured: Fidelity;
 };
 
@@ -42,6 +43,7 @@ export function compareWithReference(set: TargetSet, width: number): ComparisonT
   const value: Comparison = {
     merged: [],
     spread: [],
+    all: [],
     variation: [],
     squaredErrors: [],
     masses: [],
@@ -61,6 +63,7 @@ export function compareWithReference(set: TargetSet, width: number): ComparisonT
       const { merged, spread, variation, mass } = divergence(exact, targets, { position, width });
       value.merged.push(merged);
       value.spread.push(spread);
+      value.all.push(divergence(row, targets, { position, width }).spread);
       value.variation.push(variation);
       value.masses.push(mass);
     },
@@ -72,6 +75,7 @@ export function mergeComparisons(a: Comparison, b: Comparison): Comparison {
   return {
     merged: [...a.merged, ...b.merged],
     spread: [...a.spread, ...b.spread],
+    all: [...a.all, ...b.all],
     variation: [...a.variation, ...b.variation],
     squaredErrors: [...a.squaredErrors, ...b.squaredErrors],
     masses: [...a.masses, ...b.masses],
@@ -94,6 +98,7 @@ export function comparisonReport(
       squared_error: summary([...value.squaredErrors]),
       mass: rounded(masses.reduce((sum, mass) => sum + mass, 0) / Math.max(1, masses.length)),
     },
+    kl_all: summary([...value.all]),
     total_variation: summary([...value.variation]),
     bias: set.kind === 'unbiased' ? biasOf(value.bands, set) : null,
   };

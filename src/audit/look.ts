@@ -90,7 +90,7 @@ export function createLook(set: TargetSet, width: number): Look {
   const drawn = drawnWeight(set);
   const step = stepOf(set);
   const comparedMin = (levelMin * step) ** 2;
-  // raw weights above τ are exact; so are all of scaled targets, but for rounding to a level
+  // of log Z at T = 1: what float32 and rounding to a level change
   const tolerance = 1e-3 + 4 * step;
   let logprobs = new Float64Array(set.sparsifier.entries_max);
   let ranked = new Float32Array(set.sparsifier.entries_max);
@@ -128,7 +128,7 @@ export function createLook(set: TargetSet, width: number): Look {
       const stored = logZ[t * set.log_z.length + j];
       const cells = { logprobs, count: known.count, logRest, others };
       const gap = Number.isNaN(stored) ? 0 : outOfReach(stored, temperature, cells);
-      if (gap > tolerance) sums.violations[j]++;
+      if (gap > tolerance * Math.max(1, 1 / temperature)) sums.violations[j]++;
       sums.gaps[j] = Math.max(sums.gaps[j], gap);
     }
   };

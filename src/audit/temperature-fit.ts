@@ -9,7 +9,7 @@
 const betaStep = 1 / 8;
 const betas = 24;
 /** Where the tokens tell T less well than this (standard error over T), nothing is said. */
-const errorMax = 0.05;
+const errorMax = 0.2;
 
 /** Sums of log-likelihoods at each β. */
 export function newFit(): number[] {
@@ -41,16 +41,24 @@ export function addFit(
   for (let j = 0; j < betas; j++) fit[j] += (j + 1) * ahead - Math.log(sums[j]);
 }
 
-/** T, or null where the positions do not tell it; at the ends of the range, the end. */
-export function fittedTemperature(fit: readonly number[]): number | null {
+export interface FittedTemperature {
+  readonly temperature: number;
+  /** Its standard error. */
+  readonly error: number;
+}
+
+/** Undefined where the positions do not tell it; at the ends of the range, the end. */
+export function fittedTemperature(fit: readonly number[]): FittedTemperature | undefined {
   let best = 0;
   for (let j = 1; j < betas; j++) if (fit[j] > fit[best]) best = j;
   const middle = Math.min(betas - 2, Math.max(1, best));
   const [below, at, above] = [fit[middle - 1], fit[middle], fit[middle + 1]];
   const curvature = 2 * at - below - above; // −log-likelihood'' · step²
-  if (!(curvature > 0)) return null;
+  if (!(curvature > 0)) return undefined;
   const shift = Math.min(1, Math.max(-1, (above - below) / 2 / curvature));
   const beta = middle + 1 + shift;
-  if (1 / Math.sqrt(curvature) > errorMax * beta) return null;
-  return Number((1 / (beta * betaStep)).toPrecision(6));
+  const relative = 1 / Math.sqrt(curvature) / beta;
+  if (relative > errorMax) return undefined;
+  const temperature = 1 / (beta * betaStep);
+  return { temperature, error: temperature * relative };
 }
