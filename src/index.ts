@@ -1,6 +1,9 @@
 /** The public API in pipeline order: the table of contents. */
 
 // audit
+export { distributionReports, distributions } from './audit/distributions.ts';
+export { measureDrift } from './audit/drift.ts';
+export { findingsOf } from './audit/findings.ts';
 export { measureSize } from './audit/size.ts';
 export { verifySnapshot } from './audit/verify.ts';
 export { planStorage, type StoragePlan } from './build/plan-storage.ts';

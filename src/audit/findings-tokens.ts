@@ -10,10 +10,16 @@ const positionsMin = 64;
 /** Odds that chance exceeds: 5 standard errors are one in three million. */
 const errorsMin = 5;
 /**
- * Share of the hits that the teacher itself expects. Teachers that are wrong about a text still
- * have half of them; ids of another tokenizer fit about as often as any ids would.
+ * Share of the hits that the teacher itself expects. The n-gram has 0.8 of them, the small LM 1.1;
+ * ids of another tokenizer fit about as often as any ids would.
  */
 const hitsMin = 0.2;
+/**
+ * Two tokenizers trained on like texts share short tokens: 0.21 of the hits for those at hand. So
+ * few will do where the tokens surprise the teacher as if it were halfway to knowing nothing.
+ */
+const hitsSurprised = 0.35;
+const surpriseShare = 0.5;
 /**
  * Next tokens outside the stored entries, over the rest that is stored. An overconfident teacher
  * (the n-gram) comes to 2.2; a renormalised list has no rest at all.
@@ -90,12 +96,16 @@ const misaligned = (report: AuditReport): Finding[] =>
   });
 
 /** Hits against those that the teacher expects: of its first choice, or of what is above τ. */
-const otherIds = eachSet(({ set, calibration, report }) => {
+const otherIds = eachSet(({ set, calibration, report, manifest }) => {
   if (isMisaligned(report, set.target_set)) return undefined;
-  const { positions, top1, outside, rest } = calibration;
+  const { positions, top1, outside, rest, entropy, surprise } = calibration;
   const first = set.mass_by_k.at(0)?.mass;
   const [hits, expected] = first ? [top1, first] : [1 - (outside ?? 0), 1 - (rest ?? 0)];
-  const tooFew = hits < hitsMin * expected;
+  const nothing = Math.log(manifest.label_space.size);
+  // tokens outside a renormalised list surprise without bound, whatever their tokenizer
+  const isSurprised =
+    (rest ?? 0) > outsideLeast && surprise - entropy > surpriseShare * (nothing - entropy);
+  const tooFew = hits < (isSurprised ? hitsSurprised : hitsMin) * expected;
   const error = Math.sqrt((expected * (1 - hitsMin)) / positions);
   if (!tooFew || expected - hits < errorsMin * error) return undefined;
   return {
@@ -116,34 +126,15 @@ const isTailCut = ({ calibration: { positions, outside, rest } }: Judged) => {
   return outside - rest > errorsMin * error && outside > outsideMax * rest + outsideLeast;
 };
 
-const tailRenormalised = eachSet((judged) => {
-  const { set, calibration, report, manifest } = judged;
-  const { outside, rest } = calibration;
-  const skipped = isMisaligned(report, set.target_set) || ownTokens(manifest) === undefined;
-  if (skipped || hasOtherIds(judged) || !isTailCut(judged)) return undefined;
-  const isDrawn = set.kind === 'unbiased';
-  return {
-    code: isDrawn ? 'sampling-biased' : 'tail-renormalised',
-    severity: 'fault',
-    message:
-      `fidelity: ${n(100 * (outside ?? 0))} % of next tokens lie outside the entries ` +
-      `${isDrawn ? 'above τ' : 'stored'}, to which the targets leave ${n(100 * (rest ?? 0))} %: ` +
-      'the tail was dropped, and a student learns that it never happens; ' +
-      'build from log-probs that are normalised over the whole vocabulary',
-    expected: outside,
-    got: rest,
-  };
-});
-
-const hasOtherIds = ({ report, manifest, set }: Judged) =>
-  otherIds(report, manifest).some(({ target_set }) => target_set === set.target_set);
+const isFound = (rule: typeof otherIds, { report, manifest, set }: Judged) =>
+  rule(report, manifest).some(({ target_set }) => target_set === set.target_set);
 
 const temperatureWrong = eachSet((judged) => {
   const { set, calibration, report, manifest } = judged;
   const { temperature_fitted: fitted, temperature_error: error } = calibration;
   const own = ownTokens(manifest);
   if (fitted === null || error === null || own === undefined || set.temperature !== 1) return;
-  if (isMisaligned(report, set.target_set) || hasOtherIds(judged)) return undefined;
+  if (isMisaligned(report, set.target_set) || isFound(otherIds, judged)) return undefined;
   const limits = own ? temperatureOwn : temperatureForeign;
   const off = Math.abs(Math.log(fitted)) - (fitErrors * error) / fitted;
   if (off < Math.log(limits.warning)) return undefined;
@@ -156,6 +147,27 @@ const temperatureWrong = eachSet((judged) => {
       `${fitted > 1 ? 'too sure' : 'not sure enough'} of these texts; have them scored at 1`,
     expected: 1,
     got: fitted,
+  };
+});
+
+const tailRenormalised = eachSet((judged) => {
+  const { set, calibration, report, manifest } = judged;
+  const { outside, rest } = calibration;
+  const skipped = isMisaligned(report, set.target_set) || ownTokens(manifest) === undefined;
+  if (skipped || isFound(otherIds, judged) || !isTailCut(judged)) return undefined;
+  // a teacher that is too sure leaves too small a rest, but one
+  if ((rest ?? 0) > outsideLeast && isFound(temperatureWrong, judged)) return undefined;
+  const isDrawn = set.kind === 'unbiased';
+  return {
+    code: isDrawn ? 'sampling-biased' : 'tail-renormalised',
+    severity: 'fault',
+    message:
+      `fidelity: ${n(100 * (outside ?? 0))} % of next tokens lie outside the entries ` +
+      `${isDrawn ? 'above τ' : 'stored'}, to which the targets leave ${n(100 * (rest ?? 0))} %: ` +
+      'the tail was dropped, and a student learns that it never happens; ' +
+      'build from log-probs that are normalised over the whole vocabulary',
+    expected: outside,
+    got: rest,
   };
 });
 

@@ -49,6 +49,7 @@ async function taughtBy(source: Source): Promise<Teaching> {
     samples.push({ sample, rows: { ...rows, count, values } });
     parts = [];
   }
+  await source.close();
   return { source, samples };
 }
 
