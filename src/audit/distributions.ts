@@ -18,8 +18,8 @@ import { summaryOf } from './sketch.ts';
 import type { AuditSample, AuditTargets, TallyKind } from './tally.ts';
 import { fittedTemperature } from './temperature-fit.ts';
 
-/** Looked at closely: one learned position of 64, but so many where there are, and no more. */
-const sampledShare = 64;
+/** Looked at closely: one learned position of 128, but so many where there are, and no more. */
+const sampledShare = 128;
 const sampledMin = 4096;
 const sampledMax = 262_144;
 

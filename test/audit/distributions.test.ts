@@ -120,12 +120,12 @@ describe('distributions', () => {
           expect(count).toBe(entropies.filter((x) => x >= low && x < high).length);
         });
       }),
-      { numRuns: 15 },
+      { numRuns: 8 },
     );
   });
 
   it('have the rest and the tokens outside it alike, where tokens are the teacher’s', () => {
-    const given = drawn(3000, 5);
+    const given = drawn(1500, 5);
     for (const options of [
       { type: 'top-k', k: 8 },
       { type: 'threshold', tau: 0.05 },
@@ -133,20 +133,20 @@ describe('distributions', () => {
       const { calibration } = reported(given, options);
       const { rest, outside, entropy, surprise } = calibration as never as Record<string, number>;
       expect(rest).toBeGreaterThan(0.05);
-      expect(Math.abs(rest - outside)).toBeLessThan(4 / Math.sqrt(3000));
+      expect(Math.abs(rest - outside)).toBeLessThan(4 / Math.sqrt(1500));
       expect(Math.abs(entropy - surprise)).toBeLessThan(0.2);
     }
   });
 
-  it.each([0.5, 0.7, 1, 1.4, 2])('find the temperature %d that tokens were drawn at', (T) => {
-    const given = drawn(4000, 9, T);
+  it.each([0.7, 1, 2])('find the temperature %d that tokens were drawn at', (T) => {
+    const given = drawn(1500, 9, T);
     for (const options of [
       { type: 'top-k', k: 32 },
       { type: 'threshold', tau: 0.02 },
     ] as const) {
       const { temperature_fitted: fitted, temperature_error: error } = reported(given, options)
         .calibration as never as Record<string, number>;
-      expect(error / fitted).toBeLessThan(0.06);
+      expect(error / fitted).toBeLessThan(0.1);
       expect(Math.abs(fitted - T)).toBeLessThan(4 * error);
     }
   });
@@ -206,7 +206,7 @@ describe('distributions', () => {
     const looks = (learned: number) => learned / strideOf({ totals: { learned } as never });
     expect(looks(4096)).toBe(4096);
     expect(looks(10_000)).toBe(5000);
-    expect(looks(1e6)).toBeGreaterThan(15_000);
+    expect(looks(1e6)).toBeGreaterThan(7500);
     expect(looks(1e9)).toBeLessThan(300_000);
   });
 });
