@@ -1,6 +1,6 @@
 /**
- * The audit of a snapshot: one document for the terminal, HTTP and the console. Its size is bounded,
- * whatever the snapshot's: lists are cut to the most telling rows, and say how many there were.
+ * The audit of a snapshot: one document for the terminal, HTTP and the console. Its size is
+ * bounded, whatever the snapshot's: lists are cut to the most telling rows, and say how many there were.
  */
 import { z } from 'zod';
 import { count, name, sha256, targetSetName, temperature } from './common.ts';
@@ -158,7 +158,7 @@ export const coverageReport = z.strictObject({
   samples: count,
   positions: count,
   learned: count,
-  /** Most positions first; `source` as `meta.source`, `file` or `document` names it, or `(none)`. */
+  /** Most positions first; `source`: `meta.source`, `file` or `document`, or `(none)`. */
   sources: listOf(
     z.strictObject({ source: z.string(), samples: count, positions: count, learned: count }),
   ),

@@ -12,7 +12,7 @@ import { stepOf } from './known-part.ts';
 
 /** Lower edges of the bands, in τ; the first band is what lies beyond the list. */
 const edgesInTau = [0, 0.01, 0.1, 0.5, 1, 2, 5, 20] as const;
-/** What float32 log-probs, and exponentials of them, are off by: of any p, in the same direction. */
+/** What float32 log-probs and their exponentials are off by: of any p, in the same direction. */
 const relativeError = 1e-5;
 
 /** Sums over the entries of a band; plain data. */

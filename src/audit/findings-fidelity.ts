@@ -79,8 +79,8 @@ const worseThanStated = eachSet(({ measured, stated }) => {
       code: 'fidelity-worse-than-stated',
       severity: 'fault',
       message:
-        `fidelity: ${name} is ${n(got)} on the reference, the manifest states ${n(expected)}: the ` +
-        'targets are not those that were measured; restore them, or build again',
+        `fidelity: ${name} is ${n(got)} on the reference, the manifest states ` +
+        `${n(expected)}: the targets are not those that were measured; restore them, or build again`,
       expected,
       got,
     };
@@ -116,8 +116,8 @@ const logZWrong = ({ fidelity }: AuditReport): Finding[] =>
         section: 'fidelity' as const,
         target_set,
         message:
-          `fidelity: log Z at temperature ${temperature} is impossible at ${violations} positions, ` +
-          `by ${n(gap)} nats at most: requests for that temperature would give wrong ` +
+          `fidelity: log Z at temperature ${temperature} is impossible at ${violations} ` +
+          `positions, by ${n(gap)} nats at most: requests for that temperature would give wrong ` +
           'probabilities; build again',
         expected: 'what the entries allow',
         got: gap,

@@ -27,7 +27,7 @@ const surpriseShare = 0.5;
 const outsideMax = 5;
 /** Renormalised lists of which rounding dropped the least entries have this much rest at most. */
 const outsideLeast = 0.002;
-/** Fitted temperature, either way. Foreign texts: the n-gram comes to 1.17, the small LM to 0.93. */
+/** Fitted temperature, either way, of foreign texts: the n-gram has 1.17, the small LM 0.93. */
 const temperatureForeign = { warning: 1.25, fault: 1.5 } as const;
 /** Of texts that the teacher wrote itself at temperature 1, which it cannot be wrong about. */
 const temperatureOwn = { warning: 1.1, fault: 1.1 } as const;
@@ -112,8 +112,8 @@ const otherIds = eachSet(({ set, calibration, report, manifest }) => {
     code: 'tokenizer-mismatch',
     severity: 'fault',
     message:
-      `fidelity: the likeliest entries are the next token at ${n(100 * hits)} % of positions, the ` +
-      `teacher expects ${n(100 * expected)} %: its ids are of another tokenizer than the tokens; ` +
+      `fidelity: the likeliest entries are the next token at ${n(100 * hits)} % of positions, ` +
+      `the teacher expects ${n(100 * expected)} %: its ids are of another tokenizer than the tokens; ` +
       "tokenise the texts with the teacher's own",
     expected,
     got: hits,

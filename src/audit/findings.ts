@@ -6,7 +6,7 @@ import { fidelityRules } from './findings-fidelity.ts';
 import { integrityRules } from './findings-integrity.ts';
 import { tokenRules } from './findings-tokens.ts';
 
-/** Pure: everything comes from the report and the manifest. Gives one finding for each thing found. */
+/** Pure: everything comes from the report and the manifest. One finding for each thing found. */
 export type Rule = (report: AuditReport, manifest: Manifest) => Finding[];
 
 /** In this order within a severity. */

@@ -6,7 +6,7 @@
 import type { TargetSet } from '../../schemas/manifest.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 
-/** Rounding at random may take the sum of the entries above τ over 1: this much is left at least. */
+/** Rounding at random may take the entries above τ over 1: this much is left at least. */
 const restMin = 2 ** -20;
 /** The least mass that float32 holds: a stored rest of 0 counts as it where a log is taken. */
 export const massMin = 2 ** -149;

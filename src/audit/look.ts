@@ -1,4 +1,4 @@
-/** A close look at one position: what is summed up of it. Takes a few microseconds at 64 entries. */
+/** A close look at one position: what is summed up of it, in microseconds at 64 entries. */
 import type { TargetSet } from '../../schemas/manifest.ts';
 import { drawnWeight, massMin, restOf, stepOf } from './known-part.ts';
 import { addTo, mergeSketches, newSketch, type Sketch } from './sketch.ts';

@@ -9,7 +9,7 @@ import { coded } from '../contracts/store.ts';
 import { configOf, random, writeDump } from '../support/dump.ts';
 import { useStore } from '../support/folder.ts';
 import { ranked, sum } from '../support/naive.ts';
-import { targetSet } from '../support/shards.ts';
+import { sampleOf, targetSet, writeSamples } from '../support/shards.ts';
 
 const place = useStore();
 const width = 40;
@@ -148,6 +148,18 @@ describe('drift', () => {
     const { samples, positions, kl } = await drift('one', 'other');
     expect(samples).toEqual({ both: 0, before_only: 20, after_only: 10 });
     expect({ positions, kl }).toEqual({ positions: 0, kl: null });
+  });
+
+  it('matches samples by their ids, in any order, repeated or not', async () => {
+    const write = (dataset: string, seeds: readonly number[]) =>
+      writeSamples(place.store, [seeds.map((seed) => sampleOf(seed, 12))], { dataset });
+    await write('some', [3, 1, 4, 1, 5, 9, 2]);
+    await write('more', [2, 7, 1, 8, 2, 3, 8]);
+    const there = await drift('some', 'more');
+    expect(there.samples).toEqual({ both: 4, before_only: 3, after_only: 3 });
+    expect(there.kl).toMatchObject({ max: 0 });
+    const back = await drift('more', 'some');
+    expect(back.samples).toEqual({ both: 4, before_only: 3, after_only: 3 });
   });
 
   it('refuses other label spaces, and target sets that are not there', async () => {

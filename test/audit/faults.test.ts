@@ -6,15 +6,24 @@ import { findingsOf } from '../../src/audit/findings.ts';
 import type { ReduceTask } from '../../src/build/reduce.ts';
 import { openTokenizer } from '../../src/capture/tokenizer.ts';
 import { joinSnapshots } from '../../src/convert.ts';
-import type { DenseRows, ListRows } from '../../src/distribution/rows.ts';
+import type { DenseRows } from '../../src/distribution/rows.ts';
 import type { Targets } from '../../src/distribution/targets.ts';
-import { fromFloat16, toFloat16 } from '../../src/formats/float16.ts';
 import { filePath } from '../../src/shard/names.ts';
 import { resolveSnapshot } from '../../src/shard/snapshot.ts';
 import { createSparsifier } from '../../src/sparsify/table.ts';
 import { openFileStore } from '../../src/store/file.ts';
 import type { Store } from '../../src/store/store.ts';
 import { reportOf } from '../support/audited.ts';
+import {
+  asLists,
+  atTemperature,
+  headRenormalised,
+  renormalised,
+  shifted,
+  tailDropped,
+  tau,
+  withRows,
+} from '../support/faulty-targets.ts';
 import {
   ngramTeaching,
   type Storing,
@@ -95,49 +104,6 @@ describe('a good snapshot has no finding:', () => {
     expect(await findings('good-joined')).toEqual([]);
   });
 });
-
-/** The same samples with other rows. */
-const withRows = (teaching: Teaching, change: (rows: DenseRows) => DenseRows | ListRows) => ({
-  ...teaching,
-  samples: teaching.samples.map(({ sample, rows }) => ({
-    sample,
-    rows: change(rows as DenseRows),
-  })),
-});
-
-/** Row t is that of position t + by, as far as there is one. */
-function shifted(rows: DenseRows, by: number): DenseRows {
-  const values = rows.values.slice();
-  const last = rows.count - 1;
-  for (let t = 0; t < rows.count; t++) {
-    const from = Math.min(last, Math.max(0, t + by)) * rows.width;
-    values.set(rows.values.subarray(from, from + rows.width), t * rows.width);
-  }
-  return { ...rows, values };
-}
-
-function atTemperature(rows: DenseRows, temperature: number): DenseRows {
-  if (rows.type === 'f32') return { ...rows, values: rows.values.map((x) => x / temperature) };
-  const logits = fromFloat16(rows.values as Uint16Array).map((x) => x / temperature);
-  return { ...rows, values: toFloat16(logits) };
-}
-
-/** Top k alone, as many servers and files give them: normalised among themselves. */
-function renormalised(rows: DenseRows, k: number): ListRows {
-  const context = { labels: new Int32Array(rows.count).fill(-1), temperatures: [], position: 0 };
-  const top = createSparsifier({ type: 'top-k', k });
-  const targets = top.sparsify(rows, { ...context, sampleId: new Uint8Array(16) });
-  const { offsets, ids, rest } = targets;
-  const logprobs = targets.logprobs.map((x, i) => x - Math.log(1 - rest[Math.floor(i / k)]));
-  const { count, width } = rows;
-  return { form: 'lists', count, width, offsets, ids, logprobs, tail: new Float32Array(count) };
-}
-
-const asLists = (teaching: Teaching, change: (rows: DenseRows) => ListRows): Teaching => {
-  const { identity } = teaching.source;
-  const source = { ...teaching.source, identity: { ...identity, reports: 'top-list' as const } };
-  return { ...withRows(teaching, change), source };
-};
 
 describe('a faulty snapshot is named:', () => {
   it.each([
@@ -238,51 +204,10 @@ describe('a faulty snapshot is named:', () => {
   });
 });
 
-/** Only the entries that `keep` says, their weights times `scale`. */
-function reweighed(
-  { offsets, ids, logprobs, ...rest }: Targets,
-  change: (logprob: number, t: number) => number | undefined,
-): Targets {
-  const kept: number[] = [];
-  const weights: number[] = [];
-  const ends = [0];
-  for (let t = 0; t < rest.count; t++) {
-    for (let i = offsets[t]; i < offsets[t + 1]; i++) {
-      const weight = change(logprobs[i], t);
-      if (weight === undefined) continue;
-      kept.push(ids[i]);
-      weights.push(weight);
-    }
-    ends.push(kept.length);
-  }
-  return {
-    ...rest,
-    offsets: Uint32Array.from(ends),
-    ids: Uint32Array.from(kept),
-    logprobs: Float32Array.from(weights),
-  };
-}
-
-const tau = 0.02;
-const atTau = Math.fround(Math.log(Math.fround(tau)));
-const tailDropped = (targets: Targets) =>
-  reweighed(targets, (logprob) => (logprob === atTau ? undefined : logprob));
-
 describe('biased sampling passed off as unbiased is named:', () => {
   it.each([
     ['the tail dropped', tailDropped],
-    [
-      'what is above τ renormalised',
-      (targets: Targets) => {
-        const head = tailDropped(targets);
-        const sums = Array.from({ length: head.count }, (_, t) =>
-          head.logprobs
-            .subarray(head.offsets[t], head.offsets[t + 1])
-            .reduce((sum, logprob) => sum + Math.exp(logprob), 0),
-        );
-        return reweighed(head, (logprob, t) => logprob - Math.log(sums[t]));
-      },
-    ],
+    ['what is above τ renormalised', headRenormalised],
     [
       '√p rounded to the nearest level',
       (_: Targets, { rows, context }: ReduceTask) =>
