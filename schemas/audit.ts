@@ -1,6 +1,7 @@
 /**
  * The audit of a snapshot: one document for the terminal, HTTP and the console. Its size is
- * bounded, whatever the snapshot's: lists are cut to the most telling rows, and say how many there were.
+ * bounded, whatever the snapshot's: lists are cut to the most telling rows, and say how many there
+ * were.
  */
 import { z } from 'zod';
 import { count, name, sha256, targetSetName, temperature } from './common.ts';

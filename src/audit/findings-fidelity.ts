@@ -80,7 +80,7 @@ const worseThanStated = eachSet(({ measured, stated }) => {
       severity: 'fault',
       message:
         `fidelity: ${name} is ${n(got)} on the reference, the manifest states ` +
-        `${n(expected)}: the targets are not those that were measured; restore them, or build again`,
+        `${n(expected)}: the targets are others than were measured; restore them, or build again`,
       expected,
       got,
     };

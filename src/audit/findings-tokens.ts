@@ -113,8 +113,8 @@ const otherIds = eachSet(({ set, calibration, report, manifest }) => {
     severity: 'fault',
     message:
       `fidelity: the likeliest entries are the next token at ${n(100 * hits)} % of positions, ` +
-      `the teacher expects ${n(100 * expected)} %: its ids are of another tokenizer than the tokens; ` +
-      "tokenise the texts with the teacher's own",
+      `the teacher expects ${n(100 * expected)} %: its ids are of another tokenizer than the ` +
+      "tokens; tokenise the texts with the teacher's own",
     expected,
     got: hits,
   };
