@@ -94,11 +94,19 @@ export const calibration = z.strictObject({
   entropy: z.number(),
   /** Mean −log p of the next token under the same. */
   surprise: z.number(),
-  /** Scaled: mean rest, and the share of next tokens outside the entries: alike if honest. */
+  /**
+   * Mean rest, and the share of next tokens outside the stored entries: alike if honest. Unbiased:
+   * mean mass of what was drawn at τ, and the share outside the entries above τ.
+   */
   rest: z.number().nullable(),
   outside: z.number().nullable(),
-  /** T for which p^(1/T) fits the next tokens best; near 1 if targets are at temperature 1. */
+  /**
+   * T for which p^(1/T) over the stored entries (unbiased: above τ) fits the next tokens among them
+   * best; near 1 if targets are at temperature 1, null where the tokens do not tell.
+   */
   temperature_fitted: z.number().nullable(),
+  /** Its standard error. */
+  temperature_error: z.number().nullable(),
   /** Largest |stored log-prob of the label − that of its entry|, where both are stored. */
   label_gap: summary.nullable(),
   /** Share of positions whose most probable entry is the next token. */
@@ -112,11 +120,17 @@ export const fidelityReport = z.strictObject({
   measured: fidelity.nullable(),
   /** As the manifest states it. */
   stated: fidelity.nullable(),
+  /**
+   * Scaled: KL(teacher ‖ stored) over the reference's whole lists, the rest spread evenly over the
+   * ids that are not stored: what also a student without rounding cannot learn from K entries.
+   */
+  kl_all: summary.nullable(),
   /** Half of Σ |p − q| over the cells of `kl_spread`; scaled targets. */
   total_variation: summary.nullable(),
   /**
    * Unbiased: Σ (weight − p) over reference entries in bands of p, in standard errors of honest
-   * draws.
+   * draws; and the same of Σ (weight − p)², which tells rounding to the nearest level from rounding
+   * at random. `p_max` 0: all that lies beyond the reference's lists.
    */
   bias: z
     .array(
@@ -126,6 +140,7 @@ export const fidelityReport = z.strictObject({
         entries: count,
         error: z.number(),
         z: z.number(),
+        z_spread: z.number(),
       }),
     )
     .nullable(),
@@ -136,7 +151,7 @@ export const fidelityReport = z.strictObject({
   calibration: calibration.nullable(),
   temperature: temperature,
   temperature_exact: z.boolean(),
-  /** Extra temperatures: how far the stored log Z_T lies below what the entries allow at least. */
+  /** Extra temperatures: how far the stored log Z_T lies outside of what the entries allow. */
   log_z: z.array(z.strictObject({ temperature, violations: count, gap: z.number() })),
 });
 
@@ -144,7 +159,7 @@ export const coverageReport = z.strictObject({
   samples: count,
   positions: count,
   learned: count,
-  /** Most positions first; `source` as `meta.source`, `file` or `document` names it. */
+  /** Most positions first; `source`: `meta.source`, `file` or `document`, or `(none)`. */
   sources: listOf(
     z.strictObject({ source: z.string(), samples: count, positions: count, learned: count }),
   ),

@@ -1,31 +1,117 @@
 /** How far what is stored lies from what the teacher said, measured on the reference positions. */
-import type { Fidelity, TargetSet } from '../../schemas/manifest.ts';
-import {
-  divergence,
-  type PositionDivergence,
-  type PositionError,
-  squaredError,
-} from '../distribution/divergence.ts';
+import type { AuditFidelity } from '../../schemas/audit.ts';
+import type { Fidelity, Manifest, TargetSet } from '../../schemas/manifest.ts';
+import { divergence, squaredError } from '../distribution/divergence.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { readTargets } from '../shard/read-targets.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import type { ReferencePosition } from '../shard/reference.ts';
+import { addBias, type Band, biasOf, mergeBands, newBands } from './bias.ts';
 
 /** Six significant digits: enough to compare, and stable where sums round differently. */
 const rounded = (value: number) => Number(value.toPrecision(6));
 
+/** What reference positions showed, position by position; plain data. */
+export interface Comparison {
+  readonly merged: number[];
+  readonly spread: number[];
+  readonly all: number[];
+  readonly variation: number[];
+  readonly squaredErrors: number[];
+  readonly masses: number[];
+  /** Of unbiased sets. */
+  readonly bands: Band[];
+}
+
+/** The part of a report on fidelity that a reference gives. */
+export type ReferenceReport = Pick<AuditFidelity, 'kl_all' | 'total_variation' | 'bias'> & {
+  readonly measured: Fidelity;
+};
+
+export interface ComparisonTally {
+  /** `targets` are those of the row's whole sample. */
+  add(row: ReferencePosition, targets: DecodedTargets): void;
+  value(): Comparison;
+}
+
 /**
- * Compares the stored targets of each reference position with its exact list: scaled targets by
- * their divergence from the list cut to K entries, unbiased ones by their squared error.
+ * Compares the stored targets of reference positions with their exact lists: scaled targets by
+ * their divergence from the list cut to K entries, unbiased ones by their squared error. A
+ * reference has 65,536 positions at most, and so many numbers of each kind are kept.
  */
-export async function measureFidelity(
+export function compareWithReference(set: TargetSet, width: number): ComparisonTally {
+  const value: Comparison = {
+    merged: [],
+    spread: [],
+    all: [],
+    variation: [],
+    squaredErrors: [],
+    masses: [],
+    bands: newBands(),
+  };
+  return {
+    add(row, targets) {
+      const { position } = row;
+      if (set.kind === 'unbiased') {
+        const { error, mass } = squaredError(row, targets, position);
+        value.squaredErrors.push(error);
+        value.masses.push(mass);
+        addBias(value.bands, row, { stored: targets, position, set });
+        return;
+      }
+      const exact = cutTo(set.sparsifier.entries_max, row);
+      const { merged, spread, variation, mass } = divergence(exact, targets, { position, width });
+      value.merged.push(merged);
+      value.spread.push(spread);
+      value.all.push(divergence(row, targets, { position, width }).spread);
+      value.variation.push(variation);
+      value.masses.push(mass);
+    },
+    value: () => value,
+  };
+}
+
+export function mergeComparisons(a: Comparison, b: Comparison): Comparison {
+  return {
+    merged: [...a.merged, ...b.merged],
+    spread: [...a.spread, ...b.spread],
+    all: [...a.all, ...b.all],
+    variation: [...a.variation, ...b.variation],
+    squaredErrors: [...a.squaredErrors, ...b.squaredErrors],
+    masses: [...a.masses, ...b.masses],
+    bands: mergeBands(a.bands, b.bands),
+  };
+}
+
+export function comparisonReport(
+  value: Comparison,
+  set: TargetSet,
+  { positions }: Manifest['totals'],
+): ReferenceReport {
+  const { masses } = value;
+  return {
+    measured: {
+      positions: masses.length,
+      kl: summary([...value.merged]),
+      kl_spread: summary([...value.spread]),
+      kl_predicted: predicted(set, positions),
+      squared_error: summary([...value.squaredErrors]),
+      mass: rounded(masses.reduce((sum, mass) => sum + mass, 0) / Math.max(1, masses.length)),
+    },
+    kl_all: summary([...value.all]),
+    total_variation: summary([...value.variation]),
+    bias: set.kind === 'unbiased' ? biasOf(value.bands, set) : null,
+  };
+}
+
+/** Reads and decodes each sample that has a reference position, once. */
+export async function measureReference(
   reader: SnapshotReader,
   set: TargetSet,
   reference: AsyncIterable<readonly ReferencePosition[]>,
-): Promise<Fidelity> {
-  const width = reader.manifest.label_space.size;
-  const scaled: PositionDivergence[] = [];
-  const unbiased: PositionError[] = [];
+): Promise<ReferenceReport> {
+  const { label_space, totals } = reader.manifest;
+  const comparison = compareWithReference(set, label_space.size);
   let stored: { ordinal: number; targets: DecodedTargets } | undefined;
   for await (const rows of reference) {
     for (const row of rows) {
@@ -33,25 +119,19 @@ export async function measureFidelity(
         const { targets } = await readTargets(reader, set, row.ordinal);
         stored = { ordinal: row.ordinal, targets };
       }
-      const { position } = row;
-      const { targets } = stored;
-      if (set.kind === 'unbiased') unbiased.push(squaredError(row, targets, position));
-      else {
-        const exact = cutTo(set.sparsifier.entries_max, row);
-        scaled.push(divergence(exact, targets, { position, width }));
-      }
+      comparison.add(row, stored.targets);
     }
   }
-  const found = [...scaled, ...unbiased];
-  const { positions } = reader.manifest.totals;
-  return {
-    positions: found.length,
-    kl: summary(scaled.map(({ merged }) => merged)),
-    kl_spread: summary(scaled.map(({ spread }) => spread)),
-    kl_predicted: predicted(set, positions),
-    squared_error: summary(unbiased.map(({ error }) => error)),
-    mass: rounded(found.reduce((sum, { mass }) => sum + mass, 0) / Math.max(1, found.length)),
-  };
+  return comparisonReport(comparison.value(), set, totals);
+}
+
+/** What a manifest states. */
+export async function measureFidelity(
+  reader: SnapshotReader,
+  set: TargetSet,
+  reference: AsyncIterable<readonly ReferencePosition[]>,
+): Promise<Fidelity> {
+  return (await measureReference(reader, set, reference)).measured;
 }
 
 function predicted({ kind, codec, entries }: TargetSet, positions: number): number | null {

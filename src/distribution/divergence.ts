@@ -13,6 +13,8 @@ export interface PositionDivergence {
   readonly merged: number;
   /** Cells: all of the list and what lies outside; the stored rest is spread over the other ids. */
   readonly spread: number;
+  /** Half of Σ |p − q| over the cells of `spread`. */
+  readonly variation: number;
   /** The teacher's probability of the stored entries. */
   readonly mass: number;
 }
@@ -37,12 +39,14 @@ export function divergence(
   const each = rest / Math.max(1, width - (to - from));
   let merged = 0;
   let spread = 0;
+  let apart = 0;
   let mass = 0;
   let outside = exact.tail;
   for (let i = 0; i < exact.ids.length; i++) {
     const logp = exact.logprobs[i];
     const p = Math.exp(logp);
     const stands = kept.get(exact.ids[i]);
+    apart += Math.abs(p - (stands ?? each));
     if (stands === undefined) {
       outside += p;
       spread += term(p, logp, each);
@@ -56,7 +60,8 @@ export function divergence(
   merged += term(outside, Math.log(outside), rest);
   const others = Math.max(1, width - exact.ids.length);
   spread += term(exact.tail, Math.log(exact.tail), each * others);
-  return { merged, spread, mass };
+  apart += Math.abs(exact.tail - each * others);
+  return { merged, spread, variation: apart / 2, mass };
 }
 
 function term(p: number, logp: number, q: number): number {

@@ -125,6 +125,47 @@ export async function knownSamples(
 const indexOf = ({ files }: Manifest) =>
   files.find(({ role, name }) => role === 'index' && name.endsWith('-samples.index'));
 
+/** Sample ids of a snapshot in ascending order, in pieces of the index; equal ones follow. */
+async function* sortedIds(store: Store, manifest: Manifest): AsyncGenerator<Buffer> {
+  const file = indexOf(manifest);
+  if (file === undefined) return;
+  const path = filePath(manifest.dataset, file.name);
+  for (let at = 0; at < file.bytes; at += pieceBytes) {
+    const piece = await store.read(path, at, Math.min(pieceBytes, file.bytes - at));
+    for (let from = 0; from < piece.length; from += recordBytes) {
+      yield piece.subarray(from, from + sampleIdBytes);
+    }
+  }
+}
+
+/**
+ * Counts the samples of one snapshot that the other has too, and those that only one has; both
+ * indexes are read once, in order.
+ */
+export async function overlapOf(
+  store: Store,
+  before: Manifest,
+  after: Manifest,
+): Promise<{ both: number; before_only: number; after_only: number }> {
+  const counts = { both: 0, before_only: 0, after_only: 0 };
+  const others = sortedIds(store, after);
+  let other = await others.next();
+  let last: Buffer | undefined; // of `after`, that `before` has
+  const skip = async () => {
+    const isKnown = last !== undefined && !other.done && last.equals(other.value);
+    if (!isKnown) counts.after_only++;
+    other = await others.next();
+  };
+  for await (const id of sortedIds(store, before)) {
+    while (!other.done && other.value.compare(id) < 0) await skip();
+    const isThere = other.done ? last?.equals(id) : other.value.equals(id) || last?.equals(id);
+    counts[isThere ? 'both' : 'before_only']++;
+    if (isThere) last = id;
+  }
+  while (!other.done) await skip();
+  return counts;
+}
+
 /** First ordinal of a sample id, or undefined. */
 export async function findSample(
   store: Store,

@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { measureFidelity } from '../../src/audit/fidelity.ts';
+import { measureFidelity, measureReference } from '../../src/audit/fidelity.ts';
 import { build } from '../../src/build.ts';
+import { filePath } from '../../src/shard/names.ts';
 import { openSnapshot } from '../../src/shard/open-snapshot.ts';
 import { readTargets } from '../../src/shard/read-targets.ts';
+import { readReference } from '../../src/shard/reference.ts';
 import { openFileStore } from '../../src/store/file.ts';
 import { configOf, npy, writeDump } from '../support/dump.ts';
 import { useStore } from '../support/folder.ts';
@@ -73,6 +75,34 @@ describe('fidelity', () => {
     expect(fidelity?.kl?.max).toBeGreaterThanOrEqual(fidelity?.kl?.p99 ?? 1);
     expect(fidelity?.kl_spread?.mean).toBeGreaterThanOrEqual(fidelity?.kl?.mean ?? 1);
     expect(fidelity?.kl_predicted === null).toBe(codec.type === 'raw');
+  });
+
+  it('has the variation and the KL over all ids that the dump gives', async () => {
+    const { logits, set } = await built({
+      codec: { type: 'raw' },
+      sparsifier: { type: 'top-k', k: 16 },
+    });
+    const store = await openFileStore(place.path('store'));
+    const reader = await openSnapshot(store, { dataset: 'default', snapshot: 'latest' });
+    const reference = reader.manifest.files.find(({ role }) => role === 'reference')?.name ?? '';
+    const rows = readReference(store, filePath('default', reference));
+    const { kl_all, total_variation, measured } = await measureReference(reader, set, rows);
+    expect(measured).toEqual(set.fidelity);
+    const all: number[] = [];
+    for (let ordinal = 0; ordinal < 10; ordinal++) {
+      for (let t = 0; t < 47; t++) {
+        const start = (ordinal * 48 + t) * 200;
+        const exact = logSoftmax(Array.from(logits.subarray(start, start + 200)));
+        const sorted = [...exact].sort((a, b) => b - a);
+        const rest = sorted.slice(16).reduce((sum, x) => sum + Math.exp(x), 0);
+        const each = Math.log(rest / 184);
+        all.push(sorted.slice(16).reduce((sum, x) => sum + Math.exp(x) * (x - each), 0));
+      }
+    }
+    expect(kl_all?.mean).toBeCloseTo(mean(all), 4);
+    expect(total_variation?.max).toBeLessThan(1e-6); // cells of K entries, without rounding
+    await reader.close();
+    await store.close();
   });
 
   it('is measured on any reference, also an empty one', async () => {

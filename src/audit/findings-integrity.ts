@@ -1,0 +1,88 @@
+/** Rules over files: what is damaged, missing, or belongs to nothing. */
+import type { AuditReport, Finding } from '../../schemas/audit.ts';
+import type { Manifest } from '../../schemas/manifest.ts';
+
+type Problem = AuditReport['integrity']['problems']['rows'][number];
+
+function ofFile(code: string, { file, message }: Problem, meaning: string): Finding {
+  return {
+    code,
+    severity: 'fault',
+    section: 'integrity',
+    target_set: null,
+    message: `integrity: ${file}: ${message}; ${meaning}`,
+    expected: 'the bytes that the manifest states',
+    got: file,
+  };
+}
+
+const damages: Readonly<Record<string, readonly [code: string, meaning: string]>> = {
+  'store-not-found': ['file-missing', 'the samples in it cannot be read'],
+  'manifest-invalid': ['manifest-wrong', 'counts and sizes that others report of it are wrong'],
+};
+
+const damaged = ({ integrity }: AuditReport): Finding[] =>
+  integrity.problems.rows.map((problem) => {
+    const [code, meaning] = damages[problem.code] ?? [
+      'file-damaged',
+      'what it holds cannot be trusted',
+    ];
+    return ofFile(code, problem, meaning);
+  });
+
+/** A restored file that servers go on to refuse; one that is still damaged is named above. */
+const quarantined = ({ integrity }: AuditReport): Finding[] => {
+  const bad = new Set(integrity.problems.rows.map(({ file }) => file));
+  return integrity.quarantined
+    .filter((file) => !bad.has(file))
+    .map((file) => ({
+      code: 'file-quarantined',
+      severity: 'warning',
+      section: 'integrity',
+      target_set: null,
+      message: `integrity: ${file} is whole, but servers refuse it; lift its quarantine`,
+      expected: 'no file in quarantine',
+      got: file,
+    }));
+};
+
+const orphans = ({ integrity: { orphans } }: AuditReport): Finding[] => {
+  if (orphans.total === 0) return [];
+  const [first] = orphans.rows;
+  const message =
+    `integrity: ${orphans.total} files belong to no snapshot and no running build, e.g. ` +
+    `${first?.path}; they only take space: remove them once no build is under way`;
+  return [
+    {
+      code: 'orphan-files',
+      severity: 'warning',
+      section: 'integrity',
+      target_set: null,
+      message,
+      expected: 0,
+      got: orphans.total,
+    },
+  ];
+};
+
+/** The tokenizer that lies beside the samples must be the one that their ids are of. */
+const tokenizerFile = (_: AuditReport, { files, label_space }: Manifest): Finding[] => {
+  const file = files.find(({ role }) => role === 'tokenizer');
+  const { tokenizer } = label_space;
+  if (file === undefined || tokenizer === null || file.sha256 === tokenizer) return [];
+  return [
+    {
+      code: 'tokenizer-mismatch',
+      severity: 'fault',
+      section: 'integrity',
+      target_set: null,
+      message:
+        `integrity: ${file.name} has digest ${file.sha256.slice(0, 16)}…, but the ids are of the ` +
+        `tokenizer ${tokenizer.slice(0, 16)}…: texts made with it are others; store the right one`,
+      expected: tokenizer,
+      got: file.sha256,
+    },
+  ];
+};
+
+export const integrityRules = [damaged, quarantined, orphans, tokenizerFile];
