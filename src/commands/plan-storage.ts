@@ -1,6 +1,7 @@
 /** `logitcask plan-storage`: what each way of storing a teacher's targets would cost and lose. */
 import { basename, dirname } from 'node:path';
 import { Command } from 'commander';
+import { otherFormats } from '../audit/other-formats.ts';
 import { planStorage, samplePositionsMin } from '../build/plan-storage.ts';
 import { adviseStorage } from '../build/storage-advice.ts';
 import { resolveConfig } from '../config.ts';
@@ -11,7 +12,7 @@ import { type CommandContext, formatCount, wholeNumber } from './command.ts';
 import { createProgress } from './progress.ts';
 import { addSettings, givenSettings } from './settings.ts';
 import { storagePicture } from './storage-picture.ts';
-import { besideBytes, costOf, describeStorage, otherFormats } from './storage-text.ts';
+import { besideBytes, costOf, describeStorage } from './storage-text.ts';
 
 interface PlanStorageFlags {
   readonly config?: string;
