@@ -6,6 +6,9 @@ import {
   choicesOf,
   cutLists,
   type StorageChoice,
+  scaledTried,
+  stepsTried,
+  unbiasedTried,
   withFront,
 } from '../audit/storage-choices.ts';
 import type { Source, TeacherIdentity } from '../capture/source.ts';
@@ -14,7 +17,6 @@ import { LogitcaskError } from '../errors.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import type { SparsifierOptions } from '../sparsify/table.ts';
 import { firstTargets } from './first-targets.ts';
-import { scaledTried, stepsTried, unbiasedTried } from './storage-grid.ts';
 import { exactLists, randomDraws } from './storage-losses.ts';
 
 /** Fewer say nothing about a 99th percentile. */
