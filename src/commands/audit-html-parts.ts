@@ -4,6 +4,7 @@ import { renderBars } from '../formats/svg-bars.ts';
 import {
   bestText,
   frontOf,
+  logProb,
   lossText,
   moneyText,
   percent,
@@ -190,7 +191,7 @@ export function alignmentSection(alignment: readonly AuditAlignment[]): string {
     const shiftRow = (name: string, row: Omit<(typeof own.shards.rows)[number], 'name'>) => [
       name,
       formatCount(row.positions),
-      ...[row.before, row.at, row.after].map((value) => value.toFixed(2)),
+      ...[row.before, row.at, row.after].map(logProb),
     ];
     const head = (first: string) => [first, 'Positions', 'At −1', 'At 0', 'At +1'];
     return [

@@ -32,7 +32,7 @@ const style = `
   .good { color: var(--good); } .bad { color: var(--bad); } .doubtful { color: var(--doubtful); }
   .scroll { overflow-x: auto; }
   table { border-collapse: collapse; margin: 0.6rem 0; font-variant-numeric: tabular-nums; }
-  caption { text-align: left; color: var(--faint); padding: 0.2rem 0; }
+  caption { text-align: left; color: var(--faint); padding: 0.2rem 0; white-space: nowrap; }
   th, td { text-align: right; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px solid var(--rule);
     vertical-align: top; }
   th:first-child, td:first-child, .words td, .words th { text-align: left; }

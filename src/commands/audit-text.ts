@@ -8,6 +8,7 @@ import {
   driftRows,
   fidelityRows,
   figure,
+  logProb,
   percent,
   verdictOf,
   verdictText,
@@ -73,7 +74,7 @@ function describeAlignment({ alignment }: AuditReport, paint: Paint): string {
   if (alignment.length === 0) return `${paint.bold('Alignment')}\n  no target sets`;
   const lines = alignment.flatMap((own) => {
     const { before, at, after } = own;
-    const values = [before, at, after].map((value) => value.toFixed(2)).join(' / ');
+    const values = [before, at, after].map(logProb).join(' / ');
     const best = own.best === 0 ? paint.good(bestText(own)) : paint.bad(bestText(own));
     const told = own.best === null ? paint.faint(bestText(own)) : best;
     // the ones that are nearest to being misaligned come first
@@ -85,7 +86,7 @@ function describeAlignment({ alignment }: AuditReport, paint: Paint): string {
       `  ${own.target_set}: log-prob of the token ${values} at shifts −1 / 0 / +1, ${told} ` +
         `(${formatCount(own.positions)} positions)`,
       ...doubtful.slice(0, rowsShown).map(({ name, ...row }) => {
-        const shifts = [row.before, row.at, row.after].map((value) => value.toFixed(2));
+        const shifts = [row.before, row.at, row.after].map(logProb);
         return paint.bad(`    ${plainText(name, nameLengthMax)}: ${shifts.join(' / ')}`);
       }),
     ];

@@ -54,19 +54,23 @@ export const perPosition = (bytes: number) =>
   `${bytes >= 1000 ? formatCount(bytes) : bytes.toFixed(bytes < 10 ? 2 : 1)} B`;
 
 export function moneyText(value: number, currency: string): string {
-  return `${value >= 1000 ? formatCount(value) : value.toPrecision(3)} ${currency}`;
+  if (value > 0 && value < 0.005) return `under 0.01 ${currency}`;
+  return `${value >= 1000 ? formatCount(value) : value.toFixed(2)} ${currency}`;
 }
 
-/** Three significant digits, small ones as powers of ten. */
+/** Three significant digits, small ones as powers of ten; whole numbers whole. */
 export function figure(value: number): string {
   const size = Math.abs(value);
-  if (size === 0) return '0';
+  if (Number.isInteger(value)) return formatCount(value);
   return size < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
 }
 
 export function summaryText({ mean, p99, max }: z.infer<typeof summary>): string {
   return `mean ${figure(mean)}, p99 ${figure(p99)}, max ${figure(max)}`;
 }
+
+/** Mean log-probs with a minus sign as it is written. */
+export const logProb = (value: number) => value.toFixed(2).replace('-', '−');
 
 export function bestText({ best }: Pick<AuditAlignment, 'best'>): string {
   if (best === null) return 'nothing to tell by';

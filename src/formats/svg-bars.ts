@@ -33,7 +33,7 @@ export const barStyle = `
 `;
 
 const width = 720;
-const row = { height: 24, bar: 14, label: 280, value: 96 } as const;
+const row = { height: 24, bar: 14, label: 270, value: 150 } as const;
 const labelLengthMax = 38;
 const histogramHeight = 150;
 
