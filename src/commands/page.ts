@@ -25,7 +25,8 @@ export function table({ caption, head, rows, words = false }: TableOptions): str
     return `<tr><th scope="row">${escaped(first)}</th>${cells}</tr>`;
   });
   return [
-    '<div class="scroll">',
+    // a wide table scrolls, also by keys
+    `<div class="scroll" tabindex="0" role="group" aria-label="${escaped(caption)}">`,
     `<table${kind}>`,
     `<caption>${escaped(caption)}</caption>`,
     `<thead><tr>${titles}</tr></thead>`,
