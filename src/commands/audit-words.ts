@@ -1,6 +1,5 @@
 /** What the two forms of an audit report say alike: verdict, findings, figures. */
 
-import type { z } from 'zod';
 import type {
   AuditAlignment,
   AuditFidelity,
@@ -9,7 +8,7 @@ import type {
   DriftReport,
   Finding,
 } from '../../schemas/audit.ts';
-import type { summary } from '../../schemas/manifest.ts';
+import type { Fidelity } from '../../schemas/manifest.ts';
 import { formatBytes, formatCount } from './command.ts';
 
 /** The report, and the drift where another target set was named. */
@@ -65,7 +64,7 @@ export function figure(value: number): string {
   return size < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
 }
 
-export function summaryText({ mean, p99, max }: z.infer<typeof summary>): string {
+export function summaryText({ mean, p99, max }: NonNullable<Fidelity['kl']>): string {
   return `mean ${figure(mean)}, p99 ${figure(p99)}, max ${figure(max)}`;
 }
 
