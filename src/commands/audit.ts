@@ -4,7 +4,6 @@ import type { AuditReport } from '../../schemas/audit.ts';
 import { auditSnapshot } from '../audit/audit.ts';
 import { costOf } from '../audit/cost.ts';
 import { measureDrift } from '../audit/drift.ts';
-import { asLogitcaskError } from '../errors.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
 import { renderAudit } from './audit-html.ts';
@@ -120,12 +119,6 @@ async function audit(
     const drift =
       before && (await measureDrift(store, { before, after: { dataset, snapshot }, signal }));
     return { report: completed(found, options), drift };
-  } catch (thrown) {
-    progress.stop();
-    if (asLogitcaskError(thrown).code === 'interrupted') {
-      context.note('audit: stopped; what was read is kept, and the same command goes on behind it');
-    }
-    throw thrown;
   } finally {
     progress.stop();
   }
