@@ -1,4 +1,4 @@
-/** What a caller asks of a snapshot beyond being sound: limits, and the findings of missing them. */
+/** What a caller asks of a snapshot beyond being sound: limits, and findings of missing them. */
 import type { AuditFidelity, AuditReport, Finding } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';

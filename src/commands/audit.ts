@@ -40,8 +40,8 @@ export function auditCommand(context: CommandContext): Command {
     .summary('what a snapshot holds, costs and is worth; exit code 1 where a fault is found')
     .description(
       'Reads every byte once: size and what would save, integrity, alignment, fidelity, ' +
-        'coverage. Keeps the report in the store. Stopped (Ctrl-C), it goes on behind what it has ' +
-        'read when it is run again.',
+        'coverage. Keeps the report in the store. Stopped (Ctrl-C), it goes on behind what ' +
+        'it has read when it is run again.',
     )
     .argument('<dataset>', 'name of the data set')
     .argument('[snapshot]', 'digest or tag', 'latest')
