@@ -19,6 +19,7 @@ const listOf = <T extends z.ZodType>(row: T) =>
 
 /** What one way to store the same targets takes and loses, measured on a sample of the snapshot. */
 export const saving = z.strictObject({
+  target_set: targetSetName,
   /** As flags of `build`, e.g. `--k 32 --step standard`. */
   flags: z.string(),
   kind: z.enum(['scaled', 'unbiased']),

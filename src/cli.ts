@@ -18,6 +18,7 @@ const context: CommandContext = {
   print: (text) => void process.stdout.write(`${text}\n`),
   note: (text) => void process.stderr.write(`${text}\n`),
   isTerminal: process.stderr.isTTY === true,
+  colour: process.stdout.isTTY === true && !process.env.NO_COLOR,
   dataFolder: join(packageRoot, 'data'),
   token: process.env.LOGITCASK_TOKEN,
   exitCode: 0,

@@ -1,7 +1,7 @@
 /** Solves the step on √p for a KL budget, on the first targets of the source. */
 import type { Source } from '../capture/source.ts';
-import { divergence, type PositionDivergence } from '../distribution/divergence.ts';
-import type { DecodedTargets, Targets } from '../distribution/targets.ts';
+import { divergences } from '../distribution/divergence.ts';
+import type { Targets } from '../distribution/targets.ts';
 import { dequantise, quantise } from '../encode/levels.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
@@ -11,22 +11,6 @@ import { firstTargets } from './first-targets.ts';
 export const stepRange = { low: 2e-5, high: 0.5 } as const;
 const positionsMax = 2048;
 const bisections = 24;
-
-/** Of each position that has entries: what is stored beside the exact list. `width` is V. */
-export function divergences(
-  { count, offsets, ids, logprobs, rest }: Targets,
-  stored: DecodedTargets,
-  width: number,
-): PositionDivergence[] {
-  const found: PositionDivergence[] = [];
-  for (let t = 0; t < count; t++) {
-    const [from, to] = [offsets[t], offsets[t + 1]];
-    if (from === to) continue;
-    const list = { ids: ids.subarray(from, to), logprobs: logprobs.subarray(from, to) };
-    found.push(divergence({ ...list, tail: rest[t] }, stored, { position: t, width }));
-  }
-  return found;
-}
 
 /** Mean KL of targets at a step: cells are the kept entries and the rest (merged). */
 function meanDivergence(targets: readonly Targets[], step: number, width: number): number {

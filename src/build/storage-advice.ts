@@ -1,6 +1,7 @@
 /** Which of the measured choices to take, by rules that can be said in a sentence. */
+import { lossOf, lossSlack, type StorageChoice } from '../audit/storage-choices.ts';
 import { steps } from '../encode/levels.ts';
-import { lossOf, lossSlack, type StorageChoice, type StoragePlan } from './plan-storage.ts';
+import type { StoragePlan } from './plan-storage.ts';
 
 export interface StorageAdvice {
   /**

@@ -10,7 +10,10 @@ export interface CommandContext {
   print(text: string): void;
   /** Progress and notes, never results. */
   note(text: string): void;
+  /** Whether notes go to a terminal. */
   readonly isTerminal: boolean;
+  /** Whether results may have colour: a terminal, and `NO_COLOR` is not set. */
+  readonly colour?: boolean;
   /** Folder of the embedded teacher's text and tokenizer. */
   readonly dataFolder: string;
   /** Environment and file (`--config`) beside the flags. */

@@ -1,17 +1,16 @@
 /** `logitcask plan-storage`: what each way of storing a teacher's targets would cost and lose. */
-import { basename, dirname } from 'node:path';
 import { Command } from 'commander';
+import { otherFormats } from '../audit/other-formats.ts';
 import { planStorage, samplePositionsMin } from '../build/plan-storage.ts';
 import { adviseStorage } from '../build/storage-advice.ts';
 import { resolveConfig } from '../config.ts';
-import { LogitcaskError } from '../errors.ts';
-import { openStore } from '../store/table.ts';
 import { implied, sourceSettings, temperaturesSetting } from './build-settings.ts';
 import { type CommandContext, formatCount, wholeNumber } from './command.ts';
+import { newFile } from './new-file.ts';
 import { createProgress } from './progress.ts';
 import { addSettings, givenSettings } from './settings.ts';
 import { storagePicture } from './storage-picture.ts';
-import { besideBytes, costOf, describeStorage, otherFormats } from './storage-text.ts';
+import { besideBytes, costOf, describeStorage } from './storage-text.ts';
 
 interface PlanStorageFlags {
   readonly config?: string;
@@ -59,7 +58,8 @@ async function run(context: CommandContext, flags: PlanStorageFlags): Promise<vo
   const given = [...givenSettings(settings, flags), ...implied(flags)];
   const config = resolveConfig('build', await context.configInput(given, flags.config));
   const { samplePositions, positions, svg } = flags;
-  const picture = svg === undefined ? undefined : await freePlace(svg);
+  const picture =
+    svg === undefined ? undefined : await newFile(svg, { verb: 'plan-storage', flag: '--svg' });
   const progress = createProgress(context, { unit: 'positions', format: formatCount });
   try {
     const plan = await planStorage(config, {
@@ -85,18 +85,4 @@ async function run(context: CommandContext, flags: PlanStorageFlags): Promise<vo
     progress.stop();
     await picture?.close();
   }
-}
-
-/** A file that is not there yet, looked for before the work begins. */
-async function freePlace(file: string) {
-  const folder = await openStore(dirname(file));
-  const name = basename(file);
-  if ((await folder.size(name)) !== undefined) {
-    const message = `plan-storage: ${file} exists; remove it, or name another --svg`;
-    throw new LogitcaskError('store-exists', message, { expected: 'a new file', got: file });
-  }
-  return {
-    write: (text: string) => folder.write(name, Buffer.from(text), { replace: false }),
-    close: () => folder.close(),
-  };
 }

@@ -1,6 +1,7 @@
 /** The program: every verb in the order of the pipeline. */
 import { Command } from 'commander';
 import { version } from '../serve/version.ts';
+import { auditCommand } from './audit.ts';
 import { buildCommand } from './build.ts';
 import type { CommandContext } from './command.ts';
 import { doctorCommand } from './doctor.ts';
@@ -26,6 +27,7 @@ const commands = [
   joinCommand,
   inspectCommand,
   verifyCommand,
+  auditCommand,
   planCommand,
   serveCommand,
   pullCommand,

@@ -1,9 +1,11 @@
 /** The picture of a storage plan: bytes a position against what is lost, a panel a measure. */
-import type { StorageChoice, StoragePlan } from '../build/plan-storage.ts';
+import { otherFormats } from '../audit/other-formats.ts';
+import { type StorageChoice, stepText } from '../audit/storage-choices.ts';
+import type { StoragePlan } from '../build/plan-storage.ts';
 import type { Compression } from '../encode/compression.ts';
 import { type ChartPanel, type ChartSeries, renderChart } from '../formats/svg-chart.ts';
 import { formatCount } from './command.ts';
-import { otherFormats, sparsifierText, stepText } from './storage-text.ts';
+import { sparsifierText } from './storage-text.ts';
 
 export function storagePicture(plan: StoragePlan): string {
   const { teacher, vocabulary, sampled } = plan;

@@ -1,13 +1,10 @@
 /** A storage plan in words: tables, what others take, and a recommendation. */
-import type { StorageChoice, StoragePlan } from '../build/plan-storage.ts';
+import { otherFormats } from '../audit/other-formats.ts';
+import { flagsOf, type StorageChoice, stepText } from '../audit/storage-choices.ts';
+import type { StoragePlan } from '../build/plan-storage.ts';
 import type { StorageAdvice } from '../build/storage-advice.ts';
-import { steps } from '../encode/levels.ts';
 import type { SparsifierOptions } from '../sparsify/table.ts';
 import { formatBytes, formatCount, formatTable } from './command.ts';
-
-export function stepText(step: number): string {
-  return Object.entries(steps).find(([, value]) => value === step)?.[0] ?? String(step);
-}
 
 export function sparsifierText(sparsifier: SparsifierOptions): string {
   switch (sparsifier.type) {
@@ -22,28 +19,6 @@ export function sparsifierText(sparsifier: SparsifierOptions): string {
 
 const nameOf = ({ sparsifier, step }: StorageChoice) =>
   `${sparsifierText(sparsifier)} ${stepText(step)}`;
-
-/** As flags of `build`. */
-function flagsOf({ sparsifier, step }: StorageChoice): string {
-  const { type, ...values } = sparsifier;
-  const options = Object.entries(values).map(([key, value]) => `--${key} ${value}`);
-  return [...options, `--step ${stepText(step)}`].join(' ');
-}
-
-const peerK = 64;
-
-/** Bytes a position of what is stored elsewhere, by arithmetic. */
-export function otherFormats(vocabulary: number): { name: string; bytes: number }[] {
-  const idBits = Math.ceil(Math.log2(Math.max(2, vocabulary)));
-  return [
-    { name: 'whole distributions, float32', bytes: 4 * vocabulary },
-    { name: `codec raw, top-${peerK}`, bytes: 8 * peerK + 8 },
-    { name: `int32 + float32 top-${peerK}`, bytes: 8 * peerK },
-    { name: `int32 + float16 top-${peerK}`, bytes: 6 * peerK },
-    // ids of as many bits as V needs, and 56 bytes of packed values
-    { name: `DistillKit top-${peerK}`, bytes: (idBits * peerK) / 8 + 56 },
-  ];
-}
 
 export const besideBytes = ({ beside }: StoragePlan) =>
   Object.values(beside).reduce((sum, bytes) => sum + bytes, 0);

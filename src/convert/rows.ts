@@ -3,10 +3,9 @@ import type { ContainerName } from '../../schemas/common.ts';
 import type { LabelSpace, Manifest, TargetSet } from '../../schemas/manifest.ts';
 import type { Cell } from '../encode/codec.ts';
 import type { Compression } from '../encode/compression.ts';
-import { damaged } from '../encode/frame.ts';
-import type { Grid, Levels } from '../encode/levels.ts';
-import { plainCells, readPlain } from '../encode/plain.ts';
-import { decodePlanes, encodePlanes } from '../encode/planes.ts';
+import { plainCells } from '../encode/plain.ts';
+import { encodePlanes } from '../encode/planes.ts';
+import { gridOf, levelsOf } from '../encode/stored-levels.ts';
 import { openCodec } from '../encode/table.ts';
 import type { Columns } from '../formats/arrow.ts';
 import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
@@ -113,24 +112,4 @@ function convertSet(
 
 function pick(columns: Columns, names: readonly string[]): Columns {
   return Object.fromEntries(names.map((name) => [name, columns[name]]));
-}
-
-function gridOf({ parameters }: Codec): Grid {
-  const { step, tau = 0 } = parameters as Readonly<Record<string, number>>;
-  return { step: Math.fround(step), tau: Math.fround(tau) };
-}
-
-function levelsOf(
-  set: TargetSet,
-  cells: readonly Uint8Array[],
-  { width, count }: { width: number; count: number },
-): Levels {
-  const { kind, codec } = set;
-  if (codec.name === 'plain') return readPlain(cells, { kind, width, count });
-  const { header, levels } = decodePlanes(cells[0], { width, count });
-  const { step, tau } = gridOf(codec);
-  // columns have one step and τ, those of the manifest
-  if (header.kind === kind && header.step === step && header.tau === tau) return levels;
-  const got = { kind: header.kind, step: header.step, tau: header.tau };
-  throw damaged('it has another step or τ than its target set', { kind, step, tau }, got);
 }

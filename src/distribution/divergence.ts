@@ -1,5 +1,5 @@
 /** How far stored targets lie from the teacher's own list: KL in nats, or the squared error. */
-import type { DecodedTargets } from './targets.ts';
+import type { DecodedTargets, Targets } from './targets.ts';
 
 /** One position of the teacher: its first K entries in rank order and the mass outside them. */
 export interface ExactPosition {
@@ -62,6 +62,22 @@ export function divergence(
   spread += term(exact.tail, Math.log(exact.tail), each * others);
   apart += Math.abs(exact.tail - each * others);
   return { merged, spread, variation: apart / 2, mass };
+}
+
+/** Of each position that has entries: what is stored beside the exact list. `width` is V. */
+export function divergences(
+  { count, offsets, ids, logprobs, rest }: Targets,
+  stored: DecodedTargets,
+  width: number,
+): PositionDivergence[] {
+  const found: PositionDivergence[] = [];
+  for (let t = 0; t < count; t++) {
+    const [from, to] = [offsets[t], offsets[t + 1]];
+    if (from === to) continue;
+    const list = { ids: ids.subarray(from, to), logprobs: logprobs.subarray(from, to) };
+    found.push(divergence({ ...list, tail: rest[t] }, stored, { position: t, width }));
+  }
+  return found;
 }
 
 function term(p: number, logp: number, q: number): number {

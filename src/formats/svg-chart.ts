@@ -1,4 +1,5 @@
 /** A picture of points on two logarithmic axes as SVG: panels above each other share the x axis. */
+import { escaped } from './markup.ts';
 
 export interface ChartPoint {
   readonly x: number;
@@ -67,11 +68,6 @@ function axis(values: readonly number[], [from, to]: readonly [number, number]):
 const number = (value: number) => Number(value.toFixed(1));
 const tickText = (value: number) =>
   value >= 0.01 && value < 10_000 ? String(value) : value.toExponential(0);
-
-function escaped(text: string): string {
-  const names: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
-  return text.replace(/[&<>]/g, (sign) => names[sign]);
-}
 
 function write(text: string, { x, y, as = '' }: { x: number; y: number; as?: string }): string {
   const kind = as === '' ? '' : ` class="${as}"`;

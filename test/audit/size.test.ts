@@ -1,5 +1,10 @@
+import { rmSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { measureSize } from '../../src/audit/size.ts';
+import { sizeReport } from '../../schemas/audit.ts';
+import { otherFormats } from '../../src/audit/other-formats.ts';
+import { auditSize, measureSize } from '../../src/audit/size.ts';
+import { filePath } from '../../src/shard/names.ts';
+import { openFileStore } from '../../src/store/file.ts';
 import { useStore } from '../support/folder.ts';
 import { rowOf, sampleOf, targetSet, width, writeSamples } from '../support/shards.ts';
 
@@ -65,4 +70,52 @@ describe('the size of a snapshot', () => {
       .reduce((sum, column) => sum + column.bytes, 0);
     expect(report.targets).toBe(bytes / report.positions);
   });
+});
+
+describe('the size section of an audit', () => {
+  it('has the bytes of the manifest, of each column and its target set', async () => {
+    const { id, manifest } = await writeSamples(place.store, shards);
+    const report = await auditSize(place.store, { dataset: 'default', snapshot: id });
+    const short = await measureSize(place.store, { dataset: 'default', snapshot: id });
+    expect(sizeReport.parse(report)).toEqual(report);
+    expect(report.bytes).toBe(manifest.totals.bytes);
+    expect(report.roles.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(report.bytes);
+    expect(report.roles.find(({ role }) => role === 'shard')?.files).toBe(2);
+    expect(report.files.total).toBe(manifest.files.length);
+    const sizes = report.files.rows.map(({ bytes }) => bytes);
+    expect(sizes).toEqual([...sizes].sort((a, b) => b - a));
+    expect(report.columns.map(({ name, bytes }) => [name, bytes])).toEqual(
+      short.columns.map(({ name, bytes }) => [name, bytes]),
+    );
+    expect(report.columns.find(({ name }) => name === 'teacher_frame')?.target_set).toBe('teacher');
+    expect(report.columns.find(({ name }) => name === 'tokens')?.target_set).toBe(null);
+    expect(report.target_bytes_per_position).toBeCloseTo(short.targets, 9);
+    expect(report.others.find(({ name }) => name === 'int32 + float32 top-16')).toMatchObject({
+      bytes_per_position: short.topK,
+    });
+    expect(report.cost).toBe(null);
+  });
+
+  it('leaves out what cannot be read, whose bytes a position stay those of the rest', async () => {
+    const { id, manifest } = await writeSamples(place.store, shards);
+    const [shard] = manifest.files.filter(({ role }) => role === 'shard');
+    rmSync(place.path(filePath('default', shard.name)));
+    const store = await openFileStore(place.folder); // the other one has it open
+    const report = await auditSize(store, { dataset: 'default', snapshot: id });
+    await store.close();
+    expect(report.bytes).toBe(manifest.totals.bytes);
+    const [frames] = report.columns.filter(({ name }) => name === 'teacher_frame');
+    const positions = shards[1].reduce((sum, { tokens }) => sum + tokens.length, 0);
+    expect(report.target_bytes_per_position).toBe(frames.bytes / positions);
+    expect(report.savings.sampled_positions).toBe(positions);
+  });
+});
+
+it('what others take is arithmetic: ids in as many bits as V needs, 56 bytes of values', () => {
+  const of = (vocabulary: number, k?: number) =>
+    Object.fromEntries(otherFormats(vocabulary, k).map(({ name, bytes }) => [name, bytes]));
+  expect(of(128_256)['DistillKit top-64']).toBe(192);
+  expect(of(8192)['DistillKit top-64']).toBe(160);
+  expect(of(151_936, 128)['DistillKit top-128']).toBe(344);
+  expect(of(8192, 8)).toMatchObject({ 'DistillKit top-8': 29, 'int32 + float16 top-8': 48 });
 });

@@ -3,12 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { measureSize, type SizeReport } from '../../src/audit/size.ts';
-import {
-  lossOf,
-  planStorage,
-  type StorageChoice,
-  type StoragePlan,
-} from '../../src/build/plan-storage.ts';
+import { lossOf, type StorageChoice } from '../../src/audit/storage-choices.ts';
+import { planStorage, type StoragePlan } from '../../src/build/plan-storage.ts';
 import { adviseStorage } from '../../src/build/storage-advice.ts';
 import { type BuildReport, build } from '../../src/build.ts';
 import { openStore } from '../../src/store/table.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { exactLists, randomDraws, variances } from '../../src/build/storage-losses.ts';
+import { variances } from '../../src/audit/storage-choices.ts';
+import { exactLists, randomDraws } from '../../src/build/storage-losses.ts';
 import type { DenseRows } from '../../src/distribution/rows.ts';
 import { random } from '../support/dump.ts';
 

@@ -1,6 +1,7 @@
 /** The inner loop of `dense`: one sample's ranked entries into arrays of k a position. */
+
+import type { Ranked } from '../../encode/ranked.ts';
 import type { Dropped } from './layout.ts';
-import type { Ranked } from './ranked.ts';
 
 /** A temperature other than the stored one. */
 export interface Temperature {

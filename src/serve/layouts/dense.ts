@@ -1,6 +1,7 @@
 /** Layout `dense`: padded arrays [rows, L, k] in rank order, ready to be a tensor. */
 import type { BatchRequest } from '../../../schemas/batch.ts';
 import type { TargetSet } from '../../../schemas/manifest.ts';
+import { type Ranked, ranked } from '../../encode/ranked.ts';
 import { openCodec } from '../../encode/table.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { fromFloat16, toFloat16 } from '../../formats/float16.ts';
@@ -14,7 +15,6 @@ import {
   type View,
   type ViewOptions,
 } from './layout.ts';
-import { type Ranked, ranked } from './ranked.ts';
 
 export const dense: Layout = {
   name: 'dense',

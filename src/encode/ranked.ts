@@ -1,14 +1,13 @@
 /**
  * A sample's entries in rank order with their log-probs, as `dense` sends them. One way a codec:
- * both
- * skip the probabilities that the codec itself would give, and the logarithms taken of them.
+ * all skip the probabilities that the codec itself would give, and the logarithms taken of them.
  */
-import type { LabelSpace, TargetSet } from '../../../schemas/manifest.ts';
-import { damaged, type FrameHeader } from '../../encode/frame.ts';
-import { type Levels, restMass } from '../../encode/levels.ts';
-import { readPlain } from '../../encode/plain.ts';
-import { decodePlanes } from '../../encode/planes.ts';
-import { readRaw } from '../../encode/raw.ts';
+import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import { damaged, type FrameHeader } from './frame.ts';
+import { type Levels, restMass } from './levels.ts';
+import { readPlain } from './plain.ts';
+import { decodePlanes } from './planes.ts';
+import { readRaw } from './raw.ts';
 
 /** Entries flattened, value descending and id ascending on ties within a position. */
 export interface Ranked {

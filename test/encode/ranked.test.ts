@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dequantise, type Levels } from '../../src/encode/levels.ts';
-import { rankLevels } from '../../src/serve/layouts/ranked.ts';
+import { rankLevels } from '../../src/encode/ranked.ts';
 
 /** Levels of a few positions; ids ascend by random steps. */
 function levelsOf(
