@@ -2,10 +2,10 @@
 
 // audit
 export { type AuditOptions, auditSnapshot } from './audit/audit.ts';
-export { readAudit } from './audit/report-file.ts';
 export { distributionReports, distributions } from './audit/distributions.ts';
 export { measureDrift } from './audit/drift.ts';
 export { findingsOf } from './audit/findings.ts';
+export { readAudit } from './audit/report-file.ts';
 export { measureSize } from './audit/size.ts';
 export { verifySnapshot } from './audit/verify.ts';
 export { planStorage, type StoragePlan } from './build/plan-storage.ts';

@@ -2,7 +2,7 @@
  * The audit of a snapshot: its size, one pass over its shards, and what its other files, its folder
  * and its reference tell. Stopped, it goes on behind what it has read when it is run again.
  */
-import type { AuditFidelity, AuditReport, AuditSize } from '../../schemas/audit.ts';
+import type { AuditReport, AuditSize } from '../../schemas/audit.ts';
 import { indexNameOf, lockPath } from '../shard/names.ts';
 import { type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
 import { acquireLock } from '../store/lock.ts';
@@ -12,6 +12,7 @@ import { type AuditLog, openAuditLog } from './audit-log.ts';
 import { coverageReport } from './coverage.ts';
 import { countDuplicates, type Duplicates } from './duplicates.ts';
 import { checkFile, checkTotals, otherFiles } from './files.ts';
+import { findingsOf } from './findings.ts';
 import { integrityReport, orphansOf, quarantine } from './integrity.ts';
 import type { Orphan } from './orphans.ts';
 import { type PaceShare, paceOf, sharedPace } from './pace.ts';
@@ -20,7 +21,8 @@ import { stopped } from './pass-shard.ts';
 import type { FoundProblem } from './problem.ts';
 import { openQuarantine } from './quarantine.ts';
 import { writeAudit } from './report-file.ts';
-import { fidelityOf, findingsOf, sizeOf } from './sections.ts';
+import { fidelityOf } from './sections.ts';
+import { auditSize } from './size.ts';
 import { mergeValues, noValues, type TallyValues } from './tallies.ts';
 
 export interface AuditOptions {
@@ -55,7 +57,6 @@ interface Audit {
   orphans: readonly Orphan[];
   quarantined: readonly string[];
   duplicates: Duplicates;
-  fidelity: readonly AuditFidelity[];
 }
 
 const progressMs = 500;
@@ -79,7 +80,6 @@ export async function auditSnapshot(store: Store, options: AuditOptions): Promis
       audit.orphans = await orphansOf(store, dataset, audit.problems);
       audit.quarantined = await quarantine(store, manifest, audit.problems);
       audit.duplicates = await duplicatesOf(audit);
-      audit.fidelity = await fidelityOf(store, resolved, audit.values);
       const report = reportOf(audit, { partial: false });
       await writeAudit(store, report);
       await log.remove();
@@ -105,7 +105,7 @@ async function beginAudit(
     log,
     pace: bytesPerSecondMax === undefined ? undefined : sharedPace(bytesPerSecondMax),
     startedMs: Date.now(),
-    size: await sizeOf(store, resolved),
+    size: await auditSize(store, { dataset: resolved.manifest.dataset, snapshot: resolved.id }),
     problems: [],
     counted: [],
     values: noValues(resolved.manifest),
@@ -114,7 +114,6 @@ async function beginAudit(
     orphans: [],
     quarantined: [],
     duplicates: { samples: 0, positions: 0 },
-    fidelity: [],
   };
 }
 
@@ -184,7 +183,7 @@ function duplicatesOf({ store, resolved, counted }: Audit): Promise<Duplicates> 
 }
 
 function reportOf(audit: Audit, { partial }: { partial: boolean }): AuditReport {
-  const { resolved, values, size, fidelity, bytes } = audit;
+  const { resolved, values, size, bytes } = audit;
   const { manifest, id } = resolved;
   const report: AuditReport = {
     format: 'logitcask-audit',
@@ -198,7 +197,7 @@ function reportOf(audit: Audit, { partial }: { partial: boolean }): AuditReport 
     size,
     integrity: integrityReport(audit, manifest),
     alignment: alignmentReport(values.alignment),
-    fidelity: [...fidelity],
+    fidelity: fidelityOf(audit.resolved, values),
     coverage: coverageReport(values.coverage, manifest, audit.duplicates),
     findings: [],
   };

@@ -16,6 +16,7 @@ import type { SnapshotReader } from '../shard/reader.ts';
 import { overlapOf } from '../shard/sample-index.ts';
 import type { Store } from '../store/store.ts';
 import { comparePositions, type Stored } from './drift-position.ts';
+import { stopped } from './pass-shard.ts';
 import { addTo, newSketch, summaryOf } from './sketch.ts';
 
 export interface DriftSide {
@@ -35,10 +36,13 @@ interface Side {
   readonly set: TargetSet;
 }
 
-/** Errors: `conflict` where the two cannot be compared, those of the snapshots and their frames. */
+/**
+ * Errors: `conflict` where the two cannot be compared, `interrupted`, those of the snapshots and
+ * their frames.
+ */
 export async function measureDrift(
   store: Store,
-  { before, after }: { before: DriftSide; after: DriftSide },
+  { before, after, signal }: { before: DriftSide; after: DriftSide; signal?: AbortSignal },
 ): Promise<DriftReport> {
   const sides: Side[] = [];
   try {
@@ -51,7 +55,10 @@ export async function measureDrift(
     const samples = await overlapOf(store, a.reader.manifest, b.reader.manifest);
     const tally = createTally();
     const { samples: total } = a.reader.manifest.totals;
-    for (let ordinal = 0; ordinal < total; ordinal++) await compareSample(a, b, { ordinal, tally });
+    for (let ordinal = 0; ordinal < total; ordinal++) {
+      if (signal?.aborted) throw stopped();
+      await compareSample(a, b, { ordinal, tally });
+    }
     return { before: sideOf(a), after: sideOf(b), samples, ...tally.report() };
   } finally {
     for (const { reader } of sides) await reader.close();

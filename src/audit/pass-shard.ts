@@ -6,6 +6,7 @@ import { sha256Hex } from '../formats/canonical.ts';
 import { shardColumns } from '../shard/columns.ts';
 import { decodeIndex, indexDamaged, rowRecordBytes } from '../shard/index-file.ts';
 import { filePath, indexNameOf } from '../shard/names.ts';
+import type { ReferencePosition } from '../shard/reference.ts';
 import { sampleIdBytes } from '../shard/sample-id.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
 import type { Store } from '../store/store.ts';
@@ -29,6 +30,8 @@ export interface ShardTask {
   /** Whether samples are counted, rather than proved only. */
   readonly counts: boolean;
   readonly pace: PaceShare | undefined;
+  /** Rows of the reference that are the shard's, in order of ordinals. */
+  readonly reference: readonly ReferencePosition[];
 }
 
 export interface ShardResult {
@@ -157,7 +160,7 @@ async function readShardRows(
   const [file] = manifest.files;
   const path = filePath(dataset, file.name);
   await checkSize(store, path, file);
-  const samples = openSamples(manifest);
+  const samples = openSamples(manifest, task.reference);
   const tallies = counts ? beginTallies(manifest) : undefined;
   const found: { row?: unknown; record?: unknown } = {};
   const hash = createHash('sha256');

@@ -6,7 +6,8 @@ import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { type ErrorData, LogitcaskError } from '../errors.ts';
-import { indexNameOf } from '../shard/names.ts';
+import { filePath, indexNameOf } from '../shard/names.ts';
+import { type ReferencePosition, readReference } from '../shard/reference.ts';
 import type { Store } from '../store/store.ts';
 import { type Clock, type PaceShare, paceOf, processClock } from './pace.ts';
 import { passShard, type ShardResult, type ShardTask, stopped } from './pass-shard.ts';
@@ -42,6 +43,7 @@ export const isShard = ({ role }: ManifestFile) => role === 'shard';
 export async function* passShards(store: Store, options: PassOptions): AsyncGenerator<PassedShard> {
   const { known } = options;
   const tasks = tasksOf(store, options);
+  const reference = options.counts ? openReference(store, options.manifest) : noReference;
   const runner = createRunner(store, options, tasks);
   const pass = async (task: ShardTask, shard: number): Promise<PassedShard> => {
     const [file] = task.manifest.files;
@@ -51,7 +53,8 @@ export async function* passShards(store: Store, options: PassOptions): AsyncGene
   const begun: Promise<PassedShard>[] = [];
   try {
     for (const [shard, task] of tasks.entries()) {
-      const passing = pass(task, shard);
+      const rows = await reference(task.first + task.manifest.files[0].samples);
+      const passing = pass({ ...task, reference: rows }, shard);
       passing.catch(() => {}); // it is awaited later
       begun.push(passing);
       if (begun.length >= runner.ahead) yield (await begun.shift())!;
@@ -62,13 +65,42 @@ export async function* passShards(store: Store, options: PassOptions): AsyncGene
   }
 }
 
+const noReference = async (): Promise<readonly ReferencePosition[]> => [];
+
+/**
+ * Gives the rows of the reference that are left, of ordinals below the one asked for. One that is
+ * damaged gives none from there on: it is named with the other files.
+ */
+function openReference(store: Store, { dataset, files }: Manifest) {
+  const file = files.find(({ role }) => role === 'reference');
+  if (file === undefined) return noReference;
+  const parts = readReference(store, filePath(dataset, file.name));
+  let rest: readonly ReferencePosition[] = [];
+  let ended = false;
+  return async (end: number): Promise<readonly ReferencePosition[]> => {
+    const found: ReferencePosition[] = [];
+    for (;;) {
+      const own = rest.findIndex(({ ordinal }) => ordinal >= end);
+      found.push(...rest.slice(0, own < 0 ? rest.length : own));
+      rest = own < 0 ? [] : rest.slice(own);
+      if (own >= 0 || ended) return found;
+      const next = await parts.next().catch((error: unknown) => {
+        if (error instanceof LogitcaskError && error.exitCode === 3) return { done: true as const };
+        throw error;
+      });
+      if (next.done) ended = true;
+      else rest = next.value;
+    }
+  };
+}
+
 function tasksOf(store: Store, { manifest, counts, pace }: PassOptions): ShardTask[] {
   const indexes = new Map(manifest.files.map((file) => [file.name, file]));
   let first = 0;
   return manifest.files.filter(isShard).map((file) => {
     const index = indexes.get(indexNameOf(file.name));
     const own = { ...manifest, files: [file] };
-    const task = { url: store.url, manifest: own, index, first, counts, pace };
+    const task = { url: store.url, manifest: own, index, first, counts, pace, reference: [] };
     first += file.samples;
     return task;
   });

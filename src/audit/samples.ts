@@ -6,13 +6,15 @@ import { LogitcaskError } from '../errors.ts';
 import { itemBytes } from '../formats/cells.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import { type Column, int32Of, unpackBits } from '../formats/layout.ts';
+import type { ReferencePosition } from '../shard/reference.ts';
 import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
 import type { AuditSample, AuditTargets } from './tally.ts';
 
 export interface Samples {
   /**
    * Shows the samples of some rows, the first of which has this ordinal. A row that is wrong is
-   * named; it is shown as long as it can be decoded.
+   * named; it is shown as long as it can be decoded. Of `reference`, in order of ordinals, each
+   * sample gets its own.
    */
   show(columns: Readonly<Record<string, Column>>, first: number, visit: SampleVisitor): void;
 }
@@ -43,7 +45,11 @@ interface SetRows extends OpenSet {
 
 const noValues = new Float32Array(0);
 
-export function openSamples(manifest: Manifest): Samples {
+export function openSamples(
+  manifest: Manifest,
+  reference: readonly ReferencePosition[] = [],
+): Samples {
+  const referenceOf = byOrdinal(reference);
   const { label_space } = manifest;
   const labelSpace = labelSpaceDigest(label_space);
   const sets = manifest.target_sets.map((set, slot): OpenSet => {
@@ -67,12 +73,26 @@ export function openSamples(manifest: Manifest): Samples {
           if (fault?.isFatal) continue;
           const { length } = input.tokens;
           const found = own.map((set) => targetsOf(set, { row, length }));
-          add({ ...input, sets: found }, first + row);
+          const ordinal = first + row;
+          add({ ...input, reference: referenceOf(ordinal), sets: found }, ordinal);
         } catch (error) {
           wrong(error);
         }
       }
     },
+  };
+}
+
+const noReference: readonly ReferencePosition[] = [];
+
+/** Asked for ordinals that ascend. */
+function byOrdinal(reference: readonly ReferencePosition[]) {
+  let at = 0;
+  return (ordinal: number) => {
+    while (at < reference.length && reference[at].ordinal < ordinal) at++;
+    const from = at;
+    while (at < reference.length && reference[at].ordinal === ordinal) at++;
+    return from === at ? noReference : reference.slice(from, at);
   };
 }
 
@@ -105,7 +125,7 @@ interface Fault {
 }
 
 function faultOf(
-  { tokens, mask, sampleId }: Omit<AuditSample, 'sets' | 'meta'>,
+  { tokens, mask, sampleId }: Pick<AuditSample, 'tokens' | 'mask' | 'sampleId'>,
   { labelSpace, width }: { labelSpace: Uint8Array; width: number },
 ): Fault | undefined {
   const isOutside = hasOutside(tokens, width);

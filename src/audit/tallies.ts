@@ -2,9 +2,11 @@
 import type { Manifest } from '../../schemas/manifest.ts';
 import { alignment } from './alignment.ts';
 import { coverage } from './coverage.ts';
+import { distributions } from './distributions.ts';
+import { reference } from './reference-tally.ts';
 import type { AuditSample, Tally, TallyKind } from './tally.ts';
 
-const kinds = { alignment, coverage } as const;
+const kinds = { alignment, coverage, distributions, reference } as const;
 
 type Kinds = typeof kinds;
 type ValueOf<K> = K extends TallyKind<infer Value> ? Value : never;

@@ -5,6 +5,7 @@
  */
 import type { Manifest, TargetSet } from '../../schemas/manifest.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
+import type { ReferencePosition } from '../shard/reference.ts';
 
 /**
  * One sample as the pass shows it, all arrays of length n unless said otherwise. They hold as long
@@ -18,6 +19,8 @@ export interface AuditSample {
   readonly meta: string;
   /** 16 bytes. */
   readonly sampleId: Uint8Array;
+  /** Its positions with the teacher's exact list; mostly none. */
+  readonly reference: readonly ReferencePosition[];
   /** In the manifest's order. */
   readonly sets: readonly AuditTargets[];
 }

@@ -96,12 +96,13 @@ export function savedText(bytes: number): string {
 
 /** Name and value of each thing that was measured of a target set. */
 export function fidelityRows(fidelity: AuditFidelity): [name: string, value: string][] {
-  const { measured, total_variation, calibration, log_z } = fidelity;
+  const { measured, kl_all, total_variation, calibration, log_z } = fidelity;
   const rows: [string, string][] = [];
   const add = (name: string, value: string) => rows.push([name, value]);
   if (measured === null) add('reference', 'none: nothing to compare with');
   if (measured?.kl != null) add('KL, rest as one cell, nats', summaryText(measured.kl));
   if (measured?.kl_spread != null) add('KL over all ids, nats', summaryText(measured.kl_spread));
+  if (kl_all !== null) add('KL over the whole reference, nats', summaryText(kl_all));
   if (total_variation !== null) add('total variation', summaryText(total_variation));
   if (measured?.squared_error != null) add('variance', summaryText(measured.squared_error));
   if (measured !== null) {

@@ -137,20 +137,20 @@ function completed(report: AuditReport, options: AuditOptions): AuditReport {
 interface Against {
   readonly dataset: string;
   readonly snapshot: string;
-  readonly targetSet?: string;
+  readonly set?: string;
 }
 
 function against(text: string): Against {
-  const [, dataset, snapshot = 'latest', targetSet] =
+  const [, dataset, snapshot = 'latest', set] =
     /^([^@:]+)(?:@([^@:]+))?(?::([^@:]+))?$/.exec(text) ?? [];
-  if (dataset !== undefined) return { dataset, snapshot, targetSet };
+  if (dataset !== undefined) return { dataset, snapshot, set };
   throw new InvalidArgumentError('give DATASET, DATASET@SNAPSHOT or DATASET@SNAPSHOT:SET');
 }
 
 /** Found before the audit begins. */
-async function resolveAgainst(store: Store, { dataset, snapshot, targetSet }: Against) {
+async function resolveAgainst(store: Store, { dataset, snapshot, set }: Against) {
   const { id } = await resolveSnapshot(store, dataset, snapshot);
-  return { dataset, snapshot: id, targetSet };
+  return { dataset, snapshot: id, set };
 }
 
 function numberWhere(fits: (value: number) => boolean, words: string) {

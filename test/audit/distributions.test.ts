@@ -72,7 +72,7 @@ function samplesOf({ rows, tokens }: Case, options: SparsifierOptions, log_z: nu
     const { labelLogprob, logZ: stored } = targets;
     const mask = new Uint8Array(to - from).fill(1, 0, to - from - 1);
     const sets = [{ set, targets: decoded, labelLogprob, logZ: stored, bytes: 0 }];
-    return { tokens: own, mask, meta: '{}', sampleId, sets };
+    return { tokens: own, mask, meta: '{}', sampleId, reference: [], sets };
   };
   return { set, sample };
 }

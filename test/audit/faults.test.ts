@@ -2,18 +2,16 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findingsOf } from '../../src/audit/findings.ts';
+import { auditSnapshot } from '../../src/audit/audit.ts';
 import type { ReduceTask } from '../../src/build/reduce.ts';
 import { openTokenizer } from '../../src/capture/tokenizer.ts';
 import { joinSnapshots } from '../../src/convert.ts';
 import type { DenseRows } from '../../src/distribution/rows.ts';
 import type { Targets } from '../../src/distribution/targets.ts';
 import { filePath } from '../../src/shard/names.ts';
-import { resolveSnapshot } from '../../src/shard/snapshot.ts';
 import { createSparsifier } from '../../src/sparsify/table.ts';
 import { openFileStore } from '../../src/store/file.ts';
 import type { Store } from '../../src/store/store.ts';
-import { reportOf } from '../support/audited.ts';
 import {
   asLists,
   atTemperature,
@@ -62,8 +60,7 @@ const storing = (dataset: string, settings: Record<string, unknown>): Storing =>
 });
 
 async function findings(dataset: string) {
-  const { manifest } = await resolveSnapshot(store, dataset, 'latest');
-  return findingsOf(await reportOf(store, dataset), manifest);
+  return (await auditSnapshot(store, { dataset, snapshot: 'latest' })).findings;
 }
 
 const codes = async (dataset: string) => (await findings(dataset)).map(({ code }) => code);

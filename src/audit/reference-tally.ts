@@ -1,0 +1,19 @@
+/** The tally of the reference: what is stored beside what the teacher said, at its positions. */
+import { type Comparison, compareWithReference, mergeComparisons } from './fidelity.ts';
+import type { TallyKind } from './tally.ts';
+
+/** In the manifest's order of target sets. */
+export const reference: TallyKind<readonly Comparison[]> = {
+  begin({ target_sets, label_space }) {
+    const sets = target_sets.map((set) => compareWithReference(set, label_space.size));
+    return {
+      add(sample) {
+        for (const row of sample.reference) {
+          for (const [i, set] of sets.entries()) set.add(row, sample.sets[i].targets);
+        }
+      },
+      value: () => sets.map((set) => set.value()),
+    };
+  },
+  merge: (a, b) => a.map((one, i) => mergeComparisons(one, b[i])),
+};
