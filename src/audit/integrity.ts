@@ -1,9 +1,9 @@
-/** What of a snapshot is damaged, missing or left over: quarantined where damaged, never repaired. */
+/** What of a snapshot is damaged, missing or left over: quarantined if damaged, never repaired. */
 import { type AuditIntegrity, auditRowsMax } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import type { Store } from '../store/store.ts';
 import { findOrphans, type Orphan } from './orphans.ts';
-import { attempt } from './pass-shard.ts';
+import { attempt, noFile } from './pass-shard.ts';
 import type { FoundProblem } from './problem.ts';
 import { openQuarantine } from './quarantine.ts';
 
@@ -68,7 +68,9 @@ export function integrityReport(
       rows: [...problems]
         .sort((a, b) => place(a) - place(b))
         .slice(0, auditRowsMax)
-        .map(({ code, file, message }) => ({ code, file, message })),
+        .map(({ code, file, message, got }) => {
+          return { code: got === noFile ? 'store-not-found' : code, file, message };
+        }),
     },
     orphans: { total: orphans.length, rows: orphans.slice(0, auditRowsMax) },
     quarantined: [...quarantined],

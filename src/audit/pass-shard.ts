@@ -99,10 +99,13 @@ export async function attempt<T>(
   }
 }
 
+/** What is found of a file that is not there. */
+export const noFile = 'no file';
+
 /** Throws `shard-damaged`. */
 export async function checkSize(store: Store, path: string, file: ManifestFile): Promise<void> {
   const size = await store.size(path);
-  if (size !== file.bytes) throw shardDamaged(file.name, `${file.bytes} bytes`, size ?? 'no file');
+  if (size !== file.bytes) throw shardDamaged(file.name, `${file.bytes} bytes`, size ?? noFile);
 }
 
 /** Throws `shard-damaged`. */

@@ -1,4 +1,4 @@
-/** Records of files: JSON lines or rows of Parquet and Arrow, their cells as numbers in any case. */
+/** Records of files: JSON lines or rows of Parquet and Arrow, cells as numbers in any case. */
 import { LogitcaskError } from '../errors.ts';
 import { openArrowRows } from '../formats/arrow-rows.ts';
 import { firstBytes, type ReadMeter, readJsonLines } from '../formats/jsonl.ts';
