@@ -29,7 +29,7 @@ export interface AuditOptions {
   readonly dataset: string;
   /** Digest or tag. */
   readonly snapshot: string;
-  /** Threads; by default all cores, and for a small snapshot none but the calling one. */
+  /** Threads; by default all cores, 6 at most; for a small snapshot none but the calling one. */
   readonly workers?: number;
   /** What all threads together read in a second. */
   readonly bytesPerSecondMax?: number;

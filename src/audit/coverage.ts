@@ -14,7 +14,7 @@ import { createTokenCounter, mergeTokenCounts, mostOf, type TokenCounts } from '
 const littleEntropies = [0.01, 0.1, 0.5, 1] as const;
 const mostTokens = 20;
 /** An entropy is a sum over all entries. */
-const everyMax = 16;
+const everyMax = 32;
 
 export interface CoverageValue {
   /** Samples, positions, learned positions. */

@@ -1,4 +1,4 @@
-/** What of a snapshot is damaged, missing or left over: quarantined if damaged, never repaired. */
+/** What of a snapshot is damaged, missing or left over: damage is quarantined, never repaired. */
 import { type AuditIntegrity, auditRowsMax } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import type { Store } from '../store/store.ts';

@@ -14,7 +14,7 @@ import { openStore } from '../store/table.ts';
 import { type Pace, type PaceShare, paceOf } from './pace.ts';
 import { type FoundProblem, problemOf, wrongManifest } from './problem.ts';
 import { openSamples } from './samples.ts';
-import { readShardBytes } from './shard-bytes.ts';
+import { type ReadMemory, readMemory, readShardBytes } from './shard-bytes.ts';
 import { beginTallies, type TallyValues } from './tallies.ts';
 import type { AuditSample } from './tally.ts';
 
@@ -42,6 +42,7 @@ export interface ShardResult {
 }
 
 export interface ShardContext {
+  readonly memory: ReadMemory;
   readonly pace: Pace;
   readonly signal?: AbortSignal;
 }
@@ -50,7 +51,7 @@ export interface ShardContext {
 export async function passShard(
   store: Store,
   task: ShardTask,
-  { pace, signal }: ShardContext,
+  { memory, pace, signal }: ShardContext,
 ): Promise<ShardResult> {
   const paced: Paced = async (bytes) => {
     await pace(bytes, signal);
@@ -63,7 +64,7 @@ export async function passShard(
     readIndex(store, task, { paced, proved }),
   );
   const found = await attempt(file.name, problems, (proved) =>
-    readShardRows(store, { task, index, paced, proved }),
+    readShardRows(store, { task, index, memory, paced, proved }),
   );
   if (found?.wrongRow !== undefined) problems.push(problemOf(file.name, found.wrongRow));
   if (found?.wrongRecord !== undefined) problems.push(problemOf(indexName, found.wrongRecord));
@@ -144,6 +145,7 @@ async function readIndex(
 interface ReadOptions extends Proving {
   readonly task: ShardTask;
   readonly index: Index | undefined;
+  readonly memory: ReadMemory;
 }
 
 interface FoundRows {
@@ -156,7 +158,7 @@ interface FoundRows {
 /** Without an index that says where rows lie, the digest alone. */
 async function readShardRows(
   store: Store,
-  { task, index, paced, proved }: ReadOptions,
+  { task, index, memory, paced, proved }: ReadOptions,
 ): Promise<FoundRows> {
   const { manifest, first, counts } = task;
   const { dataset } = manifest;
@@ -168,6 +170,7 @@ async function readShardRows(
   const found: { row?: unknown; record?: unknown } = {};
   const hash = createHash('sha256');
   const failed = await readShardBytes(store, {
+    memory,
     dataset,
     file,
     columns: shardColumns(manifest),
@@ -217,11 +220,13 @@ function wrongRecord({ rows }: Index, row: number, { sampleId, tokens, mask }: A
   return indexDamaged(`the record of row ${row}`, expected, got);
 }
 
+const threadMemory = readMemory();
+
 /** What a thread runs; it opens the store itself, so that a file is seen as it is now. */
 export async function passInThread(task: ShardTask): Promise<ShardResult | ErrorData> {
   const store = await openStore(task.url);
   try {
-    return await passShard(store, task, { pace: paceOf(task.pace) });
+    return await passShard(store, task, { memory: threadMemory, pace: paceOf(task.pace) });
   } catch (error) {
     return errorData(error);
   } finally {

@@ -11,12 +11,13 @@ import { type ReferencePosition, readReference } from '../shard/reference.ts';
 import type { Store } from '../store/store.ts';
 import { type Clock, type PaceShare, paceOf, processClock } from './pace.ts';
 import { passShard, type ShardResult, type ShardTask, stopped } from './pass-shard.ts';
+import { readMemory } from './shard-bytes.ts';
 
 export interface PassOptions {
   readonly manifest: Manifest;
   /** Whether samples are counted, rather than proved only. */
   readonly counts: boolean;
-  /** Threads; by default all cores, and for a small snapshot none but the calling one. */
+  /** Threads; by default all cores, 6 at most; for a small snapshot none but the calling one. */
   readonly workers?: number;
   readonly pace?: PaceShare;
   /** Ends the pass with `interrupted`. */
@@ -33,6 +34,8 @@ export interface PassedShard extends ShardResult {
 
 /** A snapshot with fewer bytes of shards is small. */
 const ownBytes = 16 * 1024 * 1024;
+/** Each takes some 45 MiB: more would not stay below 512 MiB together. */
+const threadsMax = 6;
 /** So small that decompressed blocks, which lie outside the heap, are freed soon. */
 const youngMb = 4;
 /** Threads run compiled code, also where this file is run as it is written. */
@@ -120,11 +123,12 @@ function createRunner(
 ): Runner {
   const bytes = tasks.reduce((sum, { manifest }) => sum + manifest.files[0].bytes, 0);
   const wanted = workers ?? (bytes <= ownBytes ? 1 : availableParallelism());
-  const threads = Math.min(wanted, tasks.length);
+  const threads = Math.min(wanted, threadsMax, tasks.length);
   if (threads <= 1) {
+    const memory = readMemory();
     const run = async (task: ShardTask) => {
       if (signal?.aborted) throw stopped();
-      return passShard(store, task, { pace: paceOf(task.pace, clock), signal });
+      return passShard(store, task, { memory, pace: paceOf(task.pace, clock), signal });
     };
     return { ahead: 1, run, close: async () => {} };
   }

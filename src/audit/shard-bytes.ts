@@ -9,7 +9,7 @@ import { containerOf } from '../shard/containers.ts';
 import type { BatchRecord } from '../shard/index-file.ts';
 import { filePath } from '../shard/names.ts';
 import { openShard } from '../shard/open-snapshot.ts';
-import { readShard, type ShardFile, shardDamaged } from '../shard/shard-file.ts';
+import { readShardInto, type ShardFile, shardDamaged } from '../shard/shard-file.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 
@@ -18,7 +18,18 @@ const pieceBytes = 1024 * 1024;
 const rowsAtOnce = 16;
 const cacheBytesMax = 8 * 1024 * 1024;
 
+/**
+ * Memory that shards are read into, one at a time: buffers of their own would lie in thousands
+ * behind the heap before they were freed.
+ */
+export interface ReadMemory {
+  bytes: Buffer;
+}
+
+export const readMemory = (): ReadMemory => ({ bytes: Buffer.alloc(0) });
+
 export interface ShardBytesOptions {
+  readonly memory: ReadMemory;
   readonly dataset: string;
   readonly file: ManifestFile;
   readonly columns: Readonly<Record<string, ColumnType>>;
@@ -35,7 +46,7 @@ export interface ShardBytesOptions {
  * only. Returns that error. Throws what the store throws.
  */
 export async function readShardBytes(store: Store, options: ShardBytesOptions): Promise<unknown> {
-  const { dataset, file, columns, batches, hash, paced, visit } = options;
+  const { memory, dataset, file, columns, batches, hash, paced, visit } = options;
   const path = filePath(dataset, file.name);
   const cache = createLru<Promise<unknown>>(cacheBytesMax);
   const stored = openShard(store, { dataset, file, columns, cache });
@@ -56,7 +67,9 @@ export async function readShardBytes(store: Store, options: ShardBytesOptions): 
     for (let at = from; at < to; at += size) {
       const length = Math.min(size, to - at);
       await paced(length);
-      const bytes = await readShard(store, { path, file }, at, length);
+      if (memory.bytes.length < length) memory.bytes = Buffer.allocUnsafeSlow(length);
+      const bytes = memory.bytes.subarray(0, length);
+      await readShardInto(store, { path, file }, at, bytes);
       hash.update(bytes);
       held = isWhole ? { from, bytes } : undefined;
     }

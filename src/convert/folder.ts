@@ -15,6 +15,7 @@ export function flatten(store: Store): Store {
   return {
     url: store.url,
     read: (name, ...range) => store.read(flat(name), ...range),
+    readInto: (name, offset, bytes) => store.readInto(flat(name), offset, bytes),
     readAll: (name, bytesMax) => store.readAll(flat(name), bytesMax),
     size: (name) => store.size(flat(name)),
     list: (folder) => store.list(folder),

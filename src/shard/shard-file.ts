@@ -43,14 +43,29 @@ export interface Container {
   columnBytes(shard: ShardFile, batch: BatchRecord): Promise<Readonly<Record<string, number>>>;
 }
 
+type Stored = Pick<ShardFile, 'path' | 'file'>;
+
 /** Bytes of a stored shard; what is missing or cut short is `shard-damaged`. */
-export async function readShard(
+export function readShard(
   store: Store,
-  { path, file }: Pick<ShardFile, 'path' | 'file'>,
+  { path, file }: Stored,
   ...[offset, length]: [number, number]
 ): Promise<Buffer> {
+  return damagedWhereShort(file, () => store.read(path, offset, length));
+}
+
+/** The same into memory at hand. */
+export function readShardInto(
+  store: Store,
+  { path, file }: Stored,
+  ...[offset, bytes]: [number, Buffer]
+): Promise<void> {
+  return damagedWhereShort(file, () => store.readInto(path, offset, bytes));
+}
+
+async function damagedWhereShort<T>(file: ManifestFile, read: () => Promise<T>): Promise<T> {
   try {
-    return await store.read(path, offset, length);
+    return await read();
   } catch (error) {
     const { code, got } = error as LogitcaskError;
     if (code !== 'store-not-found' && code !== 'store-truncated') throw error;

@@ -40,7 +40,18 @@ class FileStore implements Store {
     return join(this.#root, checkName(name));
   }
 
-  async read(name: string, offset: number, length: number): Promise<Buffer> {
+  read(name: string, offset: number, length: number): Promise<Buffer> {
+    return this.#read(name, { offset, length });
+  }
+
+  async readInto(name: string, offset: number, bytes: Buffer): Promise<void> {
+    await this.#read(name, { offset, length: bytes.length, bytes });
+  }
+
+  async #read(
+    name: string,
+    { offset, length, bytes }: { offset: number; length: number; bytes?: Buffer },
+  ): Promise<Buffer> {
     const path = this.#path(name);
     return guard(`read ${name}`, async () => {
       const shared = this.#shared(name, path);
@@ -49,7 +60,7 @@ class FileStore implements Store {
         const { handle, size } = await shared.opened;
         // before anything is allocated: the range may come from damaged bytes
         if (!(offset >= 0 && offset + length <= size)) throw truncated(name, offset + length, size);
-        const buffer = Buffer.allocUnsafe(length);
+        const buffer = bytes ?? Buffer.allocUnsafe(length);
         for (let at = 0; at < length; ) {
           const piece = Math.min(length - at, pieceBytesMax);
           const { bytesRead } = await handle.read(buffer, at, piece, offset + at);

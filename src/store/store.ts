@@ -22,6 +22,8 @@ export interface Store {
    * Bytes [offset, offset + length) of a file; a range beyond its end fails, it is never cut short.
    */
   read(name: string, offset: number, length: number): Promise<Buffer>;
+  /** The same into memory at hand, which it fills. */
+  readInto(name: string, offset: number, bytes: Buffer): Promise<void>;
   /** A whole file; fails above `bytesMax`. */
   readAll(name: string, bytesMax?: number): Promise<Buffer>;
   /** Size in bytes, or undefined where there is no such file. */

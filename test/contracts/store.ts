@@ -60,6 +60,9 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
         const offset = Math.floor(next() * content.length);
         const length = Math.floor(next() * (content.length - offset + 1));
         const piece = await store.read('a/b/c.bin', offset, length);
+        const into = Buffer.alloc(length, 7);
+        await store.readInto('a/b/c.bin', offset, into);
+        expect(into.equals(piece)).toBe(true);
         expect(piece.equals(content.subarray(offset, offset + length))).toBe(true);
       }
     });
@@ -82,6 +85,10 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
         [0, 2 ** 40],
         [-1, 1],
       ]) {
+        if (length < 1000) {
+          const into = store.readInto('a', offset, Buffer.alloc(length));
+          await expect(into).rejects.toThrowError(coded('store-truncated'));
+        }
         await expect(store.read('a', offset, length)).rejects.toThrowError(
           coded('store-truncated'),
         );

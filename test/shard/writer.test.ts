@@ -110,6 +110,7 @@ function bound(store: Store): Store {
   return {
     url: store.url,
     read: (...args) => store.read(...args),
+    readInto: (...args) => store.readInto(...args),
     readAll: (...args) => store.readAll(...args),
     size: (name) => store.size(name),
     list: (folder) => store.list(folder),

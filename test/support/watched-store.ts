@@ -24,7 +24,8 @@ export function namingStore(store: Store, reads: (name: string, offset: number) 
       const value = Reflect.get(own, key);
       if (typeof value !== 'function') return value;
       return (...given: unknown[]) => {
-        if (key === 'read' || key === 'readAll') reads(String(given[0]), Number(given[1] ?? 0));
+        if (typeof key === 'string' && key.startsWith('read'))
+          reads(String(given[0]), Number(given[1] ?? 0));
         return value.apply(own, given);
       };
     },
