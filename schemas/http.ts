@@ -64,6 +64,13 @@ export const datasetReply = z.object({
   ),
 });
 
+/** Of an audit that has no report yet, and in answer to a request for one. */
+export const auditAccepted = z.object({
+  dataset: name,
+  snapshot: sha256,
+  state: z.enum(['waiting', 'running']),
+});
+
 /** RFC 9457. */
 export const problem = z.object({
   type: z.string(),

@@ -9,10 +9,14 @@ import type { SnapshotReader } from '../shard/reader.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
+import { auditEnd } from './audit-end.ts';
+import type { Auditor } from './auditor.ts';
+import { type Audits, createAudits } from './audits.ts';
 import type { CachedTeacher } from './cached-teacher.ts';
 import { createConverter } from './converter.ts';
 import { createGenerations, type Generations } from './facade/generations.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
+import { createLog, type Log } from './log.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
@@ -28,6 +32,7 @@ const checkDelayMs = 1000;
 export interface ServeContext {
   readonly store: Store;
   readonly config: ServeConfig;
+  readonly log: Log;
   readonly integrity: Integrity;
   /** A snapshot by digest or tag; its files are proved in the background once it is opened. */
   snapshot(dataset: string, ref: string): Promise<SnapshotReader>;
@@ -43,15 +48,21 @@ export interface ServeContext {
   teachers: readonly CachedTeacher[];
   /** What teacher workers push; none where the server takes nothing. */
   readonly uploads: Uploads | undefined;
+  /** Audits that were asked for; none where the server makes none. */
+  readonly audits: Audits | undefined;
   /** True once the server is about to stop. */
   stopping: boolean;
   close(): Promise<void>;
 }
 
+interface Given extends Partial<Pick<ServeContext, 'teachers' | 'uploads'>> {
+  readonly auditor?: Auditor;
+}
+
 export async function createContext(
   store: Store,
   config: ServeConfig,
-  { teachers = [], uploads }: Partial<Pick<ServeContext, 'teachers' | 'uploads'>> = {},
+  { teachers = [], uploads, auditor }: Given = {},
 ): Promise<ServeContext> {
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
@@ -67,16 +78,20 @@ export async function createContext(
     onDamage: (dataset, shard) => void integrity.check(dataset, shard).catch(() => {}),
   });
   const generations = createGenerations();
+  const log = createLog(config.log);
+  const onEnd = auditEnd(store, { integrity, log });
   const kept = createLru<Prepared>(preparedMax);
   return {
     store,
     config,
+    log,
     integrity,
     ready,
     replies: createReplies(config.limits),
     teachers,
     generations,
     uploads,
+    audits: auditor && createAudits({ store, auditor, config: config.audit, onEnd }),
     prepared(readers, request) {
       const { rank, world, replicate, snapshot, ...view } = request;
       const key = JSON.stringify([readers.map(({ id }) => id), view]);

@@ -13,6 +13,10 @@ export interface Integrity {
    * Resolves once the file's digest is proved; throws `shard-damaged`, now and in every later run.
    */
   check(dataset: string, file: ManifestFile): Promise<void>;
+  /** Proves a file that may have changed since it was proved, as `check` does. */
+  checkAgain(dataset: string, file: ManifestFile): Promise<void>;
+  /** How many files are known to be damaged. */
+  readonly quarantined: number;
   /** Throws `shard-damaged` where a file that holds one of the ordinals is known to be damaged. */
   refuseQuarantined(manifest: Manifest, ordinals: readonly number[]): void;
   /** Proves all files of a snapshot, slowly; damage is quarantined, not thrown. */
@@ -72,6 +76,13 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
     check(dataset, file) {
       waitedFor.add(keyOf(dataset, file));
       return start(dataset, file);
+    },
+    checkAgain(dataset, file) {
+      checks.delete(keyOf(dataset, file));
+      return start(dataset, file);
+    },
+    get quarantined() {
+      return Object.values(quarantine).reduce((sum, files) => sum + Object.keys(files).length, 0);
     },
     refuseQuarantined({ dataset, files }, ordinals) {
       const damaged = quarantine[dataset];

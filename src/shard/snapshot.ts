@@ -80,16 +80,21 @@ export async function writeBuildStatus(
   await store.write(statusPath(dataset, status.build), bytes);
 }
 
+/** The id of a snapshot by digest or tag; its manifest, which may be large, is not read. */
+export async function findSnapshot(store: Store, dataset: string, ref: string): Promise<string> {
+  const id = digestPattern.test(ref) ? ref : await tagged(store, dataset, ref);
+  if ((await store.size(snapshotPath(dataset, id))) !== undefined) return id;
+  throw await missing(store, dataset, ref);
+}
+
 /** Finds a snapshot by digest or tag. */
 export async function resolveSnapshot(
   store: Store,
   dataset: string,
   ref: string,
 ): Promise<ResolvedSnapshot> {
-  const id = digestPattern.test(ref) ? ref : await tagged(store, dataset, ref);
-  const path = snapshotPath(dataset, id);
-  if ((await store.size(path)) === undefined) throw await missing(store, dataset, ref);
-  const bytes = await store.readAll(path, manifestBytesMax);
+  const id = await findSnapshot(store, dataset, ref);
+  const bytes = await store.readAll(snapshotPath(dataset, id), manifestBytesMax);
   return { id, bytes, manifest: parseManifest(bytes, id) };
 }
 
