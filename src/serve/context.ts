@@ -20,6 +20,7 @@ import { createLog, type Log } from './log.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
+import { createTokenTexts, type TokenTextsCache } from './token-texts.ts';
 import type { Uploads } from './uploads.ts';
 
 const plansOpenMax = 64;
@@ -42,6 +43,8 @@ export interface ServeContext {
   /** What a request asks of snapshots; kept for the requests like it. */
   prepared(readers: readonly SnapshotReader[], request: BatchRequest): Prepared;
   readonly ready: ReadySamples;
+  /** Texts of tokens, by the tokenizer of a snapshot. */
+  readonly texts: TokenTextsCache;
   readonly replies: Replies;
   readonly generations: Generations;
   /** Teachers that are asked for what is not cached; none where the server has none. */
@@ -77,6 +80,7 @@ export async function createContext(
     converter,
     onDamage: (dataset, shard) => void integrity.check(dataset, shard).catch(() => {}),
   });
+  const texts = createTokenTexts({ store, integrity, converter });
   const generations = createGenerations();
   const log = createLog(config.log);
   const onEnd = auditEnd(store, { integrity, log });
@@ -87,6 +91,7 @@ export async function createContext(
     log,
     integrity,
     ready,
+    texts,
     replies: createReplies(config.limits),
     teachers,
     generations,
@@ -125,6 +130,7 @@ export async function createContext(
       integrity.stop();
       generations.close();
       ready.clear();
+      texts.clear();
       readers.clear();
       plans.clear();
       await converter.close();

@@ -37,6 +37,7 @@ import { snapshots } from './routes/snapshots.ts';
 import { statistics } from './routes/statistics.ts';
 import { steps } from './routes/steps.ts';
 import { stream } from './routes/stream.ts';
+import { tokens } from './routes/tokens.ts';
 import { uploads } from './routes/uploads.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -48,6 +49,7 @@ const routes: readonly Route[] = [
   audits,
   shards,
   rows,
+  tokens,
   plans,
   steps,
   stream,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { AuditReport } from '../../schemas/audit.ts';
+import type { AuditReport, Statistics } from '../../schemas/audit.ts';
 import { serveConfig } from '../../schemas/serve-config.ts';
 import { LogitcaskError } from '../../src/errors.ts';
 import type { AuditOptions, Auditor } from '../../src/serve/auditor.ts';
@@ -78,7 +78,7 @@ describe('an audit over HTTP', () => {
     expect((await get('planes')).json()).toEqual(partial);
     const glance = async () => {
       const path = '/v1/datasets/planes/snapshots/latest/statistics';
-      return ((await ask(server.url, path)).json() as { audit: unknown }).audit;
+      return ((await ask(server.url, path)).json() as unknown as Statistics).audit;
     };
     expect(await glance()).toEqual({ partial: true, updated_ms: 2, faults: 1, warnings: 0 });
     const whole = reportOf(nameOf('planes'), { findings: [findingOf('warning')] });
