@@ -69,6 +69,7 @@ export const datasetReply = z.object({
       snapshot: sha256.nullable(),
       samples: count,
       positions: count,
+      positionsTotal: count.nullable(),
       shards: count,
       updatedMs: z.number(),
       error: z.string().nullable(),

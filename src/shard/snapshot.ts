@@ -53,6 +53,8 @@ export interface BuildStatus {
   readonly snapshot: string | null;
   readonly samples: number;
   readonly positions: number;
+  /** An estimate where the source does not say; null where nothing is known, or was then. */
+  readonly positionsTotal: number | null;
   readonly shards: number;
   /** Milliseconds since the epoch. */
   readonly updatedMs: number;
@@ -66,7 +68,7 @@ export async function readBuildStatus(store: Store, dataset: string): Promise<Bu
   return Promise.all(
     names.map(async (name) => {
       const bytes = await store.readAll(`${dataset}/builds/${name}`, 65_536);
-      return JSON.parse(bytes.toString()) as BuildStatus;
+      return { positionsTotal: null, ...JSON.parse(bytes.toString()) } as BuildStatus;
     }),
   );
 }
