@@ -22,6 +22,7 @@ import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
 import { createTokenTexts, type TokenTextsCache } from './token-texts.ts';
 import type { Uploads } from './uploads.ts';
+import { webFolder as builtWebFolder, readWebFiles, type WebFiles } from './web-files.ts';
 
 const plansOpenMax = 64;
 /** Tables of the orders of small sets, over all plans. */
@@ -51,6 +52,8 @@ export interface ServeContext {
   teachers: readonly CachedTeacher[];
   /** What teacher workers push; none where the server takes nothing. */
   readonly uploads: Uploads | undefined;
+  /** The console. */
+  readonly web: WebFiles;
   /** Audits that were asked for; none where the server makes none. */
   readonly audits: Audits | undefined;
   /** True once the server is about to stop. */
@@ -60,12 +63,13 @@ export interface ServeContext {
 
 interface Given extends Partial<Pick<ServeContext, 'teachers' | 'uploads'>> {
   readonly auditor?: Auditor;
+  readonly webFolder?: string;
 }
 
 export async function createContext(
   store: Store,
   config: ServeConfig,
-  { teachers = [], uploads, auditor }: Given = {},
+  { teachers = [], uploads, auditor, webFolder = builtWebFolder }: Given = {},
 ): Promise<ServeContext> {
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
@@ -96,6 +100,7 @@ export async function createContext(
     teachers,
     generations,
     uploads,
+    web: await readWebFiles(webFolder),
     audits: auditor && createAudits({ store, auditor, config: config.audit, onEnd }),
     prepared(readers, request) {
       const { rank, world, replicate, snapshot, ...view } = request;

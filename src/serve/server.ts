@@ -39,10 +39,12 @@ import { steps } from './routes/steps.ts';
 import { stream } from './routes/stream.ts';
 import { tokens } from './routes/tokens.ts';
 import { uploads } from './routes/uploads.ts';
+import { web } from './routes/web.ts';
 import type { Uploads } from './uploads.ts';
 
 const routes: readonly Route[] = [
   health,
+  web,
   datasets,
   snapshots,
   statistics,
@@ -79,6 +81,8 @@ export interface ServeOptions {
   /** What workers push; the caller closes it after the server. */
   readonly uploads?: Uploads;
   readonly auditor?: Auditor;
+  /** Where the built console lies; beside the program by default. */
+  readonly webFolder?: string;
 }
 
 /** Errors: `config-invalid` (open to strangers), `port-in-use`. */
