@@ -5,6 +5,7 @@ import { asLogitcaskError, LogitcaskError } from '../errors.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import type { Auditor } from './auditor.ts';
+import type { QueueLoad } from './queue-load.ts';
 
 export interface Audits {
   /** Starts one, or finds the one that waits or runs. Throws `audits-waiting`. */
@@ -28,7 +29,7 @@ export interface AuditName {
 export type AuditState = 'waiting' | 'running';
 
 export interface AuditLoad {
-  readonly waiting: number;
+  readonly queue: QueueLoad;
   readonly running: number;
   readonly ended: Readonly<Record<'complete' | 'failed' | 'stopped', number>>;
   readonly bytes: number;
@@ -44,6 +45,7 @@ export interface AuditsOptions {
 
 interface Job {
   readonly name: AuditName;
+  readonly since: number;
   state: AuditState;
   report?: AuditReport;
 }
@@ -59,6 +61,8 @@ export function createAudits({ store, auditor, config, onEnd }: AuditsOptions): 
   const stopping = new AbortController();
   const ended = { complete: 0, failed: 0, stopped: 0 };
   let bytes = 0;
+  let entered = 0;
+  let waitedMs = 0;
   let ending: Promise<void> | undefined;
   const advance = (job: Job, report: AuditReport) => {
     bytes += Math.max(0, report.progress.bytes - (job.report?.progress.bytes ?? 0));
@@ -66,6 +70,8 @@ export function createAudits({ store, auditor, config, onEnd }: AuditsOptions): 
   };
   const run = async (job: Job) => {
     job.state = 'running';
+    entered++;
+    waitedMs += performance.now() - job.since;
     try {
       const report = await auditor.run(store, {
         ...job.name,
@@ -99,7 +105,7 @@ export function createAudits({ store, auditor, config, onEnd }: AuditsOptions): 
       if (known !== undefined) return known.state;
       if (waiting() >= config.waiting_max) throw tooMany(config.waiting_max);
       failures.delete(keyOf(name));
-      const job: Job = { name, state: 'waiting' };
+      const job: Job = { name, since: performance.now(), state: 'waiting' };
       jobs.set(keyOf(name), job);
       ending ??= runAll();
       return job.state;
@@ -110,8 +116,8 @@ export function createAudits({ store, auditor, config, onEnd }: AuditsOptions): 
     },
     failure: (name) => failures.get(keyOf(name)),
     get load() {
-      const queued = waiting();
-      return { waiting: queued, running: jobs.size - queued, ended, bytes };
+      const queue = { waiting: waiting(), entered, waitedMs };
+      return { queue, running: jobs.size - queue.waiting, ended, bytes };
     },
     async stop() {
       stopping.abort();

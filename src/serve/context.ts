@@ -17,6 +17,7 @@ import { createConverter } from './converter.ts';
 import { createGenerations, type Generations } from './facade/generations.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
 import { createLog, type Log } from './log.ts';
+import { createMeters, type Meters } from './meters.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
@@ -35,6 +36,7 @@ export interface ServeContext {
   readonly store: Store;
   readonly config: ServeConfig;
   readonly log: Log;
+  readonly meters: Meters;
   readonly integrity: Integrity;
   /** A snapshot by digest or tag; its files are proved in the background once it is opened. */
   snapshot(dataset: string, ref: string): Promise<SnapshotReader>;
@@ -93,6 +95,7 @@ export async function createContext(
     store,
     config,
     log,
+    meters: createMeters(),
     integrity,
     ready,
     texts,

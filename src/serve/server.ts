@@ -18,6 +18,7 @@ import { observed } from './cache-metrics.ts';
 import type { CachedTeacher } from './cached-teacher.ts';
 import { createContext, type ServeContext } from './context.ts';
 import { createRequestIds, logRequest } from './log.ts';
+import { registerMetrics } from './metrics.ts';
 import { refuseEncoding } from './negotiate.ts';
 import { openapi } from './openapi.ts';
 import { errorOf, problemOf, problemType, sendProblem } from './problem.ts';
@@ -166,6 +167,7 @@ async function createServer(context: ServeContext): Promise<Server> {
     clearRegisterOnInit: true,
     routeMetrics: { enabled: { summary: false }, groupStatusCodes: true },
   });
+  registerMetrics(server.metrics.client, context);
   context.teachers = observed(server.metrics.client, context.teachers);
   for (const route of routes) route(server, context);
   server.get('/openapi.json', { config: { scope: 'read' } }, async () => server.swagger());
