@@ -66,8 +66,8 @@ function keyOf(bytes: Uint8Array): string {
 }
 
 /**
- * How a vocabulary writes bytes, told by what the tokenizer decodes with; undefined where its tokens
- * are not made of bytes.
+ * How a vocabulary writes bytes, told by what the tokenizer decodes with; undefined where its
+ * tokens are not made of bytes.
  */
 export function spelling(
   document: VocabularyDocument,

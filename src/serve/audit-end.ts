@@ -35,7 +35,8 @@ async function proveAgain(
 ): Promise<void> {
   const { manifest } = await resolveSnapshot(store, dataset, snapshot);
   for (const file of manifest.files.filter(({ name }) => damaged.has(name))) {
-    await integrity.checkAgain(dataset, file).catch(({ code }) => {
+    integrity.forget(dataset, file);
+    await integrity.check(dataset, file).catch(({ code }) => {
       if (code !== 'shard-damaged') throw new Error(`audit: ${file.name} could not be read`);
     });
   }

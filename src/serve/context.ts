@@ -1,5 +1,4 @@
 /** What every route works with: the store, open snapshots and plans under limits. */
-import type { BatchRequest } from '../../schemas/batch.ts';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { type OpenPlan, openPlan } from '../plan/open-plan.ts';
 import type { Permutation } from '../plan/permutation.ts';
@@ -18,7 +17,7 @@ import { createGenerations, type Generations } from './facade/generations.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
 import { createLog, type Log } from './log.ts';
 import { createMeters, type Meters } from './meters.ts';
-import { type Prepared, prepare } from './prepare.ts';
+import { createPrepare } from './prepare.ts';
 import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
 import { createTokenTexts, type TokenTextsCache } from './token-texts.ts';
@@ -28,7 +27,6 @@ import { webFolder as builtWebFolder, readWebFiles, type WebFiles } from './web-
 const plansOpenMax = 64;
 /** Tables of the orders of small sets, over all plans. */
 const orderBytesMax = 64 * 1024 * 1024;
-const preparedMax = 64;
 /** The first batches come first. */
 const checkDelayMs = 1000;
 
@@ -44,7 +42,7 @@ export interface ServeContext {
   opened(id: string): SnapshotReader | undefined;
   plan(id: string): Promise<OpenPlan>;
   /** What a request asks of snapshots; kept for the requests like it. */
-  prepared(readers: readonly SnapshotReader[], request: BatchRequest): Prepared;
+  readonly prepared: ReturnType<typeof createPrepare>;
   readonly ready: ReadySamples;
   /** Texts of tokens, by the tokenizer of a snapshot. */
   readonly texts: TokenTextsCache;
@@ -90,7 +88,6 @@ export async function createContext(
   const generations = createGenerations();
   const log = createLog(config.log);
   const onEnd = auditEnd(store, { integrity, log });
-  const kept = createLru<Prepared>(preparedMax);
   return {
     store,
     config,
@@ -105,15 +102,7 @@ export async function createContext(
     uploads,
     web: await readWebFiles(webFolder),
     audits: auditor && createAudits({ store, auditor, config: config.audit, onEnd }),
-    prepared(readers, request) {
-      const { rank, world, replicate, snapshot, ...view } = request;
-      const key = JSON.stringify([readers.map(({ id }) => id), view]);
-      const known = kept.get(key);
-      if (known?.readers.every((reader, i) => reader === readers[i])) return known;
-      const made = prepare(readers, { ...request, rank: 0, world: 1 });
-      kept.set(key, made, 1);
-      return made;
-    },
+    prepared: createPrepare(),
     stopping: false,
     async snapshot(dataset, ref) {
       const known = readers.get(ref); // digests only: tags move

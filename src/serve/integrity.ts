@@ -13,10 +13,10 @@ export interface Integrity {
    * Resolves once the file's digest is proved; throws `shard-damaged`, now and in every later run.
    */
   check(dataset: string, file: ManifestFile): Promise<void>;
-  /** Proves a file that may have changed since it was proved, as `check` does. */
-  checkAgain(dataset: string, file: ManifestFile): Promise<void>;
+  /** What was proved of a file counts no longer: the next `check` reads it again. */
+  forget(dataset: string, file: ManifestFile): void;
   /** How many files are known to be damaged. */
-  readonly quarantined: number;
+  quarantined(): number;
   /** Throws `shard-damaged` where a file that holds one of the ordinals is known to be damaged. */
   refuseQuarantined(manifest: Manifest, ordinals: readonly number[]): void;
   /** Proves all files of a snapshot, slowly; damage is quarantined, not thrown. */
@@ -77,13 +77,8 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
       waitedFor.add(keyOf(dataset, file));
       return start(dataset, file);
     },
-    checkAgain(dataset, file) {
-      checks.delete(keyOf(dataset, file));
-      return start(dataset, file);
-    },
-    get quarantined() {
-      return Object.values(quarantine).reduce((sum, files) => sum + Object.keys(files).length, 0);
-    },
+    forget: (dataset, file) => void checks.delete(keyOf(dataset, file)),
+    quarantined: () => Object.values(quarantine).flatMap(Object.keys).length,
     refuseQuarantined({ dataset, files }, ordinals) {
       const damaged = quarantine[dataset];
       if (damaged === undefined || Object.keys(damaged).length === 0) return;

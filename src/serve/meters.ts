@@ -1,7 +1,12 @@
 /** What the server counts of itself as plain numbers, so that counting costs next to nothing. */
 import type { LayoutName } from '../../schemas/batch.ts';
-import type { Batch } from './batch.ts';
 import { layouts } from './layouts/table.ts';
+
+interface SentBatch {
+  readonly rows: number;
+  readonly positions: number;
+  readonly bytes: number;
+}
 
 export interface SentBatches {
   batches: number;
@@ -13,7 +18,7 @@ export interface SentBatches {
 export interface Meters {
   readonly sent: Readonly<Record<LayoutName, SentBatches>>;
   /** Counts a batch that goes to a client. */
-  send(layout: LayoutName, batch: Pick<Batch, 'rows' | 'positions' | 'bytes'>): void;
+  send(layout: LayoutName, batch: SentBatch): void;
 }
 
 export function createMeters(): Meters {

@@ -1,4 +1,4 @@
-/** The metrics of the server itself, for Prometheus: read from its parts when they are asked for. */
+/** The metrics of the server itself, for Prometheus: read from its parts when they are asked. */
 import type { FastifyInstance } from 'fastify';
 import { listDatasets, readBuildStatus } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
@@ -54,7 +54,7 @@ const metrics: readonly Metric[] = [
     type: 'gauge',
     name: 'quarantined_files',
     help: 'Damaged files that are refused.',
-    read: ({ integrity }) => integrity.quarantined,
+    read: ({ integrity }) => integrity.quarantined(),
   },
   {
     type: 'counter',

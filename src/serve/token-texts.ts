@@ -11,7 +11,7 @@ import type { Integrity } from './integrity.ts';
 export type TextOf = (id: number) => string | null;
 
 export interface TokenTextsCache {
-  /** Undefined where the snapshot holds no tokenizer. Throws `shard-damaged` where it is damaged. */
+  /** Undefined where the snapshot holds no tokenizer. Throws `shard-damaged`. */
   of(manifest: Manifest): Promise<TextOf | undefined>;
   clear(): void;
 }

@@ -1,4 +1,4 @@
-/** The built console in memory: its page and what it loads, a few hundred kB, read once at start. */
+/** The built console in memory: its page and what it loads, a few hundred kB, read at start. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

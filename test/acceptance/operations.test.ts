@@ -62,6 +62,8 @@ describe('the OpenAPI document', () => {
         '/v1/datasets/{dataset}/snapshots/{snapshot}/rows/{sample}',
         '/v1/datasets/{dataset}/snapshots/{snapshot}/schema',
         '/v1/datasets/{dataset}/snapshots/{snapshot}/shards/{name}',
+        '/v1/datasets/{dataset}/snapshots/{snapshot}/statistics',
+        '/v1/datasets/{dataset}/snapshots/{snapshot}/tokens',
         '/v1/models',
         '/v1/plans',
         '/v1/plans/{plan}',

@@ -1,4 +1,4 @@
-/** GET …/snapshots/{snap}/statistics: a snapshot at a glance, small whatever its number of files. */
+/** GET …/snapshots/{snap}/statistics: a snapshot at a glance, however many files it has. */
 import {
   type AuditReport,
   type Statistics,
