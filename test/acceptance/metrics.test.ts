@@ -133,7 +133,9 @@ describe('Server-Timing', () => {
         `^plan;dur=${number}, wait;dur=${number}, read;dur=${number}, encode;dur=${number}$`,
       ),
     );
-    const stream = await ask(url, `/v1/plans/${plan}/epochs/0/stream?to=2`);
+    const headers = { 'x-request-id': 'mine' };
+    const stream = await ask(url, `/v1/plans/${plan}/epochs/0/stream?to=2`, { headers });
+    expect(stream.headers['x-request-id']).toBe('mine');
     expect(stream.headers['server-timing']).toMatch(
       new RegExp(`^plan;dur=${number}, encode;dur=${number}$`),
     );
