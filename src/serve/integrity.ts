@@ -78,7 +78,7 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
       return start(dataset, file);
     },
     forget: (dataset, file) => void checks.delete(keyOf(dataset, file)),
-    quarantined: () => Object.values(quarantine).flatMap(Object.keys).length,
+    quarantined: () => filesIn(quarantine),
     refuseQuarantined({ dataset, files }, ordinals) {
       const damaged = quarantine[dataset];
       if (damaged === undefined || Object.keys(damaged).length === 0) return;
@@ -102,6 +102,10 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
       stopped = true;
     },
   };
+}
+
+function filesIn(quarantine: Quarantine): number {
+  return Object.values(quarantine).flatMap(Object.keys).length;
 }
 
 async function readQuarantine(store: Store): Promise<Quarantine> {

@@ -141,6 +141,10 @@ describe('an audit over HTTP', () => {
       .poll(async () => (await ask(server.url, shards)).json())
       .toMatchObject({ code: 'shard-damaged' });
     expect((await ask(server.url, rows)).json()).toMatchObject({ code: 'shard-damaged' });
+    const metrics = (await ask(server.url, '/metrics')).body.toString();
+    expect(metrics).toContain('\nlogitcask_quarantined_files 1\n');
+    expect(metrics).toContain('\nlogitcask_audits_total{result="complete"} 1\n');
+    expect(metrics).toContain('\nlogitcask_audit_bytes_total 100\n');
   });
 
   it('needs the scope write', async () => {
