@@ -28,18 +28,30 @@ export const listQuery = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
 
-export const rowColumn = z.enum(['tokens', 'mask', 'meta', 'targets']);
+export const rowColumn = z.enum(['tokens', 'mask', 'meta', 'targets', 'text']);
 
 export const rowsQuery = z.object({
   offset: z.coerce.number().int().min(0).default(0),
   length: z.coerce.number().int().min(1).max(100).default(10),
   columns: z
     .string()
-    .default(rowColumn.options.join(','))
+    .default('tokens,mask,meta,targets')
     .transform((text) => text.split(','))
     .pipe(z.array(rowColumn).min(1)),
   layout: layoutName.default('frames'),
 });
+
+/** Ids of tokens, joined by commas. */
+export const tokensQuery = z.object({
+  ids: z
+    .string()
+    .regex(/^\d{1,10}(,\d{1,10})*$/, 'expected ids joined by commas')
+    .transform((text) => text.split(',').map(Number))
+    .pipe(z.array(count).max(1000)),
+});
+
+/** Null where the snapshot's tokenizer, if it has one, knows no such token. */
+export const tokensReply = z.object({ texts: z.array(z.string().nullable()) });
 
 export const datasetList = z.object({
   datasets: z.array(z.object({ name, tags: z.record(z.string(), sha256) })),
@@ -57,11 +69,19 @@ export const datasetReply = z.object({
       snapshot: sha256.nullable(),
       samples: count,
       positions: count,
+      positionsTotal: count.nullable(),
       shards: count,
       updatedMs: z.number(),
       error: z.string().nullable(),
     }),
   ),
+});
+
+/** Of an audit that has no report yet, and in answer to a request for one. */
+export const auditAccepted = z.object({
+  dataset: name,
+  snapshot: sha256,
+  state: z.enum(['waiting', 'running']),
 });
 
 /** RFC 9457. */

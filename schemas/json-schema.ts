@@ -1,6 +1,6 @@
 /** Documents as JSON Schema: data that can be walked, and the files that other languages read. */
 import { z } from 'zod';
-import { auditReport, driftReport } from './audit.ts';
+import { auditReport, driftReport, statistics } from './audit.ts';
 import { batchMetadata, batchRequest } from './batch.ts';
 import { buildConfig } from './build-config.ts';
 import { labelConfig } from './label-config.ts';
@@ -34,6 +34,7 @@ const documents = {
   'plan-request': planRequest,
   'plan-stored': storedPlan,
   'serve-config': serveConfig,
+  statistics,
 } as const;
 
 /** What may be written, before defaults are filled in. */

@@ -123,6 +123,8 @@ export const storedPlan = z.strictObject({
   identity: planIdentity,
   rules: z.strictObject({ packing: planPacking.nullable(), filter: planFilter.nullable() }),
   streams: z.array(storedStream),
+  /** Milliseconds since the epoch when it was written; absent in plans of earlier versions. */
+  created_ms: count.optional(),
 });
 
 export const planReply = z.strictObject({
@@ -143,6 +145,24 @@ export const planReply = z.strictObject({
   items_per_epoch: count,
   /** Share of the positions of all packs that hold one of a sample. */
   packing_efficiency: z.number().min(0).max(1).nullable(),
+});
+
+/** Plans of a store, by id; a page of them. */
+export const planList = z.strictObject({
+  plans: z.array(
+    z.strictObject({
+      plan: sha256,
+      streams: z.array(z.strictObject({ dataset: name, snapshot: sha256, samples: count })),
+      global_batch: z.int().positive(),
+      seed: uint64,
+      shuffle,
+      steps_per_epoch: count,
+      items_per_epoch: count,
+      /** Milliseconds since the epoch; absent where an earlier version made the plan. */
+      created_ms: count.optional(),
+    }),
+  ),
+  next: z.string().nullable(),
 });
 
 /** Which rows a digest of the order covers. */
@@ -172,5 +192,6 @@ export type PlanRequest = z.infer<typeof planRequest>;
 export type PlanIdentity = z.infer<typeof planIdentity>;
 export type StoredPlan = z.infer<typeof storedPlan>;
 export type PlanReply = z.infer<typeof planReply>;
+export type PlanList = z.infer<typeof planList>;
 export type OrderDigestQuery = z.infer<typeof orderDigestQuery>;
 export type OrderDigest = z.infer<typeof orderDigest>;

@@ -44,6 +44,9 @@ export const cacheConfig = z.strictObject({
   record_generated: z.boolean().default(true),
 });
 
+/** `info` has a line a request, `warn` what failed for a reason of the server's. */
+export const logLevel = z.enum(['debug', 'info', 'warn', 'error', 'silent']);
+
 export const serveConfig = z.strictObject({
   store: z.string().default('logitcask-data').describe('folder of the store'),
   host: z
@@ -60,6 +63,20 @@ export const serveConfig = z.strictObject({
   /** By target set, teachers whose scores are cached; several score the same sequences. */
   teachers: z.record(targetSetName, cachedTeacher).default({}),
   cache: cacheConfig.prefault({}),
+  audit: z
+    .strictObject({
+      /** Threads of the audit that runs. */
+      workers: z.int().positive().default(1),
+      /** What it reads of the store in a second, so that serving goes on. */
+      bytes_per_second_max: z
+        .int()
+        .positive()
+        .default(64 * 1024 * 1024),
+      /** Audits that wait for the one that runs; more are refused. */
+      waiting_max: z.int().nonnegative().default(16),
+    })
+    .prefault({}),
+  log: z.strictObject({ level: logLevel.default('warn') }).prefault({}),
   limits: z
     .strictObject({
       body_bytes_max: z

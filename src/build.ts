@@ -17,6 +17,7 @@ import { completedShards } from './build/resume.ts';
 import { type ChosenConfig, withSparsifier } from './build/rules.ts';
 import { openScores, type Scores } from './build/scores.ts';
 import { createShards } from './build/shards.ts';
+import { createStatusWriter, type StatusWriter } from './build/status.ts';
 import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
 import { openSource } from './capture/table.ts';
@@ -25,13 +26,7 @@ import { engineName } from './kernel/wasm.ts';
 import { lockPath } from './shard/names.ts';
 import { createReferencePicker } from './shard/reference.ts';
 import { labelSpaceDigest, labelSpaceOf } from './shard/sample-id.ts';
-import {
-  type BuildStatus,
-  type ResolvedSnapshot,
-  readBuildStatus,
-  resolveSnapshot,
-  writeBuildStatus,
-} from './shard/snapshot.ts';
+import { type ResolvedSnapshot, readBuildStatus, resolveSnapshot } from './shard/snapshot.ts';
 import { acquireLock } from './store/lock.ts';
 import type { Store } from './store/store.ts';
 import { openStore } from './store/table.ts';
@@ -91,7 +86,7 @@ interface Run extends BuildRunOptions {
   readonly source: Source;
   readonly build: string;
   readonly seconds: StageSeconds;
-  readonly status: (change: Partial<BuildStatus>) => Promise<void>;
+  readonly status: StatusWriter;
 }
 
 /**
@@ -121,7 +116,7 @@ export async function buildFrom(
       const lock = await acquireLock(store, lockPath(config.dataset, name));
       try {
         seconds.prepare = (performance.now() - started) / 1000;
-        const status = statusWriter(store, config.dataset, name);
+        const status = createStatusWriter(store, { dataset: config.dataset, build: name });
         const run: Run = { ...options, config, store, source, build: name, seconds, status };
         const done = (await reuse(run)) ?? (await runBuild(run));
         const { columns } = await measureSize(store, {
@@ -154,23 +149,6 @@ type Outcome = Pick<
   'snapshot' | 'manifest' | 'reused' | 'resumedSamples' | 'positions'
 >;
 
-function statusWriter(store: Store, dataset: string, build: string): Run['status'] {
-  let status: BuildStatus = {
-    build,
-    state: 'running',
-    snapshot: null,
-    samples: 0,
-    positions: 0,
-    shards: 0,
-    updatedMs: 0,
-    error: null,
-  };
-  return async (change) => {
-    status = { ...status, ...change, updatedMs: Date.now() };
-    await writeBuildStatus(store, dataset, status);
-  };
-}
-
 /** A complete build of the same name, provided that the tag can simply point at it. */
 async function reuse({ config, store, build }: Run): Promise<Outcome | undefined> {
   const statuses = await readBuildStatus(store, config.dataset);
@@ -196,12 +174,15 @@ async function runBuild(run: Run): Promise<Outcome> {
     await scores.remove();
     const { samples } = manifest.totals;
     const state = { state: 'complete' as const, snapshot: id };
-    await run.status({ ...state, samples, positions: manifest.totals.positions });
+    const { positions: positionsTotal } = manifest.totals;
+    await run.status.write({ ...state, samples, positions: positionsTotal, positionsTotal });
     run.seconds.finish = (performance.now() - finishing) / 1000;
     const resumedSamples = stages.resumed.samples;
     return { snapshot: id, manifest, reused: false, resumedSamples, positions };
   } catch (error) {
-    await run.status({ state: 'failed', error: asLogitcaskError(error).code }).catch(() => {});
+    await run.status
+      .write({ state: 'failed', error: asLogitcaskError(error).code })
+      .catch(() => {});
     throw error;
   } finally {
     await scores?.close();
@@ -245,14 +226,13 @@ async function captureAll(
   const { source, seconds } = run;
   let positions = 0;
   let { samples } = resumed;
+  const total = () => ({ positionsTotal: totalOf(source, resumed.positions + positions) ?? null });
   const report = (stage: BuildProgress['stage']) => {
     const done = resumed.positions + positions;
-    const share = source.share?.() ?? 0;
-    const estimate = share > 0 ? Math.max(done, Math.round(done / share)) : undefined;
     run.onProgress?.({
       stage,
       positions: done,
-      positionsTotal: source.positions ?? estimate,
+      positionsTotal: totalOf(source, done),
       isEstimate: source.positions === undefined,
       samples,
       shards: shards.complete.length,
@@ -260,7 +240,7 @@ async function captureAll(
     });
   };
   try {
-    await run.status({ ...resumed, shards: shards.complete.length });
+    await run.status.write({ ...resumed, ...total(), shards: shards.complete.length });
     const from = shards.complete.at(-1)?.nextInput ?? 0;
     const chunks = timed(source.chunks(from, pool.lend), seconds);
     for await (const begun of begunAhead(chunks, assembler, pool.ahead)) {
@@ -272,14 +252,15 @@ async function captureAll(
         const writing = performance.now();
         const closed = await shards.add(row, sample.ordinal + 1);
         samples++;
-        const reached = { samples, positions: resumed.positions + positions };
-        if (closed) await run.status({ ...reached, shards: shards.complete.length });
+        const reached = { samples, positions: resumed.positions + positions, ...total() };
+        if (closed) await run.status.write({ ...reached, shards: shards.complete.length });
+        else await run.status.progress(reached);
         seconds.write += (performance.now() - writing) / 1000;
       }
       report('capture');
     }
     await shards.finish();
-    await run.status({ shards: shards.complete.length });
+    await run.status.write({ shards: shards.complete.length });
   } catch (error) {
     await shards.abort();
     throw error;
@@ -288,6 +269,12 @@ async function captureAll(
   }
   report('finish');
   return positions;
+}
+
+/** An estimate where the source does not know how many positions it has. */
+function totalOf(source: Source, done: number): number | undefined {
+  const share = source.share?.() ?? 0;
+  return source.positions ?? (share > 0 ? Math.max(done, Math.round(done / share)) : undefined);
 }
 
 function stopped(): LogitcaskError {

@@ -162,6 +162,7 @@ async function intoStore(
       snapshot: resolved.id,
       samples,
       positions,
+      positionsTotal: positions,
       shards: manifest.files.filter(({ role }) => role === 'shard').length,
       updatedMs: Date.now(),
       error: null,

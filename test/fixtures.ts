@@ -102,7 +102,10 @@ export function serve(
   store: Store,
   config: input<typeof serveConfig> = {},
 ): Promise<RunningServer> {
-  return startServer({ store, config: serveConfig.parse({ port: 0, ...config }) });
+  return startServer({
+    store,
+    config: serveConfig.parse({ port: 0, log: { level: 'silent' }, ...config }),
+  });
 }
 
 export interface Answer {

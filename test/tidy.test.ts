@@ -36,6 +36,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   '@huggingface/tokenizers': ['capture'],
   fastify: ['serve'],
   'fastify-metrics': ['serve'],
+  pino: ['serve'],
   'fastify-type-provider-zod': ['serve'],
   '@fastify/rate-limit': ['serve'],
   '@fastify/swagger': ['serve'],

@@ -10,6 +10,8 @@ export interface Damage {
 }
 
 export interface Quarantine {
+  /** How many files are in it. */
+  readonly files: number;
   /** Damage by name of file. */
   of(dataset: string): Readonly<Record<string, Damage>>;
   /** Durable when it resolves. */
@@ -55,6 +57,9 @@ function createQuarantine(store: Store): Shared {
     async read() {
       await writing;
       stored = await read(store);
+    },
+    get files() {
+      return Object.values(stored).flatMap(Object.keys).length;
     },
     of: (dataset) => stored[dataset] ?? {},
     add: (dataset, name, { expected, got }) =>

@@ -1,4 +1,7 @@
-/** Which id the bytes of a token have, for servers that tell tokens by their text alone. */
+/**
+ * The bytes of tokens: which id has them, for servers that tell tokens by their text alone, and how
+ * a vocabulary spells them.
+ */
 import { LogitcaskError } from '../errors.ts';
 
 interface Part {
@@ -30,40 +33,60 @@ const several = -1;
  */
 export function openTokenBytes(document: VocabularyDocument): IdOf {
   const bytesOf = spelling(document);
+  if (bytesOf === undefined) throw noBytes(document);
   const ids = new Map<string, number>();
   const put = (bytes: Uint8Array, id: number) => {
     const key = keyOf(bytes);
     ids.set(key, ids.has(key) ? several : id);
   };
-  const added = new Map((document.added_tokens ?? []).map(({ id, content }) => [id, content]));
-  for (const [id, content] of added) put(Buffer.from(content), id);
-  const { vocab } = document.model;
-  const entries = Array.isArray(vocab)
-    ? vocab.map(([token], id) => [token, id] as const)
-    : Object.entries(vocab as Record<string, number>);
-  for (const [token, id] of entries) if (!added.has(id)) put(bytesOf(token), id);
+  for (const { id, text, isAdded } of tokensOf(document)) {
+    put(isAdded ? Buffer.from(text) : bytesOf(text), id);
+  }
   return (bytes) => {
     const id = ids.get(keyOf(bytes));
     return id === several ? undefined : id;
   };
 }
 
+/** Every token as the document writes it; added ones stand as they are, also over others. */
+export function* tokensOf({
+  model: { vocab },
+  added_tokens = [],
+}: VocabularyDocument): Generator<{ id: number; text: string; isAdded: boolean }> {
+  const added = new Map(added_tokens.map(({ id, content }) => [id, content]));
+  for (const [id, text] of added) yield { id, text, isAdded: true };
+  const entries = Array.isArray(vocab)
+    ? vocab.map(([text], id) => [text, id] as const)
+    : Object.entries(vocab as Record<string, number>);
+  for (const [text, id] of entries) if (!added.has(id)) yield { id, text, isAdded: false };
+}
+
 function keyOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-/** How a vocabulary writes bytes, told by what the tokenizer decodes with. */
-function spelling(document: VocabularyDocument): (token: string) => Uint8Array {
+/**
+ * How a vocabulary writes bytes, told by what the tokenizer decodes with; undefined where its
+ * tokens are not made of bytes.
+ */
+export function spelling(
+  document: VocabularyDocument,
+): ((token: string) => Uint8Array) | undefined {
   const parts = [...flat(document.decoder), ...flat(document.pre_tokenizer)];
   const has = (type: string) => parts.some((part) => part.type === type);
   if (has('ByteLevel')) return byteLevel;
   const isSpaced = has('Metaspace') || parts.some(({ pattern }) => pattern?.String === '▁');
-  if (isSpaced) return spaced(has('ByteFallback') || document.model.byte_fallback === true);
+  if (!isSpaced) return undefined;
+  return spaced(has('ByteFallback') || document.model.byte_fallback === true);
+}
+
+function noBytes(document: VocabularyDocument): LogitcaskError {
   const message =
     'capture: ids cannot be told from the bytes of tokens with this tokenizer, which is neither ' +
     'byte-level nor sentencepiece-like; use a server that gives ids, or ask for no log-probs';
   const got = document.decoder?.type ?? 'no decoder';
-  throw new LogitcaskError('source-mismatch', message, { expected: 'ByteLevel or Metaspace', got });
+  const expected = 'ByteLevel or Metaspace';
+  return new LogitcaskError('source-mismatch', message, { expected, got });
 }
 
 function flat(part: Part | null | undefined): Part[] {

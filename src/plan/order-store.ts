@@ -3,6 +3,7 @@ export interface OrderStore {
   read(name: string, offset: number, length: number): Promise<Buffer>;
   readAll(name: string, bytesMax?: number): Promise<Buffer>;
   size(name: string): Promise<number | undefined>;
+  list(folder: string): Promise<string[]>;
   write(name: string, bytes: Uint8Array): Promise<void>;
   create(name: string): Promise<OrderWriter>;
 }

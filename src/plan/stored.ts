@@ -17,8 +17,14 @@ export const packingPath = (name: string) => `plans/${name}.packing`;
 export async function writePlan(store: OrderStore, plan: StoredPlan): Promise<boolean> {
   const path = pathOf(planId(plan.identity));
   if ((await store.size(path)) !== undefined) return false;
-  await store.write(path, Buffer.from(canonicalJson(plan)));
+  await store.write(path, Buffer.from(canonicalJson({ ...plan, created_ms: Date.now() })));
   return true;
+}
+
+/** Ids of the store's plans, ascending. */
+export async function listPlans(store: OrderStore): Promise<string[]> {
+  const names = (await store.list('plans')).map((name) => /^([0-9a-f]{64})\.json$/.exec(name)?.[1]);
+  return names.filter((id) => id !== undefined);
 }
 
 /** Throws `plan-not-found`. */

@@ -26,17 +26,20 @@ export interface BatchOptions {
 export interface Batch extends Announced {
   readonly pieces: readonly Uint8Array[];
   readonly bytes: number;
+  readonly positions: number;
+  /** Time that it took to have the samples ready, in milliseconds. */
+  readonly readMs: number;
 }
 
 /** A whole stream of one batch. */
 export async function buildStream(
   context: ServeContext,
   options: BatchOptions & { readonly place?: Place },
-): Promise<{ pieces: readonly Uint8Array[]; bytes: number }> {
+): Promise<Batch> {
   const batch = await buildBatch(context, options);
   const head = headOf(options.prepared, { batch, place: options.place });
   const pieces = [head, ...batch.pieces, streamEnd];
-  return { pieces, bytes: head.byteLength + batch.bytes + streamEnd.byteLength };
+  return { ...batch, pieces, bytes: head.byteLength + batch.bytes + streamEnd.byteLength };
 }
 
 /** Errors: `request-invalid`, `*-damaged`, `conflict`. */
@@ -45,7 +48,9 @@ export async function buildBatch(
   { prepared, rows, compression }: BatchOptions,
 ): Promise<Batch> {
   refuseLarge(context, prepared, rows);
+  const started = performance.now();
   const samples = await samplesOf(context, prepared, rows);
+  const readMs = performance.now() - started;
   const { view, request } = prepared;
   const spans = rows.segments;
   const lengths = samples.map((_, row) => positionsOf({ samples, spans }, row));
@@ -64,7 +69,8 @@ export async function buildBatch(
   const pieces = batchPieces(types, columns, { rows: count, compression });
   const bytes = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
   const dropped = request.vocab_size === undefined ? undefined : droppedOf(samples, lengths);
-  return { types, rows: count, pieces, bytes, dropped };
+  const positions = lengths.reduce((sum, n) => sum + n, 0);
+  return { types, rows: count, pieces, bytes, positions, readMs, dropped };
 }
 
 /** Every row's sample, from the snapshot of its stream. */

@@ -1,5 +1,4 @@
 /** What every route works with: the store, open snapshots and plans under limits. */
-import type { BatchRequest } from '../../schemas/batch.ts';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { type OpenPlan, openPlan } from '../plan/open-plan.ts';
 import type { Permutation } from '../plan/permutation.ts';
@@ -9,25 +8,33 @@ import type { SnapshotReader } from '../shard/reader.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
+import { auditEnd } from './audit-end.ts';
+import { type Auditor, realAuditor } from './auditor.ts';
+import { type Audits, createAudits } from './audits.ts';
 import type { CachedTeacher } from './cached-teacher.ts';
 import { createConverter } from './converter.ts';
 import { createGenerations, type Generations } from './facade/generations.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
-import { type Prepared, prepare } from './prepare.ts';
+import { createLog, type Log } from './log.ts';
+import { createMeters, type Meters } from './meters.ts';
+import { createPrepare } from './prepare.ts';
 import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
+import { createTokenTexts, type TokenTextsCache } from './token-texts.ts';
 import type { Uploads } from './uploads.ts';
+import { webFolder as builtWebFolder, readWebFiles, type WebFiles } from './web-files.ts';
 
 const plansOpenMax = 64;
 /** Tables of the orders of small sets, over all plans. */
 const orderBytesMax = 64 * 1024 * 1024;
-const preparedMax = 64;
 /** The first batches come first. */
 const checkDelayMs = 1000;
 
 export interface ServeContext {
   readonly store: Store;
   readonly config: ServeConfig;
+  readonly log: Log;
+  readonly meters: Meters;
   readonly integrity: Integrity;
   /** A snapshot by digest or tag; its files are proved in the background once it is opened. */
   snapshot(dataset: string, ref: string): Promise<SnapshotReader>;
@@ -35,23 +42,34 @@ export interface ServeContext {
   opened(id: string): SnapshotReader | undefined;
   plan(id: string): Promise<OpenPlan>;
   /** What a request asks of snapshots; kept for the requests like it. */
-  prepared(readers: readonly SnapshotReader[], request: BatchRequest): Prepared;
+  readonly prepared: ReturnType<typeof createPrepare>;
   readonly ready: ReadySamples;
+  /** Texts of tokens, by the tokenizer of a snapshot. */
+  readonly texts: TokenTextsCache;
   readonly replies: Replies;
   readonly generations: Generations;
   /** Teachers that are asked for what is not cached; none where the server has none. */
   teachers: readonly CachedTeacher[];
   /** What teacher workers push; none where the server takes nothing. */
   readonly uploads: Uploads | undefined;
+  /** The console. */
+  readonly web: WebFiles;
+  /** Audits that were asked for. */
+  readonly audits: Audits;
   /** True once the server is about to stop. */
   stopping: boolean;
   close(): Promise<void>;
 }
 
+interface Given extends Partial<Pick<ServeContext, 'teachers' | 'uploads'>> {
+  readonly auditor?: Auditor;
+  readonly webFolder?: string;
+}
+
 export async function createContext(
   store: Store,
   config: ServeConfig,
-  { teachers = [], uploads }: Partial<Pick<ServeContext, 'teachers' | 'uploads'>> = {},
+  { teachers = [], uploads, auditor = realAuditor, webFolder = builtWebFolder }: Given = {},
 ): Promise<ServeContext> {
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
@@ -66,26 +84,25 @@ export async function createContext(
     converter,
     onDamage: (dataset, shard) => void integrity.check(dataset, shard).catch(() => {}),
   });
+  const texts = createTokenTexts({ store, integrity, converter });
   const generations = createGenerations();
-  const kept = createLru<Prepared>(preparedMax);
+  const log = createLog(config.log);
+  const onEnd = auditEnd(store, { integrity, log });
   return {
     store,
     config,
+    log,
+    meters: createMeters(),
     integrity,
     ready,
+    texts,
     replies: createReplies(config.limits),
     teachers,
     generations,
     uploads,
-    prepared(readers, request) {
-      const { rank, world, replicate, snapshot, ...view } = request;
-      const key = JSON.stringify([readers.map(({ id }) => id), view]);
-      const known = kept.get(key);
-      if (known?.readers.every((reader, i) => reader === readers[i])) return known;
-      const made = prepare(readers, { ...request, rank: 0, world: 1 });
-      kept.set(key, made, 1);
-      return made;
-    },
+    web: await readWebFiles(webFolder),
+    audits: createAudits({ store, auditor, config: config.audit, onEnd }),
+    prepared: createPrepare(),
     stopping: false,
     async snapshot(dataset, ref) {
       const known = readers.get(ref); // digests only: tags move
@@ -110,6 +127,7 @@ export async function createContext(
       integrity.stop();
       generations.close();
       ready.clear();
+      texts.clear();
       readers.clear();
       plans.clear();
       await converter.close();

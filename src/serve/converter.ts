@@ -1,13 +1,17 @@
-/** Threads that make samples ready where a layout decodes them: the event loop goes on serving. */
+/** Threads for what would hold up the event loop: samples that a layout decodes, tokenizers. */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
+import type { TokenTexts } from '../capture/token-texts.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { ConvertFailure, ConvertTask } from './convert.ts';
 import type { ReadySample } from './layouts/layout.ts';
+import type { PackResult } from './pack-texts.ts';
 
 export interface Converter {
   /** Throws what making a sample ready throws; `sample` is the number of the one that failed. */
   run(task: ConvertTask): Promise<ReadySample[]>;
+  /** Texts of the tokens of a tokenizer.json. Throws `source-unreadable`. */
+  packTexts(tokenizerJson: Uint8Array): Promise<TokenTexts>;
   close(): Promise<void>;
 }
 
@@ -28,18 +32,32 @@ const idleMs = 60_000;
 /** Threads start with the first task, and end when they have had none for a while. */
 export function createConverter(): Converter {
   let piscina: Piscina | undefined;
+  const run = (file: string, name: string, task: unknown) => {
+    piscina ??= new Piscina({
+      minThreads: 0,
+      maxThreads: Math.max(1, availableParallelism() - 1),
+      idleTimeout: idleMs,
+    });
+    return piscina.run(task, {
+      filename: new URL(`${compiled}${file}`, import.meta.url).href,
+      name,
+    });
+  };
   return {
     async run(task) {
-      piscina ??= new Piscina({
-        filename: new URL(`${compiled}convert.js`, import.meta.url).href,
-        name: 'convertInThread',
-        minThreads: 0,
-        maxThreads: Math.max(1, availableParallelism() - 1),
-        idleTimeout: idleMs,
-      });
-      const result: ReadySample[] | ConvertFailure = await piscina.run(task);
+      const result: ReadySample[] | ConvertFailure = await run(
+        'convert.js',
+        'convertInThread',
+        task,
+      );
       if (Array.isArray(result)) return result;
       throw new SampleError(result);
+    },
+    async packTexts(tokenizerJson) {
+      const result: PackResult = await run('pack-texts.js', 'packTextsInThread', tokenizerJson);
+      if ('texts' in result) return result.texts;
+      const { code, message, expected, got } = result.error;
+      throw new LogitcaskError(code, message, { expected, got });
     },
     async close() {
       await piscina?.destroy();

@@ -14,6 +14,10 @@ export interface Integrity {
    * Resolves once the file's digest is proved; throws `shard-damaged`, now and in every later run.
    */
   check(dataset: string, file: ManifestFile): Promise<void>;
+  /** What was proved of a file counts no longer: the next `check` reads it again. */
+  forget(dataset: string, file: ManifestFile): void;
+  /** How many files are known to be damaged. */
+  quarantined(): number;
   /** Throws `shard-damaged` where a file that holds one of the ordinals is known to be damaged. */
   refuseQuarantined(manifest: Manifest, ordinals: readonly number[]): void;
   /** Proves all files of a snapshot, slowly; damage is quarantined, not thrown. */
@@ -61,6 +65,8 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
       waitedFor.add(keyOf(dataset, file));
       return start(dataset, file);
     },
+    forget: (dataset, file) => void checks.delete(keyOf(dataset, file)),
+    quarantined: () => quarantine.files,
     refuseQuarantined({ dataset, files }, ordinals) {
       const damaged = quarantine.of(dataset);
       if (Object.keys(damaged).length === 0) return;

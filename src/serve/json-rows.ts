@@ -7,25 +7,32 @@ import { cellsOf, itemBytes } from '../formats/cells.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import { int32Of, unpackBits } from '../formats/layout.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
+import type { TextOf } from './token-texts.ts';
 
 type JsonRow = Record<string, unknown>;
+
+export interface RowOptions {
+  readonly columns: readonly RowColumn[];
+  /** Texts of tokens; undefined where the snapshot has no tokenizer. */
+  readonly textOf: TextOf | undefined;
+}
 
 export async function readJsonRows(
   reader: SnapshotReader,
   ordinals: readonly number[],
-  columns: readonly RowColumn[],
+  { columns, textOf }: RowOptions,
 ): Promise<JsonRow[]> {
   const rows: JsonRow[] = [];
   for (const ordinal of ordinals) {
     const stored = await reader.read([ordinal], Object.keys(reader.columns));
-    rows.push(jsonRow(reader, { ordinal, stored, columns }));
+    rows.push(jsonRow(reader, { ordinal, stored, columns, textOf }));
   }
   return rows;
 }
 
 function jsonRow(
   { manifest }: SnapshotReader,
-  { ordinal, stored, columns }: { ordinal: number; stored: Columns; columns: readonly RowColumn[] },
+  { ordinal, stored, columns, textOf }: RowOptions & { ordinal: number; stored: Columns },
 ): JsonRow {
   const tokens = int32Of(stored.tokens.buffers[1]);
   const sampleId = Buffer.from(stored.sample_id.buffers[0]).toString('hex');
@@ -40,6 +47,7 @@ function jsonRow(
           jsonTargets(set, stored, { count: tokens.length, labelSpace: manifest.label_space }),
         ]),
       ),
+    text: () => (textOf === undefined ? null : Array.from(tokens, textOf)),
   };
   return {
     ordinal,

@@ -26,9 +26,24 @@ export interface Prepared {
 }
 
 const headsMax = 16;
+const preparedMax = 64;
+
+/** `prepare`, for any rank and world, kept for the requests like it. */
+export function createPrepare(): typeof prepare {
+  const kept = createLru<Prepared>(preparedMax);
+  return (readers, request) => {
+    const { rank, world, replicate, snapshot, ...view } = request;
+    const key = JSON.stringify([readers.map(({ id }) => id), view]);
+    const known = kept.get(key);
+    if (known?.readers.every((reader, i) => reader === readers[i])) return known;
+    const made = prepare(readers, { ...request, rank: 0, world: 1 });
+    kept.set(key, made, 1);
+    return made;
+  };
+}
 
 /** Errors: `not-acceptable`, `request-invalid`, `temperature-unsupported`, `conflict`. */
-export function prepare(readers: readonly SnapshotReader[], request: BatchRequest): Prepared {
+function prepare(readers: readonly SnapshotReader[], request: BatchRequest): Prepared {
   const layout = layouts[request.layout];
   const chosen = readers.map((reader) => chooseSets(reader, request, layout.setsMax));
   const [sets] = chosen;

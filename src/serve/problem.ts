@@ -2,6 +2,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { asLogitcaskError, type ErrorCode, errors, LogitcaskError } from '../errors.ts';
+import { faultOf } from './log.ts';
 
 export const problemType = 'application/problem+json; charset=utf-8';
 
@@ -48,7 +49,7 @@ export function errorOf(thrown: FastifyError | Error, request: FastifyRequest): 
   if (statusCode >= 400 && statusCode < 500) {
     return new LogitcaskError('request-invalid', `request: ${message}`, { got: code });
   }
-  request.log.error(thrown);
+  request.log.error({ request_id: request.id, error: faultOf(thrown) }, 'defect');
   return asLogitcaskError(thrown);
 }
 
@@ -60,6 +61,8 @@ export function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
+  request.problem = error.code;
+  reply.header('x-request-id', request.id); // also of what no hook has seen
   for (const name of ofTheWhole) reply.removeHeader(name);
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer');
   return reply

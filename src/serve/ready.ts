@@ -8,12 +8,22 @@ import { createLru } from '../store/lru.ts';
 import type { ViewSpec } from './convert.ts';
 import { type Converter, SampleError } from './converter.ts';
 import type { ReadySample, StoredSample, View } from './layouts/layout.ts';
+import type { QueueLoad } from './queue-load.ts';
 import { createTurns } from './turns.ts';
 
 export interface ReadySamples {
   /** In the order of the ordinals. Throws what reading and the view throw; names the sample. */
   get(source: ReadySource, ordinals: readonly number[]): Promise<readonly ReadySample[]>;
   clear(): void;
+  readonly load: ReadyLoad;
+}
+
+export interface ReadyLoad {
+  /** Looked up, those made ready ahead included: kept ready, being made ready by then, read. */
+  readonly samples: Readonly<Record<'hit' | 'shared' | 'miss', number>>;
+  readonly bytes: number;
+  /** Loads that wait for their turn. */
+  readonly queue: QueueLoad;
 }
 
 export interface ReadySource {
@@ -44,6 +54,7 @@ export function createReadySamples(options: ReadyOptions): ReadySamples {
   const turns = createTurns(options.loadsMax);
   const readers = new WeakMap<SnapshotReader, string>();
   let opened = 0;
+  const looked = { hit: 0, shared: 0, miss: 0 };
   const keyOf = ({ reader, view }: ReadySource) => {
     const known = readers.get(reader) ?? String(opened++);
     readers.set(reader, known);
@@ -69,13 +80,19 @@ export function createReadySamples(options: ReadyOptions): ReadySamples {
       const prefix = keyOf(source);
       const held = ordinals.map((ordinal) => cache.get(prefix + ordinal));
       const missing = ordinals.filter((_, i) => held[i] === undefined);
+      looked.hit += ordinals.length - missing.length;
       if (missing.length === 0) return held as ReadySample[];
       const absent = missing.filter((ordinal) => !loading.has(prefix + ordinal));
+      looked.miss += absent.length;
+      looked.shared += missing.length - absent.length;
       if (absent.length > 0) load(source, prefix, absent);
       const coming = ordinals.map((ordinal, i) => held[i] ?? loading.get(prefix + ordinal));
       return Promise.all(coming as (ReadySample | Promise<ReadySample>)[]);
     },
     clear: () => cache.clear(),
+    get load() {
+      return { samples: looked, bytes: cache.cost, queue: turns.load };
+    },
   };
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
+import type { QueueLoad } from './queue-load.ts';
 
 type Pieces = readonly Uint8Array[];
 
@@ -22,6 +23,9 @@ export interface Replies {
   /** Waits, first come, first served, while bodies on their way take all that they may. */
   enter(): Promise<Share>;
   readonly writeTimeoutMs: number;
+  readonly load: QueueLoad;
+  /** Of bodies on their way. */
+  readonly heldBytes: number;
 }
 
 type Limits = Pick<ServeConfig['limits'], 'reply_bytes_max' | 'write_timeout_ms'>;
@@ -36,13 +40,24 @@ export function createReplies({ reply_bytes_max, write_timeout_ms }: Limits): Re
       waiting.shift()?.();
     }
   };
+  let turns = 0;
+  let waitedMs = 0;
   return {
     writeTimeoutMs: write_timeout_ms,
+    get load() {
+      return { waiting: waiting.length, entered: turns, waitedMs };
+    },
+    get heldBytes() {
+      return held;
+    },
     async enter() {
+      const since = performance.now();
       await new Promise<void>((resolve) => {
         waiting.push(resolve);
         next();
       });
+      turns++;
+      waitedMs += performance.now() - since;
       let own = 0;
       let state: 'entered' | 'holding' | 'released' = 'entered';
       return {

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
-import fastify, { type FastifyError } from 'fastify';
+import fastify, { type FastifyError, LogController } from 'fastify';
 import metrics from 'fastify-metrics';
 import {
   serializerCompiler,
@@ -12,13 +12,17 @@ import {
 import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
+import type { Auditor } from './auditor.ts';
 import { authorize, checkExposure } from './auth.ts';
 import { observed } from './cache-metrics.ts';
 import type { CachedTeacher } from './cached-teacher.ts';
 import { createContext, type ServeContext } from './context.ts';
+import { createRequestIds, logRequest } from './log.ts';
+import { registerMetrics } from './metrics.ts';
 import { refuseEncoding } from './negotiate.ts';
 import { openapi } from './openapi.ts';
 import { errorOf, problemOf, problemType, sendProblem } from './problem.ts';
+import { audits } from './routes/audits.ts';
 import { chatCompletions } from './routes/chat-completions.ts';
 import { completions } from './routes/completions.ts';
 import { datasets } from './routes/datasets.ts';
@@ -31,17 +35,24 @@ import { rows } from './routes/rows.ts';
 import { score } from './routes/score.ts';
 import { shards } from './routes/shards.ts';
 import { snapshots } from './routes/snapshots.ts';
+import { statistics } from './routes/statistics.ts';
 import { steps } from './routes/steps.ts';
 import { stream } from './routes/stream.ts';
+import { tokens } from './routes/tokens.ts';
 import { uploads } from './routes/uploads.ts';
+import { web } from './routes/web.ts';
 import type { Uploads } from './uploads.ts';
 
 const routes: readonly Route[] = [
   health,
+  web,
   datasets,
   snapshots,
+  statistics,
+  audits,
   shards,
   rows,
+  tokens,
   plans,
   steps,
   stream,
@@ -70,6 +81,9 @@ export interface ServeOptions {
   readonly teachers?: readonly CachedTeacher[];
   /** What workers push; the caller closes it after the server. */
   readonly uploads?: Uploads;
+  readonly auditor?: Auditor;
+  /** Where the built console lies; beside the program by default. */
+  readonly webFolder?: string;
 }
 
 /** Errors: `config-invalid` (open to strangers), `port-in-use`. */
@@ -99,7 +113,11 @@ export async function startServer({
 async function createServer(context: ServeContext): Promise<Server> {
   const { limits } = context.config;
   const server = fastify({
-    logger: false,
+    loggerInstance: context.log,
+    // the hook below has the one line a request
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (log) => log, // lines name the request themselves
+    genReqId: createRequestIds(),
     bodyLimit: limits.body_bytes_max,
     requestTimeout: limits.request_timeout_ms,
     connectionTimeout: limits.handler_timeout_ms + limits.request_timeout_ms,
@@ -127,7 +145,10 @@ async function createServer(context: ServeContext): Promise<Server> {
     const message = `request: there is nothing at ${request.method} ${request.url}`;
     return sendProblem(new LogitcaskError('route-not-found', message), request, reply);
   });
-  server.addHook('onRequest', async (request) => {
+  server.decorateRequest('problem', undefined);
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    logRequest(request, reply);
     refuseEncoding(request.headers['accept-encoding']);
     const { scope } = request.routeOptions.config;
     if (scope !== undefined) authorize(request, context.config, scope);
@@ -146,6 +167,7 @@ async function createServer(context: ServeContext): Promise<Server> {
     clearRegisterOnInit: true,
     routeMetrics: { enabled: { summary: false }, groupStatusCodes: true },
   });
+  registerMetrics(server.metrics.client, context);
   context.teachers = observed(server.metrics.client, context.teachers);
   for (const route of routes) route(server, context);
   server.get('/openapi.json', { config: { scope: 'read' } }, async () => server.swagger());
@@ -176,6 +198,7 @@ function refuseMalformed(error: Error & { code?: string }, socket: Socket): void
 /** An idle keep-alive connection would hold `close` for over a minute: swept while it runs. */
 async function stop(server: Server, context: ServeContext): Promise<void> {
   context.stopping = true;
+  const audited = context.audits.stop();
   const sweep = setInterval(() => server.server.closeIdleConnections(), sweepMs);
   const end = setTimeout(() => server.server.closeAllConnections(), context.config.limits.grace_ms);
   try {
@@ -183,6 +206,7 @@ async function stop(server: Server, context: ServeContext): Promise<void> {
   } finally {
     clearInterval(sweep);
     clearTimeout(end);
+    await audited;
     await context.close();
   }
 }

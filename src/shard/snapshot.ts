@@ -53,6 +53,8 @@ export interface BuildStatus {
   readonly snapshot: string | null;
   readonly samples: number;
   readonly positions: number;
+  /** An estimate where the source does not say; null where nothing is known, or was then. */
+  readonly positionsTotal: number | null;
   readonly shards: number;
   /** Milliseconds since the epoch. */
   readonly updatedMs: number;
@@ -66,7 +68,7 @@ export async function readBuildStatus(store: Store, dataset: string): Promise<Bu
   return Promise.all(
     names.map(async (name) => {
       const bytes = await store.readAll(`${dataset}/builds/${name}`, 65_536);
-      return JSON.parse(bytes.toString()) as BuildStatus;
+      return { positionsTotal: null, ...JSON.parse(bytes.toString()) } as BuildStatus;
     }),
   );
 }
@@ -80,16 +82,21 @@ export async function writeBuildStatus(
   await store.write(statusPath(dataset, status.build), bytes);
 }
 
+/** The id of a snapshot by digest or tag; its manifest, which may be large, is not read. */
+export async function findSnapshot(store: Store, dataset: string, ref: string): Promise<string> {
+  const id = digestPattern.test(ref) ? ref : await tagged(store, dataset, ref);
+  if ((await store.size(snapshotPath(dataset, id))) !== undefined) return id;
+  throw await missing(store, dataset, ref);
+}
+
 /** Finds a snapshot by digest or tag. */
 export async function resolveSnapshot(
   store: Store,
   dataset: string,
   ref: string,
 ): Promise<ResolvedSnapshot> {
-  const id = digestPattern.test(ref) ? ref : await tagged(store, dataset, ref);
-  const path = snapshotPath(dataset, id);
-  if ((await store.size(path)) === undefined) throw await missing(store, dataset, ref);
-  const bytes = await store.readAll(path, manifestBytesMax);
+  const id = await findSnapshot(store, dataset, ref);
+  const bytes = await store.readAll(snapshotPath(dataset, id), manifestBytesMax);
   return { id, bytes, manifest: parseManifest(bytes, id) };
 }
 

@@ -5,6 +5,8 @@ export interface Lru<V> {
   set(key: string, value: V, cost: number): void;
   delete(key: string): void;
   clear(): void;
+  /** Of all that is kept. */
+  readonly cost: number;
 }
 
 export function createLru<V>(costMax: number, drop: (value: V) => void = () => {}): Lru<V> {
@@ -35,6 +37,9 @@ export function createLru<V>(costMax: number, drop: (value: V) => void = () => {
       }
     },
     delete: remove,
+    get cost() {
+      return total;
+    },
     clear() {
       for (const key of [...entries.keys()]) remove(key);
     },

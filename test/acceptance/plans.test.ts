@@ -225,3 +225,43 @@ describe('steps of a mixture', () => {
     expect(counts).toEqual([202, 50]);
   });
 });
+
+describe('the plans of a store', () => {
+  it('are listed page by page, with what tells them apart', async () => {
+    const own = await serve(made.store);
+    try {
+      const before = Date.now();
+      const { plan } = (await postPlan(own.url, 'raw', { seed: '77', global_batch: 5 })).json();
+      const listed: { plan: string; created_ms: number }[] = [];
+      let cursor = '';
+      for (let more = true; more; ) {
+        const { plans, next } = (
+          await ask(own.url, `/v1/plans?limit=1${cursor && `&cursor=${cursor}`}`)
+        ).json() as unknown as { plans: typeof listed; next: string | null };
+        expect(plans.length).toBeLessThanOrEqual(1);
+        listed.push(...plans);
+        more = next !== null;
+        cursor = next ?? '';
+      }
+      const stored = (await made.store.list('plans')).filter((name) => name.endsWith('.json'));
+      expect(listed.map((one) => `${one.plan}.json`)).toEqual(stored);
+      const found = listed.find((one) => one.plan === plan);
+      expect(found).toEqual({
+        plan,
+        streams: [{ dataset: 'raw', snapshot: made.raw.snapshot, samples: 101 }],
+        global_batch: 5,
+        seed: '77',
+        shuffle: { mode: 'global' },
+        steps_per_epoch: 21,
+        items_per_epoch: 101,
+        created_ms: expect.any(Number),
+      });
+      expect(found?.created_ms).toBeGreaterThanOrEqual(before);
+      const again = (await postPlan(own.url, 'raw', { seed: '77', global_batch: 5 })).json();
+      const reply = (await ask(own.url, `/v1/plans/${plan}`)).json();
+      expect(again).toEqual(reply);
+    } finally {
+      await own.close();
+    }
+  });
+});

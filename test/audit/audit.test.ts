@@ -155,6 +155,7 @@ describe('orphans', () => {
       snapshot: null,
       samples: 0,
       positions: 0,
+      positionsTotal: null,
       shards: 0,
       updatedMs: 0,
       error: null,

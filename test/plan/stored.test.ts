@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makePlan, planId } from '../../src/plan/plan.ts';
-import { readPlan, writePlan } from '../../src/plan/stored.ts';
+import { listPlans, readPlan, writePlan } from '../../src/plan/stored.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStore } from '../../src/store/table.ts';
 import { requestOf, streamOf } from '../support/plans.ts';
@@ -27,7 +27,10 @@ describe('a stored plan', () => {
   it('is read back whole, and written once', async () => {
     expect(await writePlan(store, plan)).toBe(true);
     expect(await writePlan(store, plan)).toBe(false);
-    expect(await readPlan(store, id)).toEqual(plan);
+    const { created_ms, ...read } = await readPlan(store, id);
+    expect(read).toEqual(plan);
+    expect(Math.abs(Date.now() - (created_ms ?? 0))).toBeLessThan(60_000);
+    expect(await listPlans(store)).toEqual([id]);
   });
 
   it('keeps the snapshot that it was first made for', async () => {

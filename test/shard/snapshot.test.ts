@@ -77,6 +77,7 @@ describe('a snapshot', () => {
       snapshot: null,
       samples: 1,
       positions: 2,
+      positionsTotal: 4,
       shards: 0,
       updatedMs: 5,
       error: null,
@@ -85,6 +86,10 @@ describe('a snapshot', () => {
     expect(await listDatasets(place.store)).toEqual(['fresh']);
     expect(await readBuildStatus(place.store, 'fresh')).toEqual([status]);
     expect(await readBuildStatus(place.store, 'other')).toEqual([]);
+    const { positionsTotal: _, ...earlier } = status;
+    await place.store.write('fresh/builds/b.json', Buffer.from(JSON.stringify(earlier)));
+    const [read] = await readBuildStatus(place.store, 'fresh');
+    expect(read).toEqual({ ...status, positionsTotal: null });
   });
 });
 

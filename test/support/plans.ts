@@ -37,6 +37,7 @@ export function memoryStore(): MemoryStore {
     },
     readAll: async (name) => file(name),
     size: async (name) => files.get(name)?.length,
+    list: async (folder) => [...files.keys()].flatMap((name) => belowOf(folder, name)).sort(),
     async write(name, bytes) {
       files.set(name, Buffer.from(bytes));
     },
@@ -50,6 +51,9 @@ export function memoryStore(): MemoryStore {
     },
   };
 }
+
+const belowOf = (folder: string, name: string) =>
+  name.startsWith(`${folder}/`) ? [name.slice(folder.length + 1)] : [];
 
 export function requestOf(streams: number, asked: Asked = {}) {
   return planRequest.parse({

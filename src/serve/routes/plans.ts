@@ -1,11 +1,18 @@
 /**
- * POST /v1/plans, GET /v1/plans/{plan}: the order of an epoch, made once and named by its digest.
+ * GET, POST /v1/plans, GET /v1/plans/{plan}: the order of an epoch, made once and named by its
+ * digest.
  */
 
-import { planParams } from '../../../schemas/http.ts';
-import { planReply, planRequest } from '../../../schemas/plan.ts';
+import { listQuery, planParams } from '../../../schemas/http.ts';
+import {
+  type PlanList,
+  planList,
+  planReply,
+  planRequest,
+  type StoredPlan,
+} from '../../../schemas/plan.ts';
 import { planReply as replyOf } from '../../plan/plan.ts';
-import { writePlan } from '../../plan/stored.ts';
+import { listPlans, readPlan, writePlan } from '../../plan/stored.ts';
 import { isFresh } from '../http-cache.ts';
 import { createPlanMaker } from '../make-plan.ts';
 import type { Route } from './route.ts';
@@ -26,6 +33,23 @@ export const plans: Route = (server, context) => {
     },
   );
   server.get(
+    '/v1/plans',
+    {
+      config: { scope: 'read' },
+      schema: { querystring: listQuery, response: { 200: planList } },
+    },
+    async (request, reply) => {
+      const { cursor, limit } = request.query;
+      const ids = (await listPlans(store)).filter((id) => !cursor || id > cursor);
+      const page = ids.slice(0, limit);
+      reply.header('cache-control', 'no-cache');
+      return {
+        plans: await Promise.all(page.map(async (id) => glance(await readPlan(store, id)))),
+        next: ids.length > limit ? (page.at(-1) ?? null) : null,
+      };
+    },
+  );
+  server.get(
     '/v1/plans/:plan',
     { config: { scope: 'read' }, schema: { params: planParams } },
     async (request, reply) => {
@@ -35,3 +59,18 @@ export const plans: Route = (server, context) => {
     },
   );
 };
+
+function glance(stored: StoredPlan): PlanList['plans'][number] {
+  const { plan, identity, streams, steps_per_epoch, items_per_epoch } = replyOf(stored);
+  const { global_batch, seed, shuffle } = identity;
+  return {
+    plan,
+    streams: streams.map(({ dataset, snapshot, samples }) => ({ dataset, snapshot, samples })),
+    global_batch,
+    seed,
+    shuffle,
+    steps_per_epoch,
+    items_per_epoch,
+    created_ms: stored.created_ms,
+  };
+}

@@ -8,6 +8,7 @@ import type {
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Scope } from '../../../schemas/serve-config.ts';
+import type { ErrorCode } from '../../errors.ts';
 import type { ServeContext } from '../context.ts';
 
 export type Server = FastifyInstance<
@@ -21,6 +22,10 @@ export type Server = FastifyInstance<
 export type Route = (server: Server, context: ServeContext) => void;
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** Code of the error that it was answered with. */
+    problem: ErrorCode | undefined;
+  }
   interface FastifyContextConfig {
     /** Scope that a bearer token needs; absent: the route is open to all. */
     scope?: Scope;

@@ -75,7 +75,9 @@ async function represent(
     return { type, bytes: Buffer.concat(pieces) };
   }
   context.integrity.refuseQuarantined(reader.manifest, ordinals);
-  const found = await readJsonRows(reader, ordinals, query.columns);
+  const { columns } = query;
+  const textOf = columns.includes('text') ? await context.texts.of(reader.manifest) : undefined;
+  const found = await readJsonRows(reader, ordinals, { columns, textOf });
   const text =
     type === ndjson
       ? found.map((row) => `${JSON.stringify(row)}\n`).join('')

@@ -1,5 +1,6 @@
 /** GET, HEAD …/shards/{name}: any file of a manifest, whole or one range of it. */
 import { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
 import { fileParams } from '../../../schemas/http.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { filePath } from '../../shard/names.ts';
@@ -7,6 +8,7 @@ import { shardDamaged } from '../../shard/shard-file.ts';
 import { resolveSnapshot } from '../../shard/snapshot.ts';
 import type { Store } from '../../store/store.ts';
 import { type ByteRange, isFresh, rangeOf } from '../http-cache.ts';
+import { faultOf } from '../log.ts';
 import type { Route } from './route.ts';
 
 const pieceBytes = 1024 * 1024;
@@ -36,7 +38,7 @@ export const shards: Route = (server, { store, integrity }) => {
       if (range !== undefined) reply.code(206);
       reply.header('content-length', whole.to - whole.from);
       // the framework answers HEAD with the length of what is sent, unless that is a stream
-      const body = request.method === 'HEAD' ? [] : pieces(store, path, whole);
+      const body = request.method === 'HEAD' ? [] : pieces(store, path, { ...whole, request });
       return reply.send(Readable.from(body, { objectMode: false }));
     },
   );
@@ -62,11 +64,17 @@ function partOf(
 /**
  * Positional reads of bounded size, made as the client takes them; a failure destroys the socket.
  */
-async function* pieces(store: Store, path: string, { from, to }: ByteRange) {
+async function* pieces(
+  store: Store,
+  path: string,
+  { from, to, request }: ByteRange & { request: FastifyRequest },
+) {
   for (let at = from; at < to; at += pieceBytes) {
-    yield await store.read(path, at, Math.min(pieceBytes, to - at)).catch((error) => {
-      if (error.code !== 'store-truncated') throw error;
-      throw shardDamaged(path, error.expected, error.got);
+    yield await store.read(path, at, Math.min(pieceBytes, to - at)).catch((thrown) => {
+      const isCut = thrown.code === 'store-truncated';
+      const error = isCut ? shardDamaged(path, thrown.expected, thrown.got) : thrown;
+      request.log.error({ request_id: request.id, error: faultOf(error) }, 'file broken off');
+      throw error;
     });
   }
 }

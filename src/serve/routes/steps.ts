@@ -10,6 +10,7 @@ import { isFresh } from '../http-cache.ts';
 import { layouts } from '../layouts/table.ts';
 import { arrowType, negotiateArrow } from '../negotiate.ts';
 import { sendBody } from '../replies.ts';
+import { createClock } from '../server-timing.ts';
 import { placeOf, readersOf } from '../sources.ts';
 import { version } from '../version.ts';
 import type { Route } from './route.ts';
@@ -20,6 +21,7 @@ export const steps: Route = (server, context) => {
     '/v1/plans/:plan/epochs/:epoch/steps/:step',
     { config: { scope: 'read' }, schema: { params: stepParams, querystring: batchRequest } },
     async (request, reply) => {
+      const clock = createClock();
       const { params, query } = request;
       const accepted = negotiateArrow(request.headers.accept);
       const compression = layouts[query.layout].compressed ? undefined : accepted;
@@ -34,7 +36,9 @@ export const steps: Route = (server, context) => {
       }
       reply.type(arrowType);
       const prepared = context.prepared(readers, query);
+      clock.lap('plan');
       const share = await context.replies.enter();
+      clock.lap('wait');
       try {
         if (reply.sent || reply.raw.destroyed) {
           share.release(); // the client left, or was told, while this one waited
@@ -42,6 +46,9 @@ export const steps: Route = (server, context) => {
         }
         const place = placeOf(plan, query, { epoch, step });
         const body = await buildStream(context, { prepared, rows, compression, place });
+        clock.lap('encode', { read: body.readMs });
+        reply.header('server-timing', clock.toString());
+        if (request.method !== 'HEAD') context.meters.send(query.layout, body);
         sendBody(request, reply, { body, share, replies: context.replies });
         prepareNext(context, { plan, prepared, asked: { ...query, epoch, step } });
         return reply;

@@ -10,9 +10,11 @@ import type { OpenPlan, StepRequest } from '../../plan/open-plan.ts';
 import { type BatchOptions, buildBatch, typesOf } from '../batch.ts';
 import type { ServeContext } from '../context.ts';
 import { layouts } from '../layouts/table.ts';
+import { faultOf } from '../log.ts';
 import { headOf } from '../metadata.ts';
 import { arrowType, negotiateArrow } from '../negotiate.ts';
 import { joinSmall, startReply } from '../replies.ts';
+import { createClock } from '../server-timing.ts';
 import { placeOf, readersOf } from '../sources.ts';
 import type { Route } from './route.ts';
 
@@ -25,6 +27,7 @@ export const stream: Route = (server, context) => {
       exposeHeadRoute: false,
     },
     async (request, reply) => {
+      const clock = createClock();
       const accepted = negotiateArrow(request.headers.accept);
       const { epoch } = request.params;
       const { from, to: end, ...query } = request.query;
@@ -39,14 +42,20 @@ export const stream: Route = (server, context) => {
         const message = 'request: a dense stream needs pad_to, the same for all its batches';
         throw new LogitcaskError('request-invalid', message, { expected: 'pad_to' });
       }
+      clock.lap('plan');
       const first = await plan.samples({ ...view, step: from });
       const types = typesOf(prepared, first, query.pad_to ?? 0);
       const place = placeOf(plan, query, { epoch, from, to });
       const head = headOf(prepared, { batch: { types, rows }, batches: to - from, place });
       reply.type(arrowType).header('cache-control', 'no-store').header('vary', 'Accept');
+      clock.lap('encode');
+      reply.header('server-timing', clock.toString());
       const raw = startReply(request, reply, context.replies);
       const steps = { plan, view, from, to };
-      await sendSteps(context, { raw, head, steps, prepared, compression }).catch(() => {
+      await sendSteps(context, { raw, head, steps, prepared, compression }).catch((error) => {
+        if (!raw.destroyed) {
+          request.log.error({ request_id: request.id, error: faultOf(error) }, 'stream broken off');
+        }
         raw.destroy(); // before the end marker: what arrived is no whole stream
       });
       return reply;
@@ -76,8 +85,10 @@ async function sendSteps(context: ServeContext, sending: Sending): Promise<void>
     const share = await context.replies.enter();
     try {
       if (raw.destroyed) return;
-      const { pieces, bytes } = await buildBatch(context, { ...options, rows });
+      const batch = await buildBatch(context, { ...options, rows });
+      const { pieces, bytes } = batch;
       share.hold(bytes);
+      context.meters.send(options.prepared.request.layout, batch);
       raw.cork();
       let goesOn = true;
       for (const piece of joinSmall(pieces)) goesOn = raw.write(piece);
