@@ -12,6 +12,11 @@ export type DatasetReply = Output<typeof datasetReply>;
 export type BuildStatus = DatasetReply['builds'][number];
 export type VersionReply = Output<typeof versionReply>;
 
+/** In place of a report that there is not yet. */
+export interface AuditState {
+  readonly state: 'waiting' | 'running';
+}
+
 /** One target set of one sample, decoded; entries flattened, positions apart by `counts`. */
 export interface RowTargets {
   readonly counts: readonly number[];

@@ -3,8 +3,9 @@ import { get, isRefused, post } from '../api.ts';
 import { h } from '../element.ts';
 import { bytes, time } from '../format.ts';
 import { repeat } from '../page.ts';
+import { auditBadge } from '../parts/glance.ts';
 import { problemBox } from '../parts/problem.ts';
-import type { AuditReport } from '../types.ts';
+import type { AuditReport, AuditState } from '../types.ts';
 import { alignmentPart } from './alignment.ts';
 import { coveragePart } from './coverage.ts';
 import { fidelityPart } from './fidelity.ts';
@@ -14,27 +15,45 @@ import { sizePart } from './size.ts';
 
 const pollMs = 1000;
 
+/** What is known of an audit: its report, that it waits for its turn, or nothing yet. */
+export type Known = AuditReport | AuditState | null;
+
+/** Null where no audit was asked for yet. */
+export async function lastAudit(api: string, signal: AbortSignal): Promise<Known> {
+  try {
+    return await get<AuditReport | AuditState>(`${api}/audit`, signal);
+  } catch (error) {
+    if (isRefused(error) && error.problem.status === 404) return null;
+    throw error;
+  }
+}
+
+const reportOf = (known: Known) => (known !== null && 'format' in known ? known : null);
+const ended = (known: Known) => reportOf(known)?.partial === false;
+
 export interface AuditOptions {
   /** Address of the snapshot. */
   readonly api: string;
-  readonly report: AuditReport | null;
+  readonly known: Known;
   readonly signal: AbortSignal;
 }
 
-export function auditSection({ api, report, signal }: AuditOptions): HTMLElement {
-  const state = h('div', { class: 'audit-state' });
+export function auditSection({ api, known: first, signal }: AuditOptions): HTMLElement {
+  const verdict = h('span');
+  const state = h('div');
   const shown = h('div');
   const start = h('button', { type: 'button', class: 'primary', id: 'audit', onclick: begin });
-  let follows = false;
+  let known = first;
 
-  function show(found: AuditReport | null): void {
-    const running = follows || found?.partial === true;
+  function show(running: boolean): void {
+    const report = reportOf(known);
     start.disabled = running;
-    start.textContent = found === null ? 'Audit this snapshot' : 'Audit again';
-    state.replaceChildren(progress(found, running));
+    start.textContent = report === null ? 'Audit this snapshot' : 'Audit again';
+    verdict.replaceChildren(auditBadge(glance(report)));
+    state.replaceChildren(running ? progress(report) : when(report));
     // whoever reads a part with the keyboard is not thrown out of it
     const reading = shown.contains(document.activeElement);
-    if (found !== null && !reading) shown.replaceChildren(...parts(found));
+    if (report !== null && !reading) shown.replaceChildren(...parts(report));
   }
 
   async function begin(): Promise<void> {
@@ -46,55 +65,63 @@ export function auditSection({ api, report, signal }: AuditOptions): HTMLElement
     }
   }
 
+  /** Until there is another whole report than the one that was known before. */
   function follow(): void {
-    follows = true;
-    show(report);
-    const ended = new AbortController();
-    const until = AbortSignal.any([signal, ended.signal]);
+    const before = ended(known) ? reportOf(known)?.updated_ms : undefined;
+    const end = new AbortController();
+    const until = AbortSignal.any([signal, end.signal]);
+    show(true);
     const poll = async () => {
       try {
-        const found = await get<AuditReport>(`${api}/audit`, until);
-        if (!found.partial) {
-          follows = false;
-          ended.abort();
-        }
-        show(found);
+        known = await lastAudit(api, until);
+        const done = ended(known) && reportOf(known)?.updated_ms !== before;
+        if (done) end.abort();
+        show(!done);
       } catch (error) {
-        if (until.aborted || (isRefused(error) && error.problem.status === 404)) return;
-        follows = false;
-        ended.abort();
+        if (until.aborted) return;
+        end.abort();
+        show(false);
         state.replaceChildren(problemBox(error));
-        start.disabled = false;
       }
     };
     repeat(poll, pollMs, until);
   }
 
-  if (report?.partial) follow();
-  else show(report);
+  if (known !== null && !ended(known)) follow();
+  else show(false);
   return h(
     'section',
     { 'aria-labelledby': 'audit-title' },
-    h('h2', { id: 'audit-title' }, 'Audit'),
+    h('h2', { id: 'audit-title' }, 'Audit ', verdict),
     h('p', { class: 'actions' }, start),
     state,
     shown,
   );
 }
 
-function progress(report: AuditReport | null, running: boolean): HTMLElement {
-  if (!running) {
-    const said = report === null ? 'Not audited yet.' : `As of ${time(report.updated_ms)}.`;
-    return h('p', { role: 'status', class: 'muted' }, said);
+function glance(report: AuditReport | null) {
+  if (report === null) return null;
+  const of = (wanted: string) =>
+    report.findings.filter(({ severity }) => severity === wanted).length;
+  const { partial, updated_ms } = report;
+  return { partial, updated_ms, faults: of('fault'), warnings: of('warning') };
+}
+
+function when(report: AuditReport | null): HTMLElement {
+  const said = report === null ? 'Not audited yet.' : `As of ${time(report.updated_ms)}.`;
+  return h('p', { role: 'status', class: 'muted' }, said);
+}
+
+function progress(report: AuditReport | null): HTMLElement {
+  if (!report?.partial) {
+    return h('p', { role: 'status' }, 'The audit waits for its turn …');
   }
-  const { bytes: done, bytes_total: all } = report?.partial
-    ? report.progress
-    : { bytes: 0, bytes_total: 0 };
-  const share = all === 0 ? 0 : done / all;
+  const { bytes: done, bytes_total: all } = report.progress;
+  const value = all === 0 ? 0 : done / all;
   return h(
     'div',
     null,
-    h('progress', { max: '1', value: share, 'aria-label': 'Audit' }),
+    h('progress', { max: '1', value, 'aria-label': 'Audit' }),
     h('p', { role: 'status' }, `The audit runs: ${bytes(done)} of ${bytes(all)} read.`),
   );
 }

@@ -1,18 +1,18 @@
 /** `/datasets/DS/snapshots/SNAP`: what a snapshot is, and what its audit found. */
-import { get, isRefused, snapshotPath } from '../api.ts';
-import { auditSection } from '../audit/section.ts';
+import { get, snapshotPath } from '../api.ts';
+import { auditSection, lastAudit } from '../audit/section.ts';
 import { h } from '../element.ts';
 import { bytes, count, number, short } from '../format.ts';
 import * as addresses from '../navigate.ts';
 import type { PageMaker } from '../page.ts';
 import { facts } from '../parts/facts.ts';
-import { alignmentBadge, auditBadge, fidelityText } from '../parts/glance.ts';
-import type { AuditReport, Statistics } from '../types.ts';
+import { alignmentBadge, fidelityText } from '../parts/glance.ts';
+import type { Statistics } from '../types.ts';
 
 export const snapshotPage: PageMaker = async ({ params, signal }) => {
   const { dataset, snapshot } = params;
   const api = snapshotPath(dataset, snapshot);
-  const [statistics, report] = await Promise.all([
+  const [statistics, known] = await Promise.all([
     get<Statistics>(`${api}/statistics`, signal),
     lastAudit(api, signal),
   ]);
@@ -22,7 +22,7 @@ export const snapshotPage: PageMaker = async ({ params, signal }) => {
     'div',
     null,
     h('p', { class: 'trail' }, h('a', { href: '/' }, 'Data sets'), ' / ', dataset),
-    h('h1', null, `${dataset}, ${name} `, auditBadge(statistics.audit)),
+    h('h1', null, `${dataset}, ${name}`),
     h(
       'p',
       { class: 'actions' },
@@ -31,23 +31,13 @@ export const snapshotPage: PageMaker = async ({ params, signal }) => {
     ),
     overview(statistics),
     statistics.target_sets.map(targetSet),
-    auditSection({ api, report, signal }),
+    auditSection({ api, known, signal }),
   );
   return { title: `${dataset}, ${name}`, body };
 };
 
 const chosen = (dataset: string, snapshot: string) =>
   new URLSearchParams({ dataset, snapshot }).toString();
-
-/** Null where there was none yet. */
-async function lastAudit(api: string, signal: AbortSignal): Promise<AuditReport | null> {
-  try {
-    return await get<AuditReport>(`${api}/audit`, signal);
-  } catch (error) {
-    if (isRefused(error) && error.problem.status === 404) return null;
-    throw error;
-  }
-}
 
 function overview(found: Statistics): HTMLElement {
   const { totals, label_space, roles } = found;
