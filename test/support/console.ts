@@ -80,11 +80,16 @@ export interface Console {
 
 export interface OpenOptions {
   readonly scheme?: 'dark' | 'light';
-  readonly server?: string;
+}
+
+export interface ConsoleOptions {
+  readonly config?: input<typeof serveConfig>;
+  /** Makes `store` in the folder. */
+  readonly fill?: (folder: string) => Promise<void>;
 }
 
 /** Filled before the first test; after each, nothing may have gone wrong in any page. */
-export function useConsole(config: input<typeof serveConfig> = {}): Console {
+export function useConsole({ config = {}, fill = fillStore }: ConsoleOptions = {}): Console {
   const wrong: string[] = [];
   const contexts: BrowserContext[] = [];
   const sizes = new Map<string, number>();
@@ -92,7 +97,7 @@ export function useConsole(config: input<typeof serveConfig> = {}): Console {
   const ends: (() => Promise<void>)[] = [];
   beforeAll(async () => {
     all.folder = mkdtempSync(join(tmpdir(), 'logitcask-console-'));
-    await fillStore(all.folder);
+    await fill(all.folder);
     all.store = await openStore(join(all.folder, 'store'));
     const server = await serve(all.store, config);
     const shim = await startShim(server.url, all.store);
@@ -133,7 +138,7 @@ interface Watched {
 }
 
 /** Statuses that a test asks for: Chromium logs each as an error. */
-const refused = /status of (401|404|409|422)/;
+const refused = /status of (400|401|404)/;
 
 /** Errors of the page and its console (violations of the policy among them), foreign requests. */
 function watch(page: Page, { origin, wrong, sizes }: Watched): void {

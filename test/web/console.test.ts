@@ -112,6 +112,26 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     expect(await page.title()).toBe('Sample 0 of kept – logitcask');
   });
 
+  it('shows findings, faults by mark and word, their messages as texts', async () => {
+    const page = await at.open('/datasets/drawn/snapshots/latest');
+    await page.locator('#audit').click();
+    await page.getByText('no findings: the audit blesses this snapshot').waitFor();
+    const message = 'alignment: <b>shift</b> +1 is best';
+    const about = { section: 'alignment', target_set: 'teacher', expected: 0, got: 1 };
+    const finding = { code: 'shifted', severity: 'fault', message, ...about };
+    await page.route('**/audit', async (route) => {
+      const report = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...report, findings: [finding] } });
+    });
+    await page.reload();
+    await settled(page);
+    const findings = page.getByRole('region', { name: 'Findings' });
+    expect(await findings.textContent()).toContain(
+      `✕ fault shifted (alignment, teacher) ${message}`,
+    );
+    expect(await page.getByRole('heading', { name: 'Audit' }).textContent()).toContain('1 fault');
+  });
+
   it('is small: under 150 KB gzipped, all of it', async () => {
     const page = await at.open('/datasets/kept/snapshots/latest');
     await page.goto(`${at.url}/plans/new`);

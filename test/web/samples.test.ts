@@ -24,7 +24,7 @@ describe.skipIf(chromiumPath === undefined)('the sample browser', () => {
     const buttons = tokenButtons(page);
     expect(await buttons.count()).toBe(24);
     const text = (await buttons.allTextContents()).join('').replaceAll('↵', '');
-    expect(text).toContain('God moved upon the face of the waters');
+    expect(text).toContain('there was light.\nIn the beginning God created');
     const third = await buttons.nth(3).getAttribute('aria-label');
     const surprise = Number((known[3].surprise as number).toPrecision(3));
     expect(third).toContain(`position 3, surprise ${surprise} nats`);
@@ -43,17 +43,19 @@ describe.skipIf(chromiumPath === undefined)('the sample browser', () => {
     const shown = page.getByRole('region', { name: 'Stored distribution' });
     await shown.getByRole('heading', { name: 'Position 1' }).waitFor();
     const rows = shown.locator('tbody tr');
-    expect(await rows.count()).toBe(22); // twenty entries, the others, the rest
+    // twenty entries, the others, the rest, and the token that came where it is none of the twenty
+    const isShown = position.entries.slice(0, 20).some(({ id }) => id === position.next);
+    expect(await rows.count()).toBe(isShown ? 22 : 23);
     const first = await rows.first().locator('td').first().textContent();
     expect(Number(first)).toBeCloseTo(position.entries[0].p, 2);
-    const rest = rows.filter({ hasText: 'all that is not stored' });
+    const rest = rows.filter({ hasText: 'rest: not stored' });
     const mass = await rest.locator('td').first().textContent();
     expect(Number(mass)).toBeCloseTo(position.rest as number, 2);
     const label = rows.filter({ hasText: 'came next' });
     expect(await label.count()).toBe(1);
     const next = await tokenButtons(page).nth(2).textContent();
     const named = await label.locator('th').textContent();
-    expect(named?.replaceAll('␣', ' ')).toBe(next);
+    expect(named?.replaceAll('␣', ' ').replace(/ \(.*\)$/, '')).toBe(next);
   });
 
   it('is used with the keyboard alone', async () => {
@@ -84,7 +86,7 @@ describe.skipIf(chromiumPath === undefined)('the sample browser', () => {
     await page.getByRole('heading', { name: 'Sample 1 of kept' }).waitFor();
     expect(await page.evaluate('document.activeElement.id')).toBe('next');
     await page.getByLabel('Sample', { exact: true }).fill('7');
-    await page.getByRole('button', { name: 'Go' }).click();
+    await page.getByRole('button', { name: 'Go', exact: true }).click();
     await page.getByRole('heading', { name: 'Sample 7 of kept' }).waitFor();
     expect(await page.locator('#next').count()).toBe(0);
     expect(new URL(page.url()).search).toBe('?at=7');
@@ -99,6 +101,6 @@ describe.skipIf(chromiumPath === undefined)('the sample browser', () => {
     const shown = page.getByRole('region', { name: 'Stored distribution' });
     await shown.getByText('Weights drawn without bias').waitFor();
     expect(await shown.getByRole('columnheader', { name: 'Weight' }).count()).toBe(1);
-    expect(await shown.getByText('all that is not stored').count()).toBe(0);
+    expect(await shown.getByText('rest: not stored').count()).toBe(0);
   });
 });

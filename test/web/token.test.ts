@@ -6,7 +6,9 @@ const token = 'correct-horse';
 const sha256 = createHash('sha256').update(token).digest('hex');
 
 describe.skipIf(chromiumPath === undefined)('a server that wants tokens', () => {
-  const at = useConsole({ tokens: [{ name: 'someone', sha256, scopes: ['read'] }] });
+  const at = useConsole({
+    config: { tokens: [{ name: 'someone', sha256, scopes: ['read'] }] },
+  });
 
   it('is asked with the one typed in, for as long as the tab is open', async () => {
     const page = await at.open('/');

@@ -187,6 +187,7 @@ function legend(): HTMLElement {
     { class: 'legend' },
     h('span', null, 'Nats:'),
     h('ul', { 'aria-label': 'Colours, nats' }, steps, h('li', null, masked)),
+    h('span', { class: 'muted' }, 'A token has the colour of its position: of what follows it.'),
   );
 }
 

@@ -95,8 +95,10 @@ interface Drawn {
 
 function seriesOf({ place, name, i, options, bars }: Drawn): Series {
   const stroke = () => colour(place, `series-${i}`);
+  if (options.kind === 'bars') {
+    return { label: name, stroke, fill: stroke, paths: bars, width: 0, points: { show: false } };
+  }
   const shared = { label: name, stroke, dash: [...dashes[i]] };
-  if (options.kind === 'bars') return { ...shared, fill: stroke, paths: bars, width: 0 };
   return { ...shared, width: 2, points: { show: options.labels.length <= 24, fill: stroke } };
 }
 

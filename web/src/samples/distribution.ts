@@ -1,6 +1,6 @@
 /** What is stored at one position, as bars: entries, the rest, and the token that came. */
 import { type Child, h } from '../element.ts';
-import { count, number, percent, plural } from '../format.ts';
+import { count, number, plural } from '../format.ts';
 import { bar, table } from '../parts/table.ts';
 import type { Position } from './position.ts';
 import { quotedText } from './token-text.ts';
@@ -63,8 +63,7 @@ function bars({ position, texts }: DistributionOptions): HTMLElement {
     rows.push([plural(hidden.length, 'more entry', 'more entries'), number(p), bar(p / most), '']);
   }
   if (rest !== null) {
-    const note = 'all that is not stored';
-    rows.push(['rest', number(rest), bar(rest / most, 'rest'), note]);
+    rows.push(['rest: not stored', number(rest), bar(rest / most, 'rest'), '']);
   }
   if (next !== null && !shown.some(({ id }) => id === next)) rows.push(outside(position, text));
   return table({
@@ -84,7 +83,7 @@ const mark = () => h('strong', { class: 'hard-label' }, '✓ came next');
 /** The token that came, where its bar is not among those shown. */
 function outside({ entries, next, surprise }: Position, text: (id: number) => string): Child[] {
   const stored = entries.some(({ id }) => id === next);
-  const note = stored ? ', among the further entries' : ', not among the stored entries';
-  const p = surprise === null ? '–' : percent(Math.exp(-surprise));
-  return [h('q', null, text(next as number)), p, '', [mark(), note]];
+  const note = stored ? ' (one of those)' : ' (not stored)';
+  const p = surprise === null ? '–' : number(Math.exp(-surprise));
+  return [[h('q', null, text(next as number)), note], p, '', mark()];
 }
