@@ -1,4 +1,4 @@
-/** Requests to this server, and nowhere else; refusals become `Refused` with the problem document. */
+/** Requests to this server, and to no other; refusals become errors with the problem document. */
 import type { Problem } from './types.ts';
 
 const tokenKey = 'logitcask-token';

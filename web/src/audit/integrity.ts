@@ -34,7 +34,7 @@ export function integrityPart(found: AuditReport['integrity']): HTMLElement {
       }),
     orphans.total > 0 &&
       table({
-        caption: `Files that nothing names, ${count(orphans.rows.length)} of ${count(orphans.total)}`,
+        caption: `Orphans, ${count(orphans.rows.length)} of ${count(orphans.total)}`,
         columns: [{ name: 'File' }, { name: 'Bytes', numeric: true }],
         rows: orphans.rows.map(({ path, bytes: size }) => [h('code', null, path), bytes(size)]),
       }),

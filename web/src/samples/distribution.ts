@@ -34,9 +34,11 @@ export function distributionView(options: DistributionOptions): HTMLElement {
     h(
       'p',
       { class: 'muted' },
-      rest === null && entries.length > 0
-        ? `Weights drawn without bias: their expectation is the distribution; here they sum to ${number(sum)}. `
-        : null,
+      rest === null &&
+        entries.length > 0 && [
+          'Weights drawn without bias: their expectation is the distribution. ',
+          `Here they sum to ${number(sum)}. `,
+        ],
       `${stored}. `,
       entropy !== null && `Entropy ${number(entropy)} nats. `,
       surprise !== null && `Surprise ${number(surprise)} nats. `,

@@ -1,6 +1,6 @@
 /**
- * A sample's tokens as buttons in a row: one stop of the tab key, arrows move within. Each stands for
- * its position: the distribution of what follows it.
+ * A sample's tokens as buttons in a row: one stop of the tab key, arrows move within. Each stands
+ * for its position: the distribution of what follows it.
  */
 import { h } from '../element.ts';
 import { number } from '../format.ts';

@@ -1,4 +1,4 @@
-/** Texts of tokens as they can be seen: white space has a shape, ids stand in where there is none. */
+/** Texts of tokens as they can be seen: white space has a shape; ids where there are no texts. */
 
 export function visibleText(text: string | null | undefined, id: number): string {
   if (text === null || text === undefined) return `#${id}`;
