@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { planRequest } from '../../schemas/plan.ts';
 import { bytes, duration, number, percent } from '../../web/src/format.ts';
 import { linesByArguments, linesByPlan } from '../../web/src/plan/python.ts';
 import { heatEdges, heatNames, heatOf } from '../../web/src/samples/heat.ts';
@@ -18,6 +20,13 @@ describe('numbers', () => {
     expect([4000, 200_000, 9_000_000].map(duration)).toEqual(['4 s', '3 min', '3 h']);
   });
 });
+
+/** Run against a real server by python/tests/test_console_lines.py. */
+const golden = JSON.parse(readFileSync('test/golden/console-lines.json', 'utf8')) as {
+  request: unknown;
+  layout: 'frames' | 'plain';
+  lines: string[];
+}[];
 
 const set = { ids: [3, 5, 1, 2], probs: [0.2, 0.7, 0.5, 0.25], counts: [2, 0, 2] };
 const row = { tokens: [9, 3, 7], mask: [true, true, false] } as unknown as Row;
@@ -77,9 +86,10 @@ describe('the lines of Python', () => {
     streams: [{ dataset: 'mine', snapshot: 'b'.repeat(64) }],
   } as unknown as PlanReply;
   const url = 'http://127.0.0.1:8750';
+  const options = { url, layout: 'frames' } as const;
 
   it('name no more than what was asked for', () => {
-    expect(linesByPlan(reply, url)).toBe(
+    expect(linesByPlan(reply, options)).toBe(
       [
         'from logitcask import LogitDataset',
         '',
@@ -91,12 +101,28 @@ describe('the lines of Python', () => {
         '    ...',
       ].join('\n'),
     );
-    const [, ...given] = linesByArguments(reply, url).matchAll(/^ {4}(.*),$/gm);
+    const [, ...given] = linesByArguments(reply, options).matchAll(/^ {4}(.*),$/gm);
     expect(given.map(([, part]) => part)).toEqual([
       '"mine"',
       `snapshot="${'b'.repeat(64)}"`,
       'global_batch_size=8',
     ]);
+  });
+
+  it('are those that the Python client is tested with', () => {
+    for (const { request, layout, lines } of golden) {
+      const { streams, packing, filter, ...identity } = planRequest.parse(request);
+      const shares = streams.map(({ dataset: _, snapshot: __, ...share }) => ({
+        content_id: 'c'.repeat(64),
+        ...share,
+      }));
+      const asked = {
+        identity: { ...identity, streams: shares },
+        rules: { packing, filter },
+        streams,
+      } as unknown as PlanReply;
+      expect(linesByArguments(asked, { url: 'URL', layout })).toBe(lines.join('\n'));
+    }
   });
 
   it('are Python, whatever texts a filter has', () => {
@@ -105,7 +131,7 @@ describe('the lines of Python', () => {
     const sources = cases.map((values) =>
       linesByArguments(
         { ...reply, rules: { packing: null, filter: { meta: { field: 'source', in: values } } } },
-        url,
+        options,
       ),
     );
     const read = [

@@ -1,5 +1,5 @@
 /** `/plans/PLAN`: what a plan draws from where, its proof, and the lines that train on it. */
-import { get } from '../api.ts';
+import { get, snapshotPath } from '../api.ts';
 import { h } from '../element.ts';
 import { count, percent, short } from '../format.ts';
 import { snapshotPage } from '../navigate.ts';
@@ -9,12 +9,12 @@ import { facts } from '../parts/facts.ts';
 import { table } from '../parts/table.ts';
 import { proofPart } from '../plan/proof.ts';
 import { linesByArguments, linesByPlan } from '../plan/python.ts';
-import type { PlanReply } from '../types.ts';
+import type { PlanReply, Statistics } from '../types.ts';
 
 export const planPage: PageMaker = async ({ params, signal }) => {
   const reply = await get<PlanReply>(`/v1/plans/${encodeURIComponent(params.plan)}`, signal);
   const title = `Plan ${short(reply.plan)}`;
-  const { origin } = location;
+  const lines = { url: location.origin, layout: await layoutOf(reply, signal) };
   const body = h(
     'div',
     null,
@@ -27,14 +27,24 @@ export const planPage: PageMaker = async ({ params, signal }) => {
       { 'aria-labelledby': 'use' },
       h('h2', { id: 'use' }, 'Train on it'),
       h('p', null, 'With any number of ranks; the cursor of a checkpoint names this plan.'),
-      copied(linesByPlan(reply, origin), 'Python, by the plan’s id'),
+      copied(linesByPlan(reply, lines), 'Python, by the plan’s id'),
       h('p', null, 'Or by what makes it: the same plan, as long as the samples are the same.'),
-      copied(linesByArguments(reply, origin), 'Python, by arguments'),
+      copied(linesByArguments(reply, lines), 'Python, by arguments'),
     ),
     proofPart(reply),
   );
   return { title, body };
 };
+
+/** Frames come from codec `planes` alone: `planes step=0.003 …` in the statistics. */
+async function layoutOf({ streams }: PlanReply, signal: AbortSignal) {
+  const addresses = new Set(streams.map((stream) => snapshotPath(stream.dataset, stream.snapshot)));
+  const found = await Promise.all(
+    [...addresses].map((address) => get<Statistics>(`${address}/statistics`, signal)),
+  );
+  const codecs = found.flatMap(({ target_sets }) => target_sets.map(({ codec }) => codec));
+  return codecs.every((codec) => codec.split(' ')[0] === 'planes') ? 'frames' : 'plain';
+}
 
 function overview(reply: PlanReply): HTMLElement {
   const { identity, rules, packing_efficiency: full } = reply;

@@ -1,13 +1,20 @@
 /** The Python lines that train on a plan: by its id, and by the arguments that make it anew. */
 import type { PlanReply } from '../types.ts';
 
+export interface LinesOptions {
+  /** Of the server. */
+  readonly url: string;
+  /** What the streams can be sent in: `frames`, the client's default, from codec `planes` alone. */
+  readonly layout: 'frames' | 'plain';
+}
+
 /** Any number of ranks: the plan fixes the batch of all. */
-export function linesByPlan({ plan }: PlanReply, url: string): string {
-  return lines([text(url), `plan=${text(plan)}`]);
+export function linesByPlan({ plan }: PlanReply, { url, layout }: LinesOptions): string {
+  return lines([text(url), `plan=${text(plan)}`, ...layoutOf(layout)]);
 }
 
 /** Makes the same plan in the same store, and in any other with the same samples. */
-export function linesByArguments(reply: PlanReply, url: string): string {
+export function linesByArguments(reply: PlanReply, { url, layout }: LinesOptions): string {
   const { identity, rules } = reply;
   const { shuffle, tail, epoch_size, stop } = identity;
   return lines([
@@ -23,8 +30,12 @@ export function linesByArguments(reply: PlanReply, url: string): string {
     ...(tail === 'pad' ? ['pad_last=True'] : []),
     ...(rules.packing === null ? [] : [`packing=${literal(rules.packing)}`]),
     ...(rules.filter === null ? [] : [`filter=${literal(rules.filter)}`]),
+    ...layoutOf(layout),
   ]);
 }
+
+const layoutOf = (layout: LinesOptions['layout']) =>
+  layout === 'frames' ? [] : [`layout=${text(layout)}`];
 
 function source({ identity, streams }: PlanReply): string[] {
   const named = streams.map(({ dataset, snapshot }, i) => {
