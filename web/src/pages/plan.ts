@@ -8,7 +8,7 @@ import { copied } from '../parts/copied.ts';
 import { facts } from '../parts/facts.ts';
 import { table } from '../parts/table.ts';
 import { proofPart } from '../plan/proof.ts';
-import { linesByArguments, linesByPlan } from '../plan/python.ts';
+import { type LinesOptions, linesByArguments, linesByPlan } from '../plan/python.ts';
 import type { PlanReply, Statistics } from '../types.ts';
 
 export const planPage: PageMaker = async ({ params, signal }) => {
@@ -37,7 +37,10 @@ export const planPage: PageMaker = async ({ params, signal }) => {
 };
 
 /** Frames come from codec `planes` alone: `planes step=0.003 …` in the statistics. */
-async function layoutOf({ streams }: PlanReply, signal: AbortSignal) {
+async function layoutOf(
+  { streams }: PlanReply,
+  signal: AbortSignal,
+): Promise<LinesOptions['layout']> {
   const addresses = new Set(streams.map((stream) => snapshotPath(stream.dataset, stream.snapshot)));
   const found = await Promise.all(
     [...addresses].map((address) => get<Statistics>(`${address}/statistics`, signal)),
