@@ -55,7 +55,7 @@ describe.skipIf(chromiumPath === undefined)('no page has a serious fault, light 
   it('of data sets, builds and plans', async () => {
     const { plan } = (await postPlan(at.url, 'kept')).json();
     const page = await at.open('/');
-    for (const path of ['/', '/builds', '/plans', `/plans/${plan}`, '/none']) {
+    for (const path of ['/', '/builds', '/plans', `/plans/${plan}`, '/plans/nothing/here']) {
       if (path !== '/') await page.goto(at.url + path);
       await settled(page);
       expect(await faults(page), path).toEqual([]);

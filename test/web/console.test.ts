@@ -54,7 +54,13 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
 
   it('shows running builds, and follows them', async () => {
     const build = 'feedfacefeedface';
-    const status = { state: 'running' as const, snapshot: null, shards: 1, error: null };
+    const status = {
+      state: 'running' as const,
+      snapshot: null,
+      shards: 1,
+      error: null,
+      positionsTotal: 8000,
+    };
     const write = (positions: number) =>
       writeBuildStatus(at.store, 'kept', {
         ...status,
@@ -66,9 +72,10 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await write(1000);
     const page = await at.open('/builds');
     const running = page.getByRole('region', { name: 'Running' });
-    expect(await running.textContent()).toContain('1,000');
+    expect(await running.textContent()).toContain('1,000 of 8,000');
     await write(5000);
-    await expect.poll(() => running.textContent(), { timeout: 5000 }).toContain('5,000');
+    await expect.poll(() => running.textContent(), { timeout: 5000 }).toContain('5,000 of 8,000');
+    expect(await running.getByRole('progressbar').getAttribute('value')).toBe('0.625');
     await expect.poll(() => running.textContent()).toMatch(/[\d,]+ positions?\/s/);
     const ended = page.getByRole('region', { name: 'Ended' });
     expect(await ended.getByText('complete').count()).toBe(2);
@@ -80,7 +87,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     expect(await page.getByRole('alert').textContent()).toContain('snapshot-not-found');
     await page.getByRole('link', { name: 'Plans' }).click();
     await page.getByRole('heading', { name: 'Plans' }).waitFor();
-    await page.goto(`${at.url}/nowhere/at/all`);
+    await page.goto(`${at.url}/plans/nothing/here`);
     await page.getByRole('heading', { name: 'There is no such page' }).waitFor();
   });
 

@@ -9,7 +9,8 @@ export type { OrderDigest, PlanReply } from '../../schemas/plan.ts';
 export type Problem = Output<typeof problem>;
 export type DatasetList = Output<typeof datasetList>;
 export type DatasetReply = Output<typeof datasetReply>;
-export type BuildStatus = DatasetReply['builds'][number];
+/** Of how many positions, where its source knows. */
+export type BuildStatus = DatasetReply['builds'][number] & { positionsTotal?: number | null };
 export type VersionReply = Output<typeof versionReply>;
 
 /** In place of a report that there is not yet. */
@@ -33,8 +34,8 @@ export interface Row {
   readonly tokens: readonly number[];
   readonly mask: readonly boolean[];
   readonly meta: unknown;
-  /** Each token's own text; null where the snapshot has no tokenizer. */
-  readonly text: readonly string[] | null;
+  /** Each token's own text, null where it has none; null where the snapshot has no tokenizer. */
+  readonly text: readonly (string | null)[] | null;
   readonly targets: Readonly<Record<string, RowTargets>>;
 }
 

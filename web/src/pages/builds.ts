@@ -1,7 +1,7 @@
 /** `/builds`: what is being built, as its status file tells it. */
 import { get } from '../api.ts';
 import { type Child, h } from '../element.ts';
-import { count, duration, plural, short, time } from '../format.ts';
+import { count, duration, percent, plural, short, time } from '../format.ts';
 import { snapshotPage } from '../navigate.ts';
 import { type PageMaker, repeat } from '../page.ts';
 import { badge } from '../parts/badge.ts';
@@ -117,12 +117,21 @@ function buildTable(caption: string, builds: readonly Build[], last: (build: Bui
       h('code', null, short(build.build)),
       build.dataset,
       count(build.samples),
-      count(build.positions),
+      positionsOf(build),
       count(build.shards),
       time(build.updatedMs),
       last(build),
     ]),
   });
+}
+
+function positionsOf({ positions, positionsTotal: total, state }: Build): Child {
+  if (state !== 'running' || total === undefined || total === null) return count(positions);
+  const value = total === 0 ? 0 : positions / total;
+  return [
+    `${count(positions)} of ${count(total)} `,
+    h('progress', { max: '1', value, 'aria-label': `${percent(value)} of its positions` }),
+  ];
 }
 
 function pace({ positions, updatedMs }: Build, last: Seen | undefined): Child {

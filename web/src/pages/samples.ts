@@ -208,7 +208,10 @@ async function choose(sample: Sample, position: Position, shown: HTMLElement): P
 }
 
 async function textsOf(api: string, ids: readonly number[], signal: AbortSignal) {
-  if (ids.length === 0) return new Map<number, string>();
-  const { texts } = await get<{ texts: string[] }>(`${api}/tokens?ids=${ids.join()}`, signal);
+  if (ids.length === 0) return new Map<number, string | null>();
+  const { texts } = await get<{ texts: (string | null)[] }>(
+    `${api}/tokens?ids=${ids.join()}`,
+    signal,
+  );
   return new Map(ids.map((id, i) => [id, texts[i]]));
 }

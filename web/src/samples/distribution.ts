@@ -13,7 +13,7 @@ export interface DistributionOptions {
   readonly after: string;
   readonly labelSpace: number;
   /** By id, of `shownIds`; null where the snapshot has no tokenizer. */
-  readonly texts: ReadonlyMap<number, string> | null;
+  readonly texts: ReadonlyMap<number, string | null> | null;
 }
 
 /** Ids whose texts the bars need. */
