@@ -51,8 +51,8 @@ export function auditSection({ api, known: first, signal }: AuditOptions): HTMLE
     start.textContent = report === null ? 'Audit this snapshot' : 'Audit again';
     verdict.replaceChildren(auditBadge(glance(report)));
     state.replaceChildren(running ? progress(report) : when(report));
-    // whoever reads a part with the keyboard is not thrown out of it
-    const reading = shown.contains(document.activeElement);
+    // whoever reads a part with the keyboard is not thrown out of it before the end
+    const reading = running && shown.contains(document.activeElement);
     if (report !== null && !reading) shown.replaceChildren(...parts(report));
   }
 
