@@ -80,6 +80,7 @@ function read(path: string): File {
 
 const sources = [...list('src', /\.ts$/), ...list('schemas', /\.ts$/)].map(read);
 const others = ['test', 'bench', 'kernel'].flatMap((folder) => list(folder, /\.ts$/)).map(read);
+const web = list('web/src', /\.ts$/).map(read);
 const python = ['python', 'examples']
   .flatMap((folder) => list(folder, /\.py$/))
   .map((path) => ({ path, text: readFileSync(path, 'utf8') }));
@@ -98,6 +99,8 @@ function packageOf(specifier: string): string {
     .join('/');
 }
 
+const isPage = (path: string) => path.startsWith('web/src/pages/');
+const isPageToPage = (from: string, to: string) => isPage(from) && isPage(to);
 const tierOf = (place: string) => tiers.findIndex((tier) => tier.includes(place));
 const target = (file: File, specifier: string) => normalize(join(dirname(file.path), specifier));
 
@@ -180,14 +183,43 @@ describe('the house', () => {
   });
 });
 
+describe('the console', () => {
+  it('takes types alone from outside, uPlot, and itself; pages do not know each other', () => {
+    const wrong = web.flatMap((file) =>
+      file.imports
+        .filter((specifier) => {
+          if (specifier === 'uplot') return file.path !== 'web/src/parts/chart.ts';
+          const path = target(file, specifier);
+          if (path.startsWith('schemas/')) return file.path !== 'web/src/types.ts';
+          return !path.startsWith('web/src/') || isPageToPage(file.path, path);
+        })
+        .map((specifier) => `${file.path} → ${specifier}`),
+    );
+    expect(wrong).toEqual([]);
+    const types = web.find(({ path }) => path === 'web/src/types.ts');
+    expect(types?.text).not.toMatch(/^(import|export) (?!type|interface)/m);
+  });
+
+  it('has no dead files, and no way to make markup of text', () => {
+    const reached = new Set(['web/src/main.ts']);
+    for (const path of reached) {
+      const file = web.find((one) => one.path === path);
+      for (const name of file?.imports ?? []) reached.add(target(file as File, name));
+    }
+    expect(web.map(({ path }) => path).filter((path) => !reached.has(path))).toEqual([]);
+    const markup = /innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(/;
+    expect(web.filter(({ text }) => markup.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+});
+
 describe('every file', () => {
   it('opens with a line that says what it is', () => {
-    const wrong = sources.filter(({ text }) => !/^(#!.*\n)?\/\*\*/.test(text));
+    const wrong = [...sources, ...web].filter(({ text }) => !/^(#!.*\n)?\/\*\*/.test(text));
     expect(wrong.map(({ path }) => path)).toEqual([]);
   });
 
   it(`has at most ${fileLinesMax} lines of at most ${columnsMax} columns`, () => {
-    const all = [...sources, ...others, ...python];
+    const all = [...sources, ...web, ...others, ...python];
     const long = all.filter(({ text }) => text.split('\n').length - 1 > fileLinesMax);
     expect(long.map(({ path }) => path)).toEqual([]);
     const wide = all.flatMap(({ path, text }) =>
@@ -201,14 +233,14 @@ describe('every file', () => {
   });
 
   it(`has functions of at most ${functionLinesMax} lines`, () => {
-    const long = [...sources, ...others.filter(({ path }) => !path.startsWith('test'))]
+    const long = [...sources, ...web, ...others.filter(({ path }) => !path.startsWith('test'))]
       .flatMap(functionsOf)
       .filter(({ lines }) => lines > functionLinesMax);
     expect(long).toEqual([]);
   });
 
   it('has no default exports, no `utils`, and relative imports that name their file', () => {
-    const all = [...sources, ...others];
+    const all = [...sources, ...web, ...others];
     expect(all.filter(({ text }) => /^export default/m.test(text)).map((f) => f.path)).toEqual([]);
     expect(all.filter(({ path }) => /utils?(\.ts|\/)/.test(path)).map((f) => f.path)).toEqual([]);
     const loose = all.flatMap(({ path, imports }) =>

@@ -10,9 +10,8 @@ import type { QueueLoad } from './queue-load.ts';
 export interface Audits {
   /** Starts one, or finds the one that waits or runs. Throws `audits-waiting`. */
   start(name: AuditName): AuditState;
-  state(name: AuditName): AuditState | undefined;
-  /** The report so far of the audit under way. */
-  partial(name: AuditName): AuditReport | undefined;
+  /** One that waits or runs, with its report so far. */
+  underWay(name: AuditName): Pick<Job, 'state' | 'report'> | undefined;
   /** The report of the audit under way, else the stored one. */
   last(name: AuditName): Promise<AuditReport | undefined>;
   /** What ended the last run, until it is started again. */
@@ -112,8 +111,7 @@ export function createAudits({ store, auditor, config, onEnd }: AuditsOptions): 
       ending ??= runAll();
       return job.state;
     },
-    state: (name) => jobs.get(keyOf(name))?.state,
-    partial: (name) => jobs.get(keyOf(name))?.report,
+    underWay: (name) => jobs.get(keyOf(name)),
     async last(name) {
       return jobs.get(keyOf(name))?.report ?? auditor.read(store, name.dataset, name.snapshot);
     },

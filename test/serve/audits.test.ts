@@ -18,6 +18,11 @@ beforeAll(async () => {
 });
 afterAll(() => made.remove());
 
+const reportOf = (
+  name: Pick<AuditReport, 'dataset' | 'snapshot'>,
+  more: Partial<AuditReport> = {},
+) => auditReportOf({ ...name, progress: { bytes: 100, bytes_total: 100 }, ...more });
+
 /** Audits that go on when the test says so; what they leave is kept in memory. */
 function heldAuditor() {
   const stored = new Map<string, AuditReport>();
@@ -74,26 +79,29 @@ describe('an audit over HTTP', () => {
     });
     const early = await get('planes');
     expect([early.status, early.headers['retry-after']]).toEqual([202, '1']);
-    const partial = auditReportOf({
-      ...nameOf('planes'),
-      partial: true,
-      findings: [findingOf()],
-    });
+    const partial = reportOf(nameOf('planes'), { partial: true, findings: [findingOf()] });
     held.begun[0].onProgress?.(partial);
     expect((await get('planes')).json()).toEqual(partial);
     const glance = async () => {
       const path = '/v1/datasets/planes/snapshots/latest/statistics';
       return ((await ask(server.url, path)).json() as unknown as Statistics).audit;
     };
-    expect(await glance()).toEqual({ partial: true, updated_ms: 2, faults: 1, warnings: 0 });
-    const whole = auditReportOf({
-      ...nameOf('planes'),
-      findings: [findingOf({ severity: 'warning' })],
+    expect(await glance()).toEqual({
+      partial: true,
+      updated_ms: partial.updated_ms,
+      faults: 1,
+      warnings: 0,
     });
+    const whole = reportOf(nameOf('planes'), { findings: [findingOf({ severity: 'warning' })] });
     held.begun[0].end(whole);
     await turn();
     expect((await get('planes')).json()).toEqual(whole);
-    expect(await glance()).toEqual({ partial: false, updated_ms: 2, faults: 0, warnings: 1 });
+    expect(await glance()).toEqual({
+      partial: false,
+      updated_ms: whole.updated_ms,
+      faults: 0,
+      warnings: 1,
+    });
   });
 
   it('is not started twice; others wait their turn, and no more than the limit', async () => {
@@ -107,7 +115,7 @@ describe('an audit over HTTP', () => {
     expect(held.begun.length).toBe(1);
     const refused = await post('plain');
     expect(refused.json()).toMatchObject({ status: 503, code: 'audits-waiting', retryable: true });
-    held.begun[0].end(auditReportOf(nameOf('planes')));
+    held.begun[0].end(reportOf(nameOf('planes')));
     await turn();
     expect(held.begun.map(({ dataset }) => dataset)).toEqual(['planes', 'raw']);
     expect((await post('plain')).json()).toMatchObject({ state: 'waiting' });
@@ -142,11 +150,9 @@ describe('an audit over HTTP', () => {
     expect((await ask(server.url, shards)).status).toBe(200); // proved good, and remembered
     truncateSync(join(made.folder, 'store', filePath('plain', `${shard?.name}`)), 100);
     await post('plain');
-    const { integrity } = auditReportOf(nameOf('plain'));
+    const { integrity } = reportOf(nameOf('plain'));
     const quarantined = [`${shard?.name}`];
-    held.begun[0].end(
-      auditReportOf({ ...nameOf('plain'), integrity: { ...integrity, quarantined } }),
-    );
+    held.begun[0].end(reportOf(nameOf('plain'), { integrity: { ...integrity, quarantined } }));
     await expect
       .poll(async () => (await ask(server.url, shards)).json())
       .toMatchObject({ code: 'shard-damaged' });

@@ -20,18 +20,18 @@ export const audits: Route = (server, context) => {
     async (request, reply) => {
       const { dataset, snapshot: ref } = request.params;
       const name = { dataset, snapshot: await findSnapshot(store, dataset, ref) };
-      const state = audits.state(name);
+      const job = audits.underWay(name);
       const failure = audits.failure(name);
-      if (state === undefined && failure !== undefined) throw failure;
+      if (job === undefined && failure !== undefined) throw failure;
       // of the audit that was asked for last: one before it does not answer for it
-      const report = state === undefined ? await audits.last(name) : audits.partial(name);
+      const report = job === undefined ? await audits.last(name) : job.report;
       reply.header('logitcask-snapshot', name.snapshot).header('cache-control', 'no-cache');
       if (report !== undefined) return reply.send(report);
-      if (state !== undefined) {
+      if (job !== undefined) {
         return reply
           .code(202)
           .header('retry-after', retrySeconds)
-          .send({ ...name, state });
+          .send({ ...name, state: job.state });
       }
       throw neverMade(name.snapshot);
     },
