@@ -111,11 +111,6 @@ class Problem:
             soft = soft_of(self._soft, 1, self.device)
         return self._places.soft(soft._replace(ids=checked_ids(soft.ids, self.vocabulary)))
 
-    @property
-    def stored_at(self) -> float | None:
-        """Temperature of a batch's targets as they are stored."""
-        return self._view.set.temperature if self._view else None
-
     def logits(self) -> Tensor:
         """All of them [R, V], in float32 or wider; 0 where nothing is learned."""
         x = torch.where(self.mask[:, None], self.x, 0)

@@ -26,28 +26,30 @@ from .errors import LogitcaskError
 
 __all__ = ["Pipeline", "mix_weight"]
 
-VERSION = 1
-DOMAIN = b"logitcask/augmentation/1"
+#: Says what the numbers of a description mean; no other document begins so.
+FORMAT = "logitcask/augmentation/1"
 
 
 class Pipeline:
     """What a description says, checked.
 
     Args:
-        description: ``{"version": 1, "steps": [{"type": …, …}, …]}``; see docs/vision.md.
+        description: ``{"format": "logitcask/augmentation/1", "parameters": {}, "steps": […]}``;
+            no parameters are stored, as a seed gives them. Steps: docs/vision.md.
 
     Attributes:
-        description: as given.
-        digest: SHA-256 (hex) of the description, as manifests have it.
+        text: the description as canonical JSON: the content of the file that a build is given.
+        digest: SHA-256 (hex) of the text, as manifests have it.
 
     Raises:
         LogitcaskError: ``request-invalid`` where the description has another form.
     """
 
     def __init__(self, description: Mapping[str, Any]) -> None:
-        self.description = description
         self._steps = _checked(description)
-        self.digest = hashlib.sha256(_field(DOMAIN) + _field(_canonical(description))).hexdigest()
+        # RFC 8785: keys are ASCII, values integers and strings
+        self.text = json.dumps(description, sort_keys=True, separators=(",", ":"))
+        self.digest = hashlib.sha256(self.text.encode()).hexdigest()
 
     def check(self, digest: str | None) -> None:
         """Refuses the digest of another pipeline, or none: its seeds mean other crops.
@@ -128,8 +130,9 @@ def mix_weight(params: Sequence[Drawn]) -> tuple[int, float] | None:
 
 
 def _checked(description: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    if set(description) != {"version", "steps"} or description["version"] != VERSION:
-        raise refused("a description has version 1 and steps", got=dict(description))
+    expected = {"format": FORMAT, "parameters": {}}
+    if {**description, "steps": None} != {**expected, "steps": None} or "steps" not in description:
+        raise refused("a description has other fields", {**expected, "steps": "[…]"}, description)
     steps = list(description["steps"])
     for index, step in enumerate(steps):
         kind = step.get("type")
@@ -139,12 +142,3 @@ def _checked(description: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         if STEPS[kind].mixes and index != len(steps) - 1:
             raise refused("a step that mixes is the last one", len(steps) - 1, index)
     return steps
-
-
-def _field(content: bytes) -> bytes:
-    return struct.pack("<I", len(content)) + content
-
-
-def _canonical(description: Mapping[str, Any]) -> bytes:
-    """RFC 8785: keys are ASCII, values integers and strings."""
-    return json.dumps(description, sort_keys=True, separators=(",", ":")).encode()

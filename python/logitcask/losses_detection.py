@@ -6,7 +6,7 @@ heads whose classes do not exclude each other, and of boxes given as distributio
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +17,7 @@ from ._positions import Soft, refused
 from ._problem import Problem
 from .batch import Batch
 from .frames import Targets
+from .losses import kd_loss
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -61,39 +62,37 @@ def binary_kd_loss(
 
 def box_kl_loss(
     student_logits: Tensor,
-    targets: Batch | Targets | Soft,
+    batch: Batch,
+    sides: Sequence[str],
     *,
     temperature: float = 1.0,
+    approximate: bool = False,
     **options: Unpack[Options],
 ) -> Tensor:
     """T² · the mean over sides of KL(teacher ‖ student) over bins, in nats a position and side.
 
-    A box is S distributions over bins, one a side, as heads trained by distribution focal loss
-    have them. Stored they are one distribution over S · bins classes: class s · bins + b has the
-    probability of bin b of side s, divided by S.
+    A box is a distribution over bins a side, as heads trained by distribution focal loss have it;
+    each side is a target set. The losses of the sides are kd_loss.
 
     Args:
         student_logits: [..., S, bins], laid out as for kd_loss before the last two dimensions.
-        targets: scaled ones over S · bins classes.
-        temperature: T ≥ 1 of both; stored targets must be at T.
-        options: see losses.Options; a head is not taken.
-
-    Raises:
-        LogitcaskError: ``request-invalid`` where shapes, arguments or ids do not fit;
-            ``temperature-unsupported`` where the targets are at another temperature.
+        sides: names of the S target sets, in the order of the logits.
+        temperature, approximate, options, raises: see losses.kd_loss; a head and a target set are
+            not taken.
     """
-    if student_logits.dim() < 3 or "head" in options:
-        got = ("head" in options, tuple(student_logits.shape))
-        raise refused("boxes are logits [..., sides, bins] without a head", got=got)
-    # what is not learned may hold anything: away with it before a softmax sees it
-    learned = Problem(student_logits.flatten(-2).detach(), targets, **options).mask
-    z = student_logits.where(learned.view(student_logits.shape[:-2])[..., None, None], 0)
-    z = z.to(torch.promote_types(z.dtype, torch.float32)) / temperature
-    joint = z.log_softmax(-1).flatten(-2) - math.log(z.shape[-2])
-    problem = Problem(joint, targets, **options)
-    if problem.stored_at not in (None, temperature):
-        detail = "boxes are tempered side by side, which the batch cannot do; store them at T"
-        raise refused(detail, problem.stored_at, temperature, "temperature-unsupported")
-    soft = problem.soft(temperature, False)
-    cells = problem.cells(soft, problem.read(soft, (1.0,))[1.0])
-    return problem.reduce(temperature**2 * cells.expect(cells.p.log() - cells.log_q))
+    if student_logits.dim() < 3 or student_logits.shape[-2] != len(sides):
+        raise refused(
+            "boxes are logits [..., sides, bins]", len(sides), tuple(student_logits.shape)
+        )
+    each = [
+        kd_loss(
+            logits,
+            batch,
+            temperature=temperature,
+            approximate=approximate,
+            target_set=side,
+            **options,
+        )
+        for side, logits in zip(sides, student_logits.unbind(-2))
+    ]
+    return torch.stack(each).mean(0)

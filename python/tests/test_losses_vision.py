@@ -152,63 +152,60 @@ def test_a_score_of_0_or_1_is_no_nan():
     )
 
 
-SIDES, BINS = 4, 5
+SIDES = ("left", "top", "right", "bottom")
 
 
-class Boxes(Case):
-    """A teacher with a distribution over bins a side, as one over sides · bins classes."""
+class Boxes:
+    """A distribution over bins a side, each a target set of one batch."""
 
-    def __init__(self, seed, T=1.0, **options):
-        super().__init__(seed, vocabulary=SIDES * BINS, **options)
-        self.sides = (self.teacher.unflatten(-1, (SIDES, BINS)) / T).log_softmax(-1)
-        self.teacher = self.sides.flatten(-2) - torch.tensor(SIDES, dtype=FLOAT).log()
+    def __init__(self, layout, **options):
+        self.cases = [Case(9, pads=1, **options) for _ in SIDES]
+        for index, case in enumerate(self.cases):
+            case.teacher = case.teacher.roll(index, 1)
+            case.keep = case.keep.roll(index, 1)
+        self.batch = self.cases[0].batch(layout)
+        own = self.batch.target_sets.pop("teacher")
+        for side, case in zip(SIDES, self.cases):
+            self.batch.target_sets[side] = own._replace(name=side)
+            for name, array in case.batch(layout).arrays.items():
+                if name.startswith("teacher_"):
+                    self.batch.arrays[name.replace("teacher", side)] = array
+
+    def student(self, layout):
+        """Logits of all sides, in the layout's leading shape."""
+        each = [case.student(layout).detach() * (i + 1) for i, case in enumerate(self.cases)]
+        return torch.stack(each, -2).requires_grad_()
 
 
-@pytest.mark.parametrize("T", [1.0, 3.0])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_boxes_learn_a_distribution_a_side(layout, T):
-    case = Boxes(9, T, k=SIDES * BINS, pads=1)
-    # as stored at T: the batch's own temperature, of which nothing is to be derived
-    batch = case.dense(room=0) if layout == "dense" else case.ragged()
-    own = batch.target_sets["teacher"]._replace(temperature=T)
-    batch.target_sets["teacher"] = own
-
-    def formula(z):
-        log_q = (z.unflatten(-1, (SIDES, BINS)) / T).log_softmax(-1)
-        return T**2 * (case.sides.exp() * (case.sides - log_q)).sum(-1).mean(-1)
-
-    def loss(z):
-        return box_kl_loss(z.unflatten(-1, (SIDES, BINS)), batch, temperature=T)
-
-    compare(case, layout, loss, formula)
-    with pytest.raises(LogitcaskError, match="store them at T"):
-        box_kl_loss(case.logits.unflatten(-1, (SIDES, BINS)), batch, temperature=7)
+@pytest.mark.parametrize("layout, T", [("joined", 2.0), ("padded", 2.0), ("dense", 1.0)])
+@pytest.mark.parametrize("k", [5, 17])
+def test_boxes_learn_a_distribution_a_side(k, layout, T):
+    boxes = Boxes(layout, k=k)
+    leaf = boxes.student(layout)
+    found = box_kl_loss(leaf, boxes.batch, SIDES, temperature=T)
+    found.backward()
+    z = boxes.student(layout)
+    expected = 0
+    for index, case in enumerate(boxes.cases):
+        side = z[..., index, :]
+        if layout == "joined":
+            side = torch.zeros_like(case.logits).index_put((case.exists,), side)
+        p, q = bucket(case, case.probs(T)), bucket(case, (side / T).softmax(-1))
+        expected = expected + mean(case, T**2 * kl(p, q)) / len(SIDES)
+    expected.backward()
+    torch.testing.assert_close(found.detach(), expected.detach())
+    torch.testing.assert_close(leaf.grad, z.grad)
     with pytest.raises(LogitcaskError, match="sides, bins"):
-        box_kl_loss(case.logits[0], batch)
+        box_kl_loss(leaf, boxes.batch, SIDES[:3])
 
 
-def test_bins_that_are_not_kept_are_one_bucket():
-    case = Boxes(9, k=6)
-
-    def formula(z):
-        q = (z.unflatten(-1, (SIDES, BINS)).softmax(-1) / SIDES).flatten(-2)
-        return kl(bucket(case, case.teacher.exp()), bucket(case, q))
-
-    batch = case.dense()
-    compare(case, "dense", lambda z: box_kl_loss(z.unflatten(-1, (SIDES, BINS)), batch), formula)
-
-
-@pytest.mark.parametrize("loss", [binary_kd_loss, box_kl_loss])
-def test_gradcheck_masks_weights_and_what_is_not_learned(loss):
-    case = (Scores if loss is binary_kd_loss else Boxes)(3)
+def test_gradcheck_masks_weights_and_what_is_not_learned():
+    case = Scores(3)
     batch = case.batch("dense")
     weights = torch.rand(case.B, case.L, dtype=FLOAT)
 
-    def shaped(z):
-        return z if loss is binary_kd_loss else z.unflatten(-1, (SIDES, BINS))
-
-    def value(z):
-        return loss(shaped(z), batch, temperature=1, position_weights=weights)
+    def value(z, **options):
+        return binary_kd_loss(z, batch, position_weights=weights, **options)
 
     leaf = case.student("dense")
     assert torch.autograd.gradcheck(value, leaf)
@@ -217,7 +214,7 @@ def test_gradcheck_masks_weights_and_what_is_not_learned(loss):
     leaf.grad = None
     value(leaf).backward()
     assert leaf.grad.isfinite().all() and (leaf.grad[~case.learned] == 0).all()
-    each = loss(shaped(case.logits), batch, position_weights=weights, reduction="none")
+    each = value(case.logits, reduction="none")
     torch.testing.assert_close(each.sum() / weights[case.learned].sum(), value(case.logits))
 
 
@@ -229,18 +226,18 @@ def test_half_logits_are_read_in_float32():
     )
 
 
-@pytest.mark.parametrize("kind", [Scores, Boxes, Case])
+@pytest.mark.parametrize("kind", [Scores, Case, Boxes])
 def test_each_is_one_compiled_graph(kind):
     """As operators: the machine may have no C compiler."""
-    case = kind(7, vocabulary=20) if kind is not Boxes else kind(7)
-    batch = case.batch("dense")
+    case = kind("dense") if kind is Boxes else kind(7)
+    batch = case.batch if kind is Boxes else case.batch("dense")
 
     def loss(z):
+        if kind is Boxes:
+            return box_kl_loss(z, batch, SIDES)
         if kind is Scores:
             weights = foreground_weights(batch)
             return binary_kd_loss(z, batch, temperature=2, position_weights=weights)
-        if kind is Boxes:
-            return box_kl_loss(z.unflatten(-1, (SIDES, BINS)), batch)
         weights = foreground_weights(batch, BACKGROUND)
         return kd_loss(z, batch, position_weights=weights)
 
