@@ -202,6 +202,9 @@ class View:
     def soft(self, temperature: float, approximate: bool) -> Soft:
         """Refuses a temperature at which the batch does not have the targets."""
         one = self.set
+        if one.kind == "independent":
+            detail = f"the scores of {one.name} are no distribution, which this loss needs"
+            raise refused(detail, "scaled or unbiased", one.kind)
         extra = self.offsets is not None and temperature != one.temperature
         if extra and (one.kind == "unbiased" or temperature not in one.log_z):
             detail = "the batch has no targets at this temperature, build with log Z of it"
@@ -213,14 +216,18 @@ class View:
         if temperature != 1 and not (one.temperature_exact or approximate):
             detail = "targets at this temperature are approximate, which approximate=True takes"
             raise refused(detail, got=temperature, code="temperature-unsupported")
-        rest = self.own("rest") if one.kind == "scaled" else None
-        if self.offsets is None:
-            return Soft.dense(self.own("ids"), self.own("logprobs"), rest)
-        soft = Soft.ragged(self.own("offsets"), self.own("ids"), self.own("probs"), rest)
+        soft = self.stored()
         if not extra:
             return soft
         log_z = self.own("log_z")[:, one.log_z.index(temperature)]
         return _tempered(soft, log_z, temperature)
+
+    def stored(self) -> Soft:
+        """At the temperature of the set, also scores that are no distribution."""
+        rest = self.own("rest") if self.set.kind == "scaled" else None
+        if self.offsets is None:
+            return Soft.dense(self.own("ids"), self.own("logprobs"), rest)
+        return Soft.ragged(self.own("offsets"), self.own("ids"), self.own("probs"), rest)
 
 
 def _tempered(soft: Soft, log_z: Tensor, temperature: float) -> Soft:

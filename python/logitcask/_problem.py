@@ -89,7 +89,8 @@ class Problem:
         if not temperature >= 1:
             raise refused("temperature", "≥ 1", temperature)
         if self._kind == "independent":
-            raise refused("classes exclude each other here, use binary_kd_loss", got=self._kind)
+            detail = "scores that are no distribution are for binary_kd_loss"
+            raise refused(detail, "scaled or unbiased", self._kind)
         if self._view:
             soft = self._places.soft(self._view.soft(temperature, approximate))
         else:
@@ -105,10 +106,7 @@ class Problem:
         """Probabilities of classes that do not exclude each other, at temperature 1."""
         if self._kind not in (None, "independent"):
             raise refused("targets of a softmax, use kd_loss", "independent", self._kind)
-        if self._view:
-            soft = self._view.soft(self._view.set.temperature, True)
-        else:
-            soft = soft_of(self._soft, 1, self.device)
+        soft = self._view.stored() if self._view else soft_of(self._soft, 1, self.device)
         return self._places.soft(soft._replace(ids=checked_ids(soft.ids, self.vocabulary)))
 
     def logits(self) -> Tensor:

@@ -249,20 +249,25 @@ def weighted(
 
 
 def foreground_weights(
-    batch: Batch, background: int | None = None, *, target_set: str | None = None
+    batch: Batch,
+    background: int | None = None,
+    *,
+    temperature: float = 1.0,
+    target_set: str | None = None,
 ) -> Tensor:
     """How much the teacher sees at each position: `position_weights` for detectors.
 
     Most anchors see background, which would drown the others. Softmax heads have a class for it:
-    the weight is 1 − p(background), and where that entry is not kept p(background) counts as 0.
-    Sigmoid heads have none: the weight is the highest probability of a class.
+    the weight is 1 − p(background) at T, and where that entry is not kept p(background) counts
+    as 0. Sigmoid heads have none: the weight is the highest probability of a class.
 
     Args:
-        background: its class id; None where there is no such class.
+        background: its class id; None for independent targets, which have no such class.
+        temperature: T of softmax heads; the batch must have its targets at T.
         target_set: see Options.
     """
     view = View(batch, target_set, torch.as_tensor(batch["mask"]).device)
-    soft = view.soft(view.set.temperature, True)
+    soft = view.stored() if background is None else view.soft(temperature, True)
     nothing = soft.probs.new_zeros(soft.positions)
     if background is None:
         probs = torch.where(soft.ids >= 0, soft.probs, 0)

@@ -54,8 +54,8 @@ FLOAT_0 = torch.tensor(0.0)
 def test_anchors_weigh_what_the_teacher_sees_of_the_foreground(layout):
     case, T = Case(6, vocabulary=5, k=5), 2.0
     batch = vision(case, layout, **({"temperature": T} if layout == "dense" else {}))
-    weights = foreground_weights(batch, BACKGROUND)
-    plain = 1 - case.probs(T if layout == "dense" else 1)[..., BACKGROUND]
+    weights = foreground_weights(batch, BACKGROUND, temperature=T)
+    plain = 1 - case.probs(T)[..., BACKGROUND]
     logits = case.logits.clone().requires_grad_()
     p, log_q = case.probs(T), (logits / T).log_softmax(-1)
     expected = mean(case, T**2 * (p * (p.log() - log_q)).sum(-1), plain)
@@ -120,9 +120,9 @@ def test_sigmoid_heads_weigh_their_highest_class(layout):
 
 def test_the_kinds_do_not_take_each_others_loss():
     coins, classes = Scores(7), Case(7)
-    with pytest.raises(LogitcaskError, match="use binary_kd_loss"):
+    with pytest.raises(LogitcaskError, match="are for binary_kd_loss"):
         kd_loss(coins.logits, coins.batch("dense"))
-    with pytest.raises(LogitcaskError, match="use binary_kd_loss"):
+    with pytest.raises(LogitcaskError, match="are for binary_kd_loss"):
         soft_cross_entropy(coins.student("joined"), coins.batch("joined"))
     with pytest.raises(LogitcaskError, match="use kd_loss"):
         binary_kd_loss(classes.logits, classes.batch("dense"))
