@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from canvases import DIGITS, draw_canvases, pixels
-from detector import BACKGROUND, SIDES, Detector, assign, detect, hard_loss
+from detector import ANCHORS, BACKGROUND, SIDES, Detector, assign, detect, hard_loss
 from precision import mean_average_precision
-from stored import batches, read_image, write_inputs
+from stored import batches, read_image, serve, store
 
 from logitcask.losses import foreground_weights, kd_loss
 from logitcask.losses_detection import box_kl_loss
@@ -76,21 +76,22 @@ def train_teacher(canvases, steps, seed):
 
 def soft_loss(classes, boxes, batch):
     """Anchors weigh what the teacher sees of a digit: most see background, and say nothing."""
-    weights = foreground_weights(batch, BACKGROUND, target_set="teacher")
+    weights = foreground_weights(batch, BACKGROUND, temperature=TEMPERATURE, target_set="teacher")
     options = {"temperature": TEMPERATURE, "position_weights": weights}
     return kd_loss(classes, batch, target_set="teacher", **options) + box_kl_loss(
         boxes, batch, SIDES, **options
     )
 
 
-def train_student(folder, steps, seed, *, alpha, background_weight):
+def train_student(url, steps, seed, *, alpha, background_weight):
     """Hard labels alone where alpha is 1."""
     read = functools.cache(read_image)
 
     def losses(model):
-        for batch, refs in batches(folder, seed, TEMPERATURE):
-            classes, boxes = model(torch.stack([read(*one) for one in refs]))
-            labels, truth = batch["hard_label"], batch["geometry"]
+        for batch in batches(url, f"canvases-{seed}", seed):
+            classes, boxes = model(torch.stack([read(**one) for one in batch.images]))
+            labels = batch["hard_label"].view(batch.rows, ANCHORS)
+            truth = batch["geometry"].view(batch.rows, ANCHORS, 4)
             loss = alpha * hard_loss(classes, boxes, labels, truth, background_weight)
             if alpha < 1:
                 loss = loss + (1 - alpha) * soft_loss(classes, boxes, batch)
@@ -104,26 +105,35 @@ def judge(model, canvases):
     return mean_average_precision(detect(model, pixels(canvases)), canvases)
 
 
-def run_seed(folder, seed, options):
-    """mAP@0.5 and mAP@0.5:0.95 on the test set, by student."""
-    digits = np.random.default_rng(seed).permutation(len(DIGITS.target))
-    drawn = functools.partial(np.split, digits, [900, 1100, 1400])
-    for_teacher, for_student, for_validation, for_test = drawn()
+def digits_of(seed):
+    """Numbers of the digits that the teacher, student, validation and test set are made of."""
+    return np.split(np.random.default_rng(seed).permutation(len(DIGITS.target)), [900, 1100, 1400])
+
+
+def teach(folder, seed, options):
+    """Trains the seed's teacher, and stores what it says of the student's canvases."""
+    for_teacher, for_student, *_ = digits_of(seed)
     teacher = train_teacher(draw_canvases([seed, 0], 900, for_teacher), options.teacher_steps, seed)
     canvases = draw_canvases([seed, 1], options.images, for_student)
+    with torch.no_grad():
+        outputs = teacher(pixels(canvases))
+    assigned = [assign(one) for one in canvases]
+    store(folder, f"canvases-{seed}", canvases, assigned, *outputs, TEMPERATURE)
+    return teacher
+
+
+def run_seed(url, teacher, seed, options):
+    """mAP@0.5 and mAP@0.5:0.95 on the test set, by student."""
+    *_, for_validation, for_test = digits_of(seed)
     validation = draw_canvases([seed, 2], options.judged, for_validation)
     test = draw_canvases([seed, 3], options.judged, for_test)
-    with torch.no_grad():
-        write_inputs(
-            folder, canvases, [assign(one) for one in canvases], *teacher(pixels(canvases))
-        )
     tried = {}
     for steps in (options.steps // 2, options.steps):
         for weight in BACKGROUND_WEIGHTS:
-            own = train_student(folder, steps, seed, alpha=1, background_weight=weight)
+            own = train_student(url, steps, seed, alpha=1, background_weight=weight)
             tried[judge(own, validation)[0], weight, steps] = own
     best = max(tried)
-    soft = train_student(folder, options.steps, seed, alpha=ALPHA, background_weight=0.3)
+    soft = train_student(url, options.steps, seed, alpha=ALPHA, background_weight=0.3)
     found = {"teacher": teacher, "hard labels": tried[best], "soft labels": soft}
     return {"seed": seed, "best": best, **{name: judge(one, test) for name, one in found.items()}}
 
@@ -154,7 +164,9 @@ def main():
     options = read_arguments()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        found = [run_seed(Path(folder) / str(seed), seed, options) for seed in range(options.seeds)]
+        teachers = [teach(Path(folder), seed, options) for seed in range(options.seeds)]
+        with serve(Path(folder)) as url:
+            found = [run_seed(url, one, seed, options) for seed, one in enumerate(teachers)]
     print(json.dumps(found) if options.json else table(found))
 
 

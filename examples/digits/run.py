@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
-from stored import Replay, batches, write_inputs
+from stored import Replay, batches, serve, store
 from students import accuracy, network, train, train_teacher
 from torch.nn.functional import cross_entropy
 
@@ -73,12 +73,12 @@ def crops_of(images, count, first_seed):
     return torch.stack(crops), seeds
 
 
-def train_on_batches(folder, *, steps, rate, seed, alpha):
+def train_on_batches(url, *, steps, rate, seed, alpha):
     """On crops, made again from their seeds; hard labels alone where alpha is 1."""
     replay = Replay(PIPELINE)
 
     def losses(model):
-        for batch in batches(folder, seed, PIPELINE):
+        for batch in batches(url, f"digits-{seed}", seed):
             logits = model(replay.crops(batch) / 255)
             yield kd_loss(logits, batch, alpha=alpha, temperature=TEMPERATURE if alpha < 1 else 1)
 
@@ -99,14 +99,14 @@ def train_on_images(images, labels, *, steps, rate, seed):
     return train(network(STUDENT), losses, steps=steps, rate=rate)
 
 
-def best_hard(folder, images, labels, validation, *, steps, seed):
+def best_hard(url, images, labels, validation, *, steps, seed):
     """The student of hard labels that is best on the validation set, and how it was trained."""
     tried = {}
     for rate in RATES:
         for count in (steps // 2, steps):
             own = {"steps": count, "rate": rate, "seed": seed}
             for name, model in (
-                ("crops", train_on_batches(folder, alpha=1, **own)),
+                ("crops", train_on_batches(url, alpha=1, **own)),
                 ("images", train_on_images(images, labels, **own)),
             ):
                 tried[accuracy(model, *validation), name, rate, count] = model
@@ -114,22 +114,33 @@ def best_hard(folder, images, labels, validation, *, steps, seed):
     return tried[best], best
 
 
-def run_seed(folder, seed, options):
+def split(seed):
+    """Images uint8 [n, 1, 8, 8] and labels: of the student, teacher, validation and test."""
     digits = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.target))
     images = torch.from_numpy((digits.images[order] * 15).astype(np.uint8))[:, None]
     labels = torch.from_numpy(digits.target[order])
     parts = [60, 940, 300, len(order) - 1300]
-    own, for_teacher, validation, test = zip(images.split(parts), labels.split(parts))
-    crops, _ = crops_of(for_teacher[0], 4, seed << 32)
-    every = torch.cat([for_teacher[0], crops])
-    every_label = torch.cat([for_teacher[1], for_teacher[1].repeat_interleave(4)])
-    teacher = train_teacher(every, every_label, steps=500, seed=seed)
+    return list(zip(images.split(parts), labels.split(parts)))
+
+
+def teach(folder, seed):
+    """Trains the seed's teacher, and stores what it says of the student's crops."""
+    own, (images, labels), *_ = split(seed)
+    crops, _ = crops_of(images, 4, seed << 32)
+    labels = torch.cat([labels, labels.repeat_interleave(4)])
+    teacher = train_teacher(torch.cat([images, crops]), labels, steps=500, seed=seed)
     crops, seeds = crops_of(own[0], CROPS, (seed << 32) + (1 << 31))
     with torch.no_grad():
-        write_inputs(folder, own, seeds, teacher(crops / 255), PIPELINE)
-    hard, best = best_hard(folder, *own, validation, steps=options.steps, seed=seed)
-    soft = train_on_batches(folder, steps=options.steps, rate=RATE, seed=seed, alpha=ALPHA)
+        logits = teacher(crops / 255)
+    store(folder, f"digits-{seed}", own, seeds, logits, PIPELINE, TEMPERATURE)
+    return teacher
+
+
+def run_seed(url, teacher, seed, steps):
+    own, _, validation, test = split(seed)
+    hard, best = best_hard(url, *own, validation, steps=steps, seed=seed)
+    soft = train_on_batches(url, steps=steps, rate=RATE, seed=seed, alpha=ALPHA)
     found = {"teacher": teacher, "hard labels": hard, "soft labels": soft}
     return {"seed": seed, "best": best, **{k: accuracy(v, *test) for k, v in found.items()}}
 
@@ -151,9 +162,9 @@ def main():
     options = read_arguments()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        found = [
-            run_seed(Path(folder) / str(seed), seed, options) for seed in range(options.seeds)
-        ]
+        teachers = [teach(Path(folder), seed) for seed in range(options.seeds)]
+        with serve(Path(folder)) as url:
+            found = [run_seed(url, one, seed, options.steps) for seed, one in enumerate(teachers)]
     print(json.dumps(found) if options.json else table(found))
 
 

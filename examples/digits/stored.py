@@ -2,41 +2,76 @@
 
 import hashlib
 import json
+import subprocess
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
-import pyarrow as pa
 import torch
 from PIL import Image
 
-from logitcask import Batch, TargetSet
+from logitcask import LogitDataset
 
+CLI = Path(__file__).resolve().parents[2] / "dist" / "src" / "cli.js"
 #: Images a batch, each with all of its crops.
 SIZE = 15
 
 
-def write_inputs(folder, labelled, seeds, logits, pipeline):
-    """Images, the list of them with labels and seeds, the teacher's logits, the pipeline."""
-    folder.mkdir(parents=True)
+def store(folder, dataset, labelled, seeds, logits, pipeline, temperature):
+    """Images, their labels and seeds, and the teacher's logits of every crop, as a data set."""
+    inputs = folder / dataset
+    inputs.mkdir()
     lines = []
     for number, (image, label, own) in enumerate(zip(*labelled, seeds.tolist())):
-        file = folder / f"{number:02}.png"
+        file = inputs / f"{number:02}.png"
         Image.fromarray(image[0].numpy()).save(file)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        lines.append({"uri": str(file), "sha256": digest, "hard_label": int(label), "seed": own})
-    (folder / "images.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    (folder / "pipeline.json").write_text(pipeline.text)
-    np.save(folder / "logits.npy", logits.numpy())
+        line = {"uri": file.as_uri(), "sha256": digest}
+        lines.append({**line, "hard_label": int(label), "seed": [str(seed) for seed in own]})
+    (inputs / "images.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    (inputs / "pipeline.json").write_text(pipeline.text)
+    np.save(inputs / "logits.npy", logits.numpy())
+    source = {
+        "type": "vision",
+        "images": str(inputs / "images.jsonl"),
+        "scores": str(inputs / "logits.npy"),
+        "pipeline": str(inputs / "pipeline.json"),
+        "classes": [str(digit) for digit in range(10)],
+    }
+    config = {"dataset": dataset, "source": source, "temperatures": [temperature]}
+    file = inputs / "build.yaml"
+    file.write_text(json.dumps(config))  # JSON is YAML
+    command = ["node", CLI, "build", "--config", file, "--store", folder / "store"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def serve(folder):
+    command = ["node", CLI, "serve", "--store", folder / "store", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield json.loads(server.stdout.readline())["url"]
+        finally:
+            server.terminate()
+
+
+def batches(url, dataset, seed):
+    """Without end, in an order that the seed gives."""
+    stored = LogitDataset(url, dataset, batch_size=SIZE, shuffle_seed=seed, drop_last=True)
+    while True:
+        yield from stored
 
 
 class Replay:
-    """Crops of batches; each is made once."""
+    """Crops of batches; each is made once. Batches of another pipeline are refused."""
 
     def __init__(self, pipeline):
         self.pipeline, self.made = pipeline, {}
 
     def crops(self, batch):
         """uint8 [positions, 1, 8, 8], in the order of the batch's positions."""
+        self.pipeline.check(batch.augmentation_pipeline)
         seeds = batch["augmentation_seed"].view(batch.rows, -1).tolist()
         found = []
         for image, own in zip(batch.images, seeds):
@@ -54,7 +89,8 @@ class Replay:
 
 def read_image(uri, sha256):
     """uint8 [1, H, W] of an image that is what its digest says."""
-    content = Path(uri).read_bytes()
+    file = Path(urlsplit(uri).path)
+    content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise SystemExit(f"digits: {uri} has changed since the teacher saw it")
-    return torch.from_numpy(np.array(Image.open(uri)))[None]
+    return torch.from_numpy(np.array(Image.open(file)))[None]
