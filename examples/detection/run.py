@@ -39,11 +39,11 @@ T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 
 def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--teacher-steps", type=int, default=600)
+    parser.add_argument("--teacher-steps", type=int, default=900)
     parser.add_argument("--steps", type=int, default=600, help="of the student")
-    parser.add_argument("--images", type=int, default=120, help="that the student learns from")
+    parser.add_argument("--images", type=int, default=240, help="that the student learns from")
     parser.add_argument("--judged", type=int, default=150, help="canvases of the test set")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="a line a seed")
     return parser.parse_args()
 
 
@@ -163,11 +163,16 @@ def gain_of(differences):
 def main():
     options = read_arguments()
     torch.set_num_threads(1)
+    found = []
     with tempfile.TemporaryDirectory() as folder:
         teachers = [teach(Path(folder), seed, options) for seed in range(options.seeds)]
         with serve(Path(folder)) as url:
-            found = [run_seed(url, one, seed, options) for seed, one in enumerate(teachers)]
-    print(json.dumps(found) if options.json else table(found))
+            for seed, teacher in enumerate(teachers):
+                found.append(run_seed(url, teacher, seed, options))
+                if options.json:
+                    print(json.dumps(found[-1]), flush=True)
+    if not options.json:
+        print(table(found))
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ PIPELINE = Pipeline(
                 "type": "resized-crop",
                 "height": 8,
                 "width": 8,
-                "area_per_mille": [500, 1000],
-                "ratio_per_mille": [750, 1333],
+                "area_per_mille": [600, 1000],
+                "ratio_per_mille": [833, 1200],
             },
             {
                 "type": "colour",
@@ -57,8 +57,8 @@ T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 
 def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=240, help="of a student")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--steps", type=int, default=480, help="of a student")
+    parser.add_argument("--json", action="store_true", help="a line a seed")
     return parser.parse_args()
 
 
@@ -161,11 +161,16 @@ def table(found):
 def main():
     options = read_arguments()
     torch.set_num_threads(1)
+    found = []
     with tempfile.TemporaryDirectory() as folder:
         teachers = [teach(Path(folder), seed) for seed in range(options.seeds)]
         with serve(Path(folder)) as url:
-            found = [run_seed(url, one, seed, options.steps) for seed, one in enumerate(teachers)]
-    print(json.dumps(found) if options.json else table(found))
+            for seed, teacher in enumerate(teachers):
+                found.append(run_seed(url, teacher, seed, options.steps))
+                if options.json:
+                    print(json.dumps(found[-1]), flush=True)
+    if not options.json:
+        print(table(found))
 
 
 if __name__ == "__main__":

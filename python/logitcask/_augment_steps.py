@@ -79,16 +79,21 @@ def refused(detail: str, expected: object = None, got: object = None) -> Logitca
 
 
 def _draw_crop(step: Mapping[str, Any], draws: Draws, size: Size) -> tuple[Drawn, Size]:
-    """Area and ratio are even in their ranges; sides are rounded down, and cut to the image's."""
+    """Area and ratio are even in their ranges; sides are rounded, and cut to the image's."""
     area = draws.integer(*step["area_per_mille"]) * size.height * size.width
     ratio = draws.integer(*step["ratio_per_mille"])
-    height = min(max(math.isqrt(area // ratio), 1), size.height)
-    width = min(max(math.isqrt(area * ratio // MILLE**2), 1), size.width)
+    height = min(max(_root(area, ratio), 1), size.height)
+    width = min(max(_root(area * ratio, MILLE**2), 1), size.width)
     top = draws.integer(0, size.height - height)
     left = draws.integer(0, size.width - width)
     drawn = {"top": top, "left": left, "height": height, "width": width}
     after = Size(step["height"], step["width"])
     return {**drawn, "to_height": after.height, "to_width": after.width}, after
+
+
+def _root(value: int, of: int) -> int:
+    """√(value / of) rounded: the largest n with (2n − 1)² ≤ 4 · value / of."""
+    return (math.isqrt(4 * value // of) + 1) // 2
 
 
 def _apply_crop(image: Tensor, drawn: Drawn, _: Tensor | None) -> Tensor:
@@ -175,7 +180,7 @@ def _draw_cutmix(step: Mapping[str, Any], draws: Draws, size: Size) -> tuple[Dra
     """A box of the crop's shape, wholly inside."""
     partner = draws.integer(0, step["partners"] - 1)
     area = draws.integer(*step["area_per_mille"])
-    height, width = (math.isqrt(side * side * area // MILLE) for side in size)
+    height, width = (_root(side * side * area, MILLE) for side in size)
     top = draws.integer(0, size.height - height)
     left = draws.integer(0, size.width - width)
     box = {"top": top, "left": left, "height": height, "width": width}
