@@ -1,4 +1,4 @@
-"""examples/digits and examples/detection, small: through build, server and batches, and they gain."""
+"""The examples of digits and detection, small, through server and batches: soft labels gain."""
 
 import json
 import subprocess
