@@ -56,6 +56,50 @@ class Soft(NamedTuple):
         held = ids.flatten().long().masked_fill(logprobs == -torch.inf, -1)
         return cls(rows, held, logprobs.exp(), None if rest is None else rest.flatten(), count)
 
+    @classmethod
+    def of(cls, batch: Batch, temperature: float = 1.0, *, target_set: str | None = None) -> Soft:
+        """A batch's targets, on the device of its mask; refused where it has none at T."""
+        view = View(batch, target_set, torch.as_tensor(batch["mask"]).device)
+        return view.soft(temperature, False)
+
+    def take(self, positions: Tensor) -> Soft:
+        """Those of the positions [P], int64, in their order; one may be taken more than once."""
+        counts = torch.zeros(self.positions, dtype=torch.int64, device=self.rows.device)
+        counts = counts.index_add(0, self.rows, torch.ones_like(self.rows))
+        starts, lengths = (counts.cumsum(0) - counts)[positions], counts[positions]
+        rows = torch.repeat_interleave(lengths)
+        shift = starts - (lengths.cumsum(0) - lengths)
+        entries = torch.arange(len(rows), device=rows.device) + shift[rows]
+        rest = None if self.rest is None else self.rest[positions]
+        return Soft(rows, self.ids[entries], self.probs[entries], rest, len(positions))
+
+    def mix(self, partner: Soft, weight: Tensor) -> Soft:
+        """(1 − weight) of these and weight of the partner's: targets of mixup and CutMix.
+
+        Ids are those of both. What a list does not name stays in `rest`; of whole distributions,
+        and of unbiased targets in expectation, the mixture is exact.
+
+        Args:
+            partner: as many positions, of the same kind.
+            weight: floats [N], 0 … 1, of the partner.
+        """
+        if partner.positions != self.positions or weight.shape != (self.positions,):
+            got = (partner.positions, tuple(weight.shape))
+            raise refused("a partner and a weight a position", self.positions, got)
+        if (self.rest is None) != (partner.rest is None):
+            raise refused("scaled and unbiased targets do not mix")
+        shares = (1 - weight, weight)
+        both = list(zip((self, partner), shares))
+        rows, ids = torch.cat((self.rows, partner.rows)), torch.cat((self.ids, partner.ids))
+        probs = torch.cat([one.probs * share[one.rows] for one, share in both])
+        held = (ids >= 0) & (torch.cat([share[one.rows] for one, share in both]) > 0)
+        rows, ids, probs = rows[held], ids[held], probs[held]
+        width = int(ids.max()) + 1 if len(ids) else 1
+        keys, cells = torch.unique(rows * width + ids, return_inverse=True)
+        probs = probs.new_zeros(len(keys)).index_add(0, cells, probs)
+        rest = None if self.rest is None else sum(one.rest * share for one, share in both)
+        return Soft(keys // width, keys % width, probs, rest, self.positions)
+
 
 class Places:
     """Where the positions of targets lie in logits with the leading dimensions `shape`.
@@ -104,6 +148,20 @@ def _(offsets, length, positions):
     return offsets.new_empty(positions)
 
 
+@torch.library.custom_op("logitcask::checked_ids", mutates_args=())
+def checked_ids(ids: Tensor, classes: int) -> Tensor:
+    """A copy, where all are classes of the student; −1 holds no entry."""
+    most = int(ids.max()) if len(ids) else -1
+    if most >= classes:
+        raise refused("an id lies outside the student's classes", f"below {classes}", most)
+    return ids.clone()
+
+
+@checked_ids.register_fake
+def _(ids, classes):
+    return torch.empty_like(ids)
+
+
 class View:
     """A batch as the losses read it: its arrays on the logits' device, numpy or torch before."""
 
@@ -144,6 +202,9 @@ class View:
     def soft(self, temperature: float, approximate: bool) -> Soft:
         """Refuses a temperature at which the batch does not have the targets."""
         one = self.set
+        if one.kind == "independent":
+            detail = f"the scores of {one.name} are no distribution, which this loss needs"
+            raise refused(detail, "scaled or unbiased", one.kind)
         extra = self.offsets is not None and temperature != one.temperature
         if extra and (one.kind == "unbiased" or temperature not in one.log_z):
             detail = "the batch has no targets at this temperature, build with log Z of it"
@@ -155,14 +216,18 @@ class View:
         if temperature != 1 and not (one.temperature_exact or approximate):
             detail = "targets at this temperature are approximate, which approximate=True takes"
             raise refused(detail, got=temperature, code="temperature-unsupported")
-        rest = self.own("rest") if one.kind == "scaled" else None
-        if self.offsets is None:
-            return Soft.dense(self.own("ids"), self.own("logprobs"), rest)
-        soft = Soft.ragged(self.own("offsets"), self.own("ids"), self.own("probs"), rest)
+        soft = self.stored()
         if not extra:
             return soft
         log_z = self.own("log_z")[:, one.log_z.index(temperature)]
         return _tempered(soft, log_z, temperature)
+
+    def stored(self) -> Soft:
+        """At the temperature of the set, also scores that are no distribution."""
+        rest = self.own("rest") if self.set.kind == "scaled" else None
+        if self.offsets is None:
+            return Soft.dense(self.own("ids"), self.own("logprobs"), rest)
+        return Soft.ragged(self.own("offsets"), self.own("ids"), self.own("probs"), rest)
 
 
 def _tempered(soft: Soft, log_z: Tensor, temperature: float) -> Soft:

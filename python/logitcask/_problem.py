@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._positions import Places, Soft, View, on_device, refused, soft_of
+from ._positions import Places, Soft, View, checked_ids, on_device, refused, soft_of
 from ._reading import LogProbs, read
 from .batch import Batch
 from .frames import Targets
@@ -57,6 +57,8 @@ class Problem:
         self._reduction, self._labels = reduction, labels
         self._view = View(targets, target_set, self.device) if isinstance(targets, Batch) else None
         self._soft = None if self._view else targets
+        kinds = {Batch: lambda: self._view.set.kind, Targets: lambda: targets.kind}
+        self._kind: str | None = kinds.get(type(targets), lambda: None)()
         self._places = Places(self.shape, *self._extent(targets))
         self.mask = torch.ones(self.x.shape[0], dtype=torch.bool, device=self.device)
         if self._view:
@@ -86,6 +88,9 @@ class Problem:
         """The teacher's distributions at T ≥ 1 over the student's vocabulary."""
         if not temperature >= 1:
             raise refused("temperature", "≥ 1", temperature)
+        if self._kind == "independent":
+            detail = "scores that are no distribution are for binary_kd_loss"
+            raise refused(detail, "scaled or unbiased", self._kind)
         if self._view:
             soft = self._places.soft(self._view.soft(temperature, approximate))
         else:
@@ -96,6 +101,19 @@ class Problem:
         kept = (soft.ids >= 0).to(soft.rest.dtype)
         counts = torch.zeros_like(soft.rest).index_add(0, soft.rows, kept)
         return soft._replace(rest=soft.rest.masked_fill(counts >= self.vocabulary, 0))
+
+    def independent(self) -> Soft:
+        """Probabilities of classes that do not exclude each other, at temperature 1."""
+        if self._kind not in (None, "independent"):
+            raise refused("targets of a softmax, use kd_loss", "independent", self._kind)
+        soft = self._view.stored() if self._view else soft_of(self._soft, 1, self.device)
+        return self._places.soft(soft._replace(ids=checked_ids(soft.ids, self.vocabulary)))
+
+    def logits(self) -> Tensor:
+        """All of them [R, V], in float32 or wider; 0 where nothing is learned."""
+        x = torch.where(self.mask[:, None], self.x, 0)
+        x = x if self.head is None else x @ self.head.T
+        return x.to(torch.promote_types(x.dtype, torch.float32))
 
     def labels(self) -> Tensor:
         """Hard labels [R]; < 0 where there is none."""

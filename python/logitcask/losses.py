@@ -248,18 +248,30 @@ def weighted(
     return torch.stack(parts).sum(0)
 
 
-def foreground_weights(batch: Batch, background: int, *, target_set: str | None = None) -> Tensor:
-    """1 − p(background) of the teacher, a position: `position_weights` for detectors.
+def foreground_weights(
+    batch: Batch,
+    background: int | None = None,
+    *,
+    temperature: float = 1.0,
+    target_set: str | None = None,
+) -> Tensor:
+    """How much the teacher sees at each position: `position_weights` for detectors.
 
-    Most anchors see background, which would drown the others. Where the entry is not kept,
-    p(background) counts as 0.
+    Most anchors see background, which would drown the others. Softmax heads have a class for it:
+    the weight is 1 − p(background) at T, and where that entry is not kept p(background) counts
+    as 0. Sigmoid heads have none: the weight is the highest probability of a class.
 
     Args:
-        background: the class id.
+        background: its class id; None for independent targets, which have no such class.
+        temperature: T of softmax heads; the batch must have its targets at T.
         target_set: see Options.
     """
     view = View(batch, target_set, torch.as_tensor(batch["mask"]).device)
-    soft = view.soft(view.set.temperature, True)
+    soft = view.stored() if background is None else view.soft(temperature, True)
+    nothing = soft.probs.new_zeros(soft.positions)
+    if background is None:
+        probs = torch.where(soft.ids >= 0, soft.probs, 0)
+        return nothing.scatter_reduce(0, soft.rows, probs, "amax").view(batch["mask"].shape)
     p = torch.where(soft.ids == background, soft.probs, 0)
-    found = p.new_zeros(soft.positions).index_add(0, soft.rows, p)
+    found = nothing.index_add(0, soft.rows, p)
     return (1 - found).clamp(0, 1).view(batch["mask"].shape)
