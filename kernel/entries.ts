@@ -226,3 +226,41 @@ export function weightsOf(
     v128.store(out, weights(i32x4.extend_high_i16x8_u(b), step2, tau4), 48);
   }
 }
+
+// @ts-ignore: decorator
+@inline
+function squared(x: v128): v128 {
+  return f64x2.mul(x, x);
+}
+
+/** Probabilities of levels, those from 32,768 on by what they leave to 1. */
+// @ts-ignore: decorator
+@inline
+function scores(levels: v128, step: v128): v128 {
+  const high = i32x4.gt_s(levels, i32x4.splat(0x7fff));
+  const near = v128.bitselect(i32x4.sub(i32x4.splat(0xffff), levels), levels, high);
+  const a = squared(f64x2.mul(lowOf(near), step));
+  const b = squared(f64x2.mul(highOf(near), step));
+  const one = f64x2.splat(1);
+  const below = narrowed(f64x2.sub(one, a), f64x2.sub(one, b));
+  return v128.bitselect(below, narrowed(a, b), high);
+}
+
+/** Independent probabilities of levels; false where one is 0. */
+export function scoresOf(at: usize, m: usize, count: usize, to: usize, step: f64): bool {
+  const step2 = f64x2.splat(step);
+  let bad = 0;
+  for (let i: usize = 0; i < count; i += GROUP) {
+    const low = v128.load(at + i);
+    const high = v128.load(at + m + i);
+    bad |= zeros(low, high, count - i);
+    const a = joinLow(low, high);
+    const b = joinHigh(low, high);
+    const out = to + 4 * i;
+    v128.store(out, scores(i32x4.extend_low_i16x8_u(a), step2));
+    v128.store(out, scores(i32x4.extend_high_i16x8_u(a), step2), 16);
+    v128.store(out, scores(i32x4.extend_low_i16x8_u(b), step2), 32);
+    v128.store(out, scores(i32x4.extend_high_i16x8_u(b), step2), 48);
+  }
+  return bad == 0;
+}

@@ -3,7 +3,7 @@
  * whatever the snapshot's: lists are cut to the most telling rows, and say how many there were.
  */
 import { z } from 'zod';
-import { count, name, sha256, targetSetName, temperature } from './common.ts';
+import { count, name, sha256, targetKind, targetSetName, temperature } from './common.ts';
 import { fidelity, fileRole, summary } from './manifest.ts';
 
 /** Rows of a list that a report keeps. */
@@ -20,7 +20,7 @@ const listOf = <T extends z.ZodType>(row: T) =>
 export const saving = z.strictObject({
   /** As flags of `build`, e.g. `--k 32 --step standard`. */
   flags: z.string(),
-  kind: z.enum(['scaled', 'unbiased']),
+  kind: targetKind,
   compression: z.enum(['zstd', 'lz4']),
   /** Bytes a position of targets. */
   bytes_per_position: z.number(),
@@ -106,7 +106,7 @@ export const calibration = z.strictObject({
 
 export const fidelityReport = z.strictObject({
   target_set: targetSetName,
-  kind: z.enum(['scaled', 'unbiased']),
+  kind: targetKind,
   /** Measured again against the reference; null where there is none. */
   measured: fidelity.nullable(),
   /** As the manifest states it. */
@@ -233,7 +233,7 @@ export const statistics = z.strictObject({
     z.strictObject({
       name: targetSetName,
       teacher: z.string(),
-      kind: z.enum(['scaled', 'unbiased']),
+      kind: targetKind,
       sparsifier: z.string(),
       codec: z.string(),
       temperature,

@@ -21,7 +21,7 @@ from .frames import (
     decode_frames,
     runs_of,
     scaled_probs,
-    unbiased_weights,
+    values_of,
 )
 
 #: Columns with one item a position: the type of an item and its shape.
@@ -221,11 +221,11 @@ def _plain(columns: Columns, one: TargetSet, offsets: np.ndarray, vocabulary: in
         raise invalid_reply("batch: ids", expected=f"below {vocabulary}", got=int(ids.max()))
     if f"{name}_levels" in columns:
         levels = _joined(columns, f"{name}_levels", ("uint16",), entries)
-        if kind == "unbiased":
-            if one.step is None or one.tau is None:
-                raise invalid_reply("batch: unbiased levels without step and tau", got=one)
-            weights = unbiased_weights(levels, one.step, one.tau)
-            return Targets(kind, entry_offsets, ids, weights, EMPTY, levels)
+        if kind != "scaled":
+            if one.step is None or (one.tau is None and kind == "unbiased"):
+                raise invalid_reply("batch: levels without their step, or without tau", got=one)
+            values = values_of(kind, levels, one.step, one.tau or 0)
+            return Targets(kind, entry_offsets, ids, values, EMPTY, levels)
         rest = _joined(columns, f"{name}_rest", ("uint16",), lengths)
         probs, mass = scaled_probs(levels, rest, runs_of(counts.astype(np.int64)))
         return Targets(kind, entry_offsets, ids, probs, mass, levels)

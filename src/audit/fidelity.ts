@@ -7,6 +7,7 @@ import {
   squaredError,
 } from '../distribution/divergence.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
+import { labelSpaceIn } from '../encode/table.ts';
 import { readTargets } from '../shard/read-targets.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import type { ReferencePosition } from '../shard/reference.ts';
@@ -16,26 +17,30 @@ const rounded = (value: number) => Number(value.toPrecision(6));
 
 /**
  * Compares the stored targets of each reference position with its exact list: scaled targets by
- * their divergence from the list cut to K entries, unbiased ones by their squared error.
+ * their divergence from the list cut to K entries, others by their squared error. The lists of a
+ * snapshot with several sets say by their number whose they are.
  */
 export async function measureFidelity(
   reader: SnapshotReader,
   set: TargetSet,
   reference: AsyncIterable<readonly ReferencePosition[]>,
 ): Promise<Fidelity> {
-  const width = reader.manifest.label_space.size;
+  const { label_space, target_sets } = reader.manifest;
+  const { size: width } = labelSpaceIn(set, label_space);
+  const head = target_sets.findIndex(({ name }) => name === set.name);
   const scaled: PositionDivergence[] = [];
   const unbiased: PositionError[] = [];
   let stored: { ordinal: number; targets: DecodedTargets } | undefined;
   for await (const rows of reference) {
     for (const row of rows) {
+      if ((row.head ?? 0) !== head) continue;
       if (stored?.ordinal !== row.ordinal) {
         const { targets } = await readTargets(reader, set, row.ordinal);
         stored = { ordinal: row.ordinal, targets };
       }
       const { position } = row;
       const { targets } = stored;
-      if (set.kind === 'unbiased') unbiased.push(squaredError(row, targets, position));
+      if (set.kind !== 'scaled') unbiased.push(squaredError(row, targets, position));
       else {
         const exact = cutTo(set.sparsifier.entries_max, row);
         scaled.push(divergence(exact, targets, { position, width }));
@@ -56,7 +61,7 @@ export async function measureFidelity(
 
 function predicted({ kind, codec, entries }: TargetSet, positions: number): number | null {
   const { step } = codec.parameters;
-  if (kind === 'unbiased' || typeof step !== 'number') return null;
+  if (kind !== 'scaled' || typeof step !== 'number') return null;
   return rounded((entries * step * step) / (6 * Math.max(1, positions)));
 }
 

@@ -12,7 +12,8 @@ import { filePath, indexNameOf } from '../shard/names.ts';
 import { createReader } from '../shard/open-snapshot.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { readReference } from '../shard/reference.ts';
-import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
+import { rowSampleIds } from '../shard/row-ids.ts';
+import { sampleIdBytes } from '../shard/sample-id.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
 import { type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
@@ -149,29 +150,29 @@ async function checkRows(reader: SnapshotReader, first: number, rows: number): P
   const { manifest } = reader;
   const ordinals = Array.from({ length: rows }, (_, i) => first + i);
   const columns = await reader.read(ordinals, Object.keys(reader.columns));
-  const labelSpace = labelSpaceDigest(manifest.label_space);
-  const tokenCells = cellsOf(columns.tokens, itemBytes(reader.columns.tokens));
+  const idOf = rowSampleIds(manifest, columns);
   for (let row = 0; row < rows; row++) {
-    const tokens = int32Of(tokenCells[row]);
-    const mask = maskOf(columns.mask, row);
     const id = columns.sample_id.buffers[0].subarray(
       row * sampleIdBytes,
       (row + 1) * sampleIdBytes,
     );
-    const expected = textSampleId(labelSpace, { tokens, mask });
-    if (!expected.equals(id)) {
-      throw wrongRow(first + row, 'its sample id is not that of its tokens and mask');
+    const mask = maskOf(columns.mask, row);
+    if (!idOf(row).equals(id)) {
+      throw wrongRow(first + row, 'its sample id is not that of its inputs and mask');
     }
-    if (tokens.some((token) => token < 0 || token >= manifest.label_space.size)) {
-      throw wrongRow(first + row, 'a token lies outside the label space');
+    if (manifest.kind === 'text') {
+      const tokens = int32Of(cellsOf(columns.tokens, 4)[row]);
+      if (tokens.some((token) => token < 0 || token >= manifest.label_space.size)) {
+        throw wrongRow(first + row, 'a token lies outside the label space');
+      }
+      if (mask.at(-1) !== 0) throw wrongRow(first + row, 'the mask is set at the last position');
     }
-    if (mask.at(-1) !== 0) throw wrongRow(first + row, 'the mask is set at the last position');
     for (const set of manifest.target_sets) {
       const codec = openCodec(set, manifest.label_space);
       const cells = Object.entries(codec.columns).map(([suffix, type]) => {
         return cellsOf(columns[`${set.name}_${suffix}`], itemBytes(type))[row];
       });
-      codec.decode(cells, tokens.length);
+      codec.decode(cells, mask.length);
     }
   }
 }

@@ -12,6 +12,7 @@ export function stepText(step: number): string {
 export function sparsifierText(sparsifier: SparsifierOptions): string {
   switch (sparsifier.type) {
     case 'top-k':
+    case 'independent':
       return `top-k ${sparsifier.k}`;
     case 'top-p':
       return `top-p ${sparsifier.p}`;

@@ -7,10 +7,11 @@ import { damaged } from '../encode/frame.ts';
 import type { Grid, Levels } from '../encode/levels.ts';
 import { plainCells, readPlain } from '../encode/plain.ts';
 import { decodePlanes, encodePlanes } from '../encode/planes.ts';
-import { openCodec } from '../encode/table.ts';
+import { labelSpaceIn, openCodec } from '../encode/table.ts';
 import type { Columns } from '../formats/arrow.ts';
 import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
 import { bytesOf, type Column, listCell, unpackBits } from '../formats/layout.ts';
+import { fieldCells, fieldTypes, visionInputs } from '../shard/inputs.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import type { ShardRow } from '../shard/writer.ts';
 
@@ -65,6 +66,7 @@ export async function convertRow(
     Object.assign(columns, converted.columns);
     setEntries.push(converted.entries);
   }
+  if (manifest.kind === 'vision') convertInputs(columns, manifest, { positions, choice });
   const learned = unpackBits(stored.mask.buffers[1], positions).reduce((sum, bit) => sum + bit, 0);
   const entries = setEntries.reduce((sum, own) => sum + own, 0);
   return {
@@ -75,6 +77,19 @@ export async function convertRow(
     entries,
     setEntries,
   };
+}
+
+/** Position inputs: a frame in Arrow, columns in Parquet. */
+function convertInputs(
+  columns: Record<string, Column>,
+  manifest: Manifest,
+  { positions, choice }: Omit<SetOptions, 'labelSpace'>,
+): void {
+  const { input_fields = [] } = manifest;
+  const { values } = visionInputs({ columns, fields: input_fields }, 0);
+  for (const name of Object.keys(fieldTypes(manifest))) delete columns[name];
+  const features = choice.format === 'parquet' ? ['parquet'] : [];
+  Object.assign(columns, fieldCells({ input_fields, features }, values, positions));
 }
 
 interface SetOptions {
@@ -98,7 +113,7 @@ function convertSet(
     return { columns: pick(stored, own), entries: ids.length };
   }
   const codec = codecIn(set, choice);
-  const levels = levelsOf(set, cells, { width: labelSpace.size, count });
+  const levels = levelsOf(set, cells, { width: labelSpaceIn(set, labelSpace).size, count });
   const grid = gridOf(codec);
   const made: Cell[] =
     codec.name === 'plain'

@@ -66,7 +66,7 @@ export function readPlain(
     throw contradiction(`lengths ${expected}`, `lengths ${shapes}`);
   }
   checkIds(counts, ids, width);
-  if (kind === 'scaled' && levels.includes(0)) throw contradiction('levels ≥ 1', 0);
+  if (kind !== 'unbiased' && levels.includes(0)) throw contradiction('levels ≥ 1', 0);
   return { kind, counts, ids, levels, rest };
 }
 

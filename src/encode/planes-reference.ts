@@ -4,7 +4,7 @@
  */
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { damaged, type FrameHeader } from './frame.ts';
-import { type Levels, restMass } from './levels.ts';
+import { type Levels, restMass, scoreOf, weightOf } from './levels.ts';
 import type { Block } from './planes-block.ts';
 
 /** A block whose counts have been added up. */
@@ -54,7 +54,7 @@ export function referenceTargets(opened: Block): DecodedTargets {
     const at = offsets[k];
     idsAt(block, t, { to: ids, at });
     if (scaled) rest[k] = probsAt(block, t, { to: probs, at });
-    else weightsAt(block, t, { to: probs, at });
+    else valuesAt(block, t, { to: probs, at });
   }
   return { kind: header.kind, count, offsets, ids, probs, rest };
 }
@@ -199,7 +199,7 @@ function levelsAt(
 ): void {
   const { entries: m, idPlanes, kind } = header;
   const low = idsFrom(header) + idPlanes * m;
-  const levelMin = kind === 'scaled' ? 1 : 0;
+  const levelMin = kind === 'unbiased' ? 0 : 1;
   for (let i = starts[t]; i < starts[t + 1]; i++) {
     const level = raw[low + i] | (raw[low + m + i] << 8);
     if (level < levelMin) throw levelZero();
@@ -259,17 +259,17 @@ function probsAt(block: Indexed, t: number, { to, at }: Target<Float32Array>): n
   return mass;
 }
 
-/** The weights of position t. Unbiased targets only. */
-function weightsAt(
+/** The weights of position t, or its independent probabilities. */
+function valuesAt(
   { header, raw, starts }: Indexed,
   t: number,
   { to, at }: Target<Float32Array>,
 ): void {
-  const { entries: m, idPlanes, step, tau } = header;
+  const { kind, entries: m, idPlanes, step, tau } = header;
   const low = idsFrom(header) + idPlanes * m;
   for (let i = starts[t]; i < starts[t + 1]; i++) {
     const level = raw[low + i] | (raw[low + m + i] << 8);
-    const root = level * step;
-    to[at++] = level === 0 ? tau : root * root;
+    if (level === 0 && kind === 'independent') throw levelZero();
+    to[at++] = kind === 'unbiased' ? weightOf(level, step, tau) : scoreOf(level, step);
   }
 }
