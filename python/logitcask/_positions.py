@@ -144,6 +144,9 @@ class View:
     def soft(self, temperature: float, approximate: bool) -> Soft:
         """Refuses a temperature at which the batch does not have the targets."""
         one = self.set
+        if one.kind == "independent":
+            detail = f"the scores of {one.name} are no distribution, which this loss needs"
+            raise refused(detail, "scaled or unbiased", one.kind)
         extra = self.offsets is not None and temperature != one.temperature
         if extra and (one.kind == "unbiased" or temperature not in one.log_z):
             detail = "the batch has no targets at this temperature, build with log Z of it"
