@@ -11,6 +11,7 @@ import { pipe } from './pipe.ts';
 import { plan } from './plan.ts';
 import { serve } from './serve.ts';
 import { teaches } from './teaches.ts';
+import { vision } from './vision.ts';
 
 const benchmarks: readonly Benchmark[] = [
   pipe,
@@ -23,6 +24,7 @@ const benchmarks: readonly Benchmark[] = [
   live,
   teaches,
   losses,
+  vision,
 ];
 
 async function main(args: readonly string[]): Promise<number> {

@@ -1,6 +1,7 @@
 /** The public API in pipeline order: the table of contents. */
 
 // audit
+export { checkImages, type ImagesReport } from './audit/images.ts';
 export { measureSize } from './audit/size.ts';
 export { verifySnapshot } from './audit/verify.ts';
 export { planStorage, type StoragePlan } from './build/plan-storage.ts';
