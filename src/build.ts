@@ -187,7 +187,9 @@ async function runBuild(run: Run): Promise<Outcome> {
   try {
     scores = await openScores(store, config.dataset, source);
     const started = performance.now();
-    const alignment = await alignmentOf(run);
+    // images predict nothing that follows them
+    const { vision } = source;
+    const alignment = vision ? null : (run.alignment ?? (await checkAlignment(source)));
     const stages = await openStages(run);
     run.seconds.prepare += (performance.now() - started) / 1000;
     const positions = await captureAll(run, stages);
@@ -206,11 +208,6 @@ async function runBuild(run: Run): Promise<Outcome> {
   } finally {
     await scores?.close();
   }
-}
-
-/** Images predict nothing that follows them. */
-async function alignmentOf({ source, alignment }: Run): Promise<AlignmentCheck | null> {
-  return source.vision === undefined ? (alignment ?? (await checkAlignment(source))) : null;
 }
 
 /** The stages that a chunk passes, set up behind what an interrupted run left. */

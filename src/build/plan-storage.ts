@@ -3,6 +3,7 @@ import type { BuildConfig } from '../../schemas/build-config.ts';
 import type { Fidelity } from '../../schemas/manifest.ts';
 import { summary } from '../audit/fidelity.ts';
 import type { Source, TeacherIdentity } from '../capture/source.ts';
+import { headOf } from '../capture/heads.ts';
 import { openSource, type SourceOptions } from '../capture/table.ts';
 import type { TargetKind, Targets } from '../distribution/targets.ts';
 import { type Compression, compressions } from '../encode/compression.ts';
@@ -69,7 +70,7 @@ export async function planStorage(
   config: Pick<BuildConfig, 'source' | 'temperatures'>,
   options: StoragePlanOptions,
 ): Promise<StoragePlan> {
-  const source = await openSource(config.source, options);
+  const source = headOf(await openSource(config.source, options), 0);
   try {
     return await measure(source, config.temperatures.length, options);
   } finally {
