@@ -14,7 +14,7 @@
  * float32; 12 stored rests, uint16; 13 ids, uint32; 14 levels, uint16; 15 probabilities or weights,
  * float32.
  */
-import { idsOf, integersOf, scoresOf, valuesOf, weightsOf } from './entries.ts';
+import { areScores, idsOf, integersOf, scoresOf, valuesOf, weightsOf } from './entries.ts';
 import { inflate } from './lz4.ts';
 
 const CONTROL_WORDS: usize = 16;
@@ -162,6 +162,12 @@ function addCounts(frame: usize, to: usize): bool {
   return sum == m;
 }
 
+/** The greatest level of a probability, of itself or of what it leaves to 1. */
+function scoreMax(step: f64): f64 {
+  const most = Math.floor(1 / step);
+  return min<f64>(32_767, most * step > 1 ? most - 1 : most);
+}
+
 /** Decodes the `count` entries from `from` on of position t to position k of what is written. */
 function decode(t: usize, from: usize, count: usize, k: usize): bool {
   let mass: f32 = 1;
@@ -175,12 +181,16 @@ function decode(t: usize, from: usize, count: usize, k: usize): bool {
   const to: usize = load<u32>(offsetsOut + 4 * k);
   const at = levelsAt + from;
   if (!idsOf(idsAt + from, m, idPlanes, count, idsOut + 4 * to, maxId)) return false;
+  if (kind == INDEPENDENT && !areScores(at, m, count, <i16>scoreMax(step))) return false;
   if (wanted & INTEGERS) {
     if (!integersOf(at, m, count, levelsOut + 2 * to) && kind != UNBIASED) return false;
   }
   if (!(wanted & VALUES)) return true;
   if (kind == SCALED) return valuesOf(at, m, count, probsOut + 4 * to, mass);
-  if (kind == INDEPENDENT) return scoresOf(at, m, count, probsOut + 4 * to, step);
+  if (kind == INDEPENDENT) {
+    scoresOf(at, m, count, probsOut + 4 * to, step);
+    return true;
+  }
   weightsOf(at, m, count, probsOut + 4 * to, step, tau);
   return true;
 }

@@ -7,6 +7,7 @@ documented order, one rounding to float32.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -93,6 +94,10 @@ def independent_probs(levels: np.ndarray, step: float) -> np.ndarray:
         raise damaged("a level is 0", "≥ 1", 0)
     high = levels > 0x7FFF
     squares = np.where(high, 0xFFFF - levels, levels).astype(np.float64)
+    most = math.floor(1 / step)
+    most -= most * step > 1
+    if squares.max(initial=0) > most:
+        raise damaged("a level stands for no probability", "0 … 1", int(squares.max()))
     squares *= step
     squares *= squares
     return np.where(high, 1 - squares, squares).astype(np.float32)

@@ -2,8 +2,8 @@
 import type { BuildConfig } from '../../schemas/build-config.ts';
 import type { Fidelity } from '../../schemas/manifest.ts';
 import { summary } from '../audit/fidelity.ts';
-import type { Source, TeacherIdentity } from '../capture/source.ts';
 import { headOf } from '../capture/heads.ts';
+import type { Source, TeacherIdentity } from '../capture/source.ts';
 import { openSource, type SourceOptions } from '../capture/table.ts';
 import type { TargetKind, Targets } from '../distribution/targets.ts';
 import { type Compression, compressions } from '../encode/compression.ts';

@@ -141,7 +141,9 @@ function levelsOf(
   { width, count }: { width: number; count: number },
 ): Levels {
   const { kind, codec } = set;
-  if (codec.name === 'plain') return readPlain(cells, { kind, width, count });
+  if (codec.name === 'plain') {
+    return readPlain(cells, { kind, width, count, step: gridOf(codec).step });
+  }
   const { header, levels } = decodePlanes(cells[0], { width, count });
   const { step, tau } = gridOf(codec);
   // columns have one step and τ, those of the manifest

@@ -26,6 +26,17 @@ export function weightOf(level: number, step: number, tau: number): number {
   return level === 0 ? tau : root * root;
 }
 
+/** Independent targets: the greatest level of a probability, of itself or of what it leaves to 1. */
+export function scoreMax(step: number): number {
+  const most = Math.floor(1 / step);
+  return Math.min(levelsMax >> 1, most * step > 1 ? most - 1 : most);
+}
+
+/** Whether a level stands for a probability, where `most` is the greatest one. */
+export function isScore(level: number, most: number): boolean {
+  return level > 0 && (level <= most || levelsMax - level <= most);
+}
+
 /** Independent targets: the probability of a level, from 32,768 on one minus that of its rest. */
 export function scoreOf(level: number, step: number): number {
   const isHigh = level > levelsMax >> 1;
@@ -98,6 +109,7 @@ function quantiseRun(
   const { exact, lowest, cells } = thresholdsOf(grid.step);
   const { ids: runIds, tags } = run;
   const scaled = kind === 'scaled';
+  const most = scoreMax(grid.step);
   const atTau = Math.fround(Math.log(grid.tau));
   let at = 0;
   for (let t = from; t < to; t++) {
@@ -115,7 +127,7 @@ function quantiseRun(
       if (kind === 'independent') {
         const isHigh = logprob > logHalf;
         if (isHigh) level = exact(Math.log(-Math.expm1(logprob)));
-        level = Math.min(levelsMax >> 1, level); // by the finest steps only
+        level = Math.min(most, level); // by the finest steps only
         if (isHigh) level = levelsMax - level;
         if (level === 0) continue;
       } else if (!scaled) level = logprob === atTau ? 0 : Math.max(1, level);

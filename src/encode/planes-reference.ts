@@ -4,7 +4,7 @@
  */
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { damaged, type FrameHeader } from './frame.ts';
-import { type Levels, restMass, scoreOf, weightOf } from './levels.ts';
+import { isScore, type Levels, restMass, scoreMax, scoreOf, weightOf } from './levels.ts';
 import type { Block } from './planes-block.ts';
 
 /** A block whose counts have been added up. */
@@ -200,15 +200,23 @@ function levelsAt(
   const { entries: m, idPlanes, kind } = header;
   const low = idsFrom(header) + idPlanes * m;
   const levelMin = kind === 'unbiased' ? 0 : 1;
+  const most = kind === 'independent' ? scoreMax(header.step) : levelsMax;
   for (let i = starts[t]; i < starts[t + 1]; i++) {
     const level = raw[low + i] | (raw[low + m + i] << 8);
     if (level < levelMin) throw levelZero();
+    if (level > most && !isScore(level, most)) throw noScore(level);
     to[at++] = level;
   }
 }
 
 function levelZero() {
   return damaged('a level is 0', '≥ 1', 0);
+}
+
+const levelsMax = 65_535;
+
+function noScore(level: number) {
+  return damaged('a level stands for no probability', 'a value from 0 to 1', level);
 }
 
 /** level² of the entries of the position at hand. */
@@ -266,10 +274,13 @@ function valuesAt(
   { to, at }: Target<Float32Array>,
 ): void {
   const { kind, entries: m, idPlanes, step, tau } = header;
+  const most = scoreMax(step);
   const low = idsFrom(header) + idPlanes * m;
   for (let i = starts[t]; i < starts[t + 1]; i++) {
     const level = raw[low + i] | (raw[low + m + i] << 8);
-    if (level === 0 && kind === 'independent') throw levelZero();
+    if (kind === 'independent' && !isScore(level, most)) {
+      throw level === 0 ? levelZero() : noScore(level);
+    }
     to[at++] = kind === 'unbiased' ? weightOf(level, step, tau) : scoreOf(level, step);
   }
 }

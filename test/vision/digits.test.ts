@@ -3,17 +3,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Manifest } from '../../schemas/manifest.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
 import { build } from '../../src/build.ts';
-import { openClient } from '../../src/client/client.ts';
 import type { Client } from '../../src/client/client.ts';
+import { openClient } from '../../src/client/client.ts';
 import type { RunningServer } from '../../src/serve/server.ts';
-import type { Manifest } from '../../schemas/manifest.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStore } from '../../src/store/table.ts';
 import { ask, serve } from '../fixtures.ts';
-import { configOf } from '../support/dump.ts';
 import { type Digits, views, writeDigits } from '../support/digits.ts';
+import { configOf } from '../support/dump.ts';
 
 describe('digits', () => {
   let folder: string;

@@ -38,9 +38,10 @@ export const ranked: Readonly<Record<string, Rank>> = {
   },
   plain: (cells, { set, labelSpace, count }) => {
     const { kind, codec } = set;
-    const levels = readPlain(cells, { kind, width: labelSpace.size, count });
-    const { step, tau = 0 } = codec.parameters as Readonly<Record<string, number>>;
-    return rankLevels(levels, { step: Math.fround(step), tau: Math.fround(tau) });
+    const parameters = codec.parameters as Readonly<Record<string, number>>;
+    const step = Math.fround(parameters.step);
+    const levels = readPlain(cells, { kind, width: labelSpace.size, count, step });
+    return rankLevels(levels, { step, tau: Math.fround(parameters.tau ?? 0) });
   },
   raw: (cells, { set, labelSpace, count }) =>
     readRaw(cells, { kind: set.kind, width: labelSpace.size, count }),
