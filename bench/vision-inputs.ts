@@ -1,4 +1,4 @@
-/** Synthetic teachers of images: crops of a few confusable classes, and anchors of mostly nothing. */
+/** Synthetic teachers of images: crops of a few confusable classes, anchors of little. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256Hex } from '../src/formats/canonical.ts';

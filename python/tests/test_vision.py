@@ -25,8 +25,11 @@ def vision(tmp_path_factory):
         file = folder / f"{name}.yaml"
         file.write_text(json.dumps(config))
         run_cli("build", "--config", file, "--store", folder / "store")
-    with serve(folder / "store") as (url, _), Client(url) as client:
-        yield SimpleNamespace(client=client, url=url, digits=digits, detector=detector)
+    store = folder / "store"
+    with serve(store) as (url, _), Client(url) as client:
+        yield SimpleNamespace(
+            client=client, url=url, digits=digits, detector=detector, folder=folder, store=store
+        )
 
 
 def dense_of(targets, width, count):
@@ -171,3 +174,19 @@ def test_plans_shuffle_and_filter_images(vision):
     batches = [client.step(plan.id, 0, step) for step in range(plan.steps_per_epoch)]
     found = np.concatenate([np.diff(batch["offsets"]) for batch in batches])
     assert sorted(found) == sorted(lengths[lengths >= 3])
+
+
+def test_other_programs_read_images_in_parquet(vision):
+    import pyarrow.parquet as pq
+
+    out = vision.folder / "parquet"
+    run_cli("export", "detector", "--out", out, "--store", vision.store, "--format", "parquet")
+    files = sorted(out.rglob("*.parquet"))
+    tables = [pq.read_table(file) for file in files]
+    flat = {
+        name: np.concatenate([table[name].combine_chunks().flatten() for table in tables])
+        for name in ("geometry", "hard_label", "mask")
+    }
+    assert np.array_equal(flat["geometry"].reshape(-1, 4), vision.detector.boxes)
+    assert np.array_equal(flat["hard_label"], vision.detector.labels)
+    assert np.array_equal(flat["mask"], vision.detector.mask)

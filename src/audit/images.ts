@@ -1,4 +1,4 @@
-/** Whether the images of a snapshot are still what its teacher saw: those at hand, by their digests. */
+/** Whether images are still what the teacher saw: those in reach, by their digests. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,7 @@ export interface ImagesReport {
 const problemsMax = 100;
 const rowsAtOnce = 256;
 
-/** Reads every local image of a vision snapshot; of texts there are none. Throws `shard-damaged`. */
+/** Reads every local image of a snapshot; one of texts has none. Throws `shard-damaged`. */
 export async function checkImages(reader: SnapshotReader): Promise<ImagesReport> {
   const problems: ImageProblem[] = [];
   const counts = { checked: 0, skipped: 0, wrong: 0 };

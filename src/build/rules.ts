@@ -76,6 +76,6 @@ function withinHead(
     return { type: normalisation === 'sigmoid' ? 'independent' : 'top-k', k };
   }
   if (normalisation === 'softmax') return sparsifier;
-  const message = `config: the sigmoid scores of ${name} are no distribution; take sparsifier top-k`;
+  const message = `config: the sigmoid scores of ${name} are no distribution; take top-k`;
   throw new LogitcaskError('config-invalid', message, { expected: 'top-k', got: sparsifier.type });
 }

@@ -1,4 +1,4 @@
-/** Scores of one head, read forwards: `.npy`, or a member of an `.npz`, of [N, V] or [N, parts, V]. */
+/** Scores of one head, read forwards: [N, V] or [N, parts, V] of an `.npy` or `.npz`. */
 import type { DenseRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
 import { floatOfHalf } from '../formats/float16.ts';

@@ -26,7 +26,7 @@ export function weightOf(level: number, step: number, tau: number): number {
   return level === 0 ? tau : root * root;
 }
 
-/** Independent targets: the greatest level of a probability, of itself or of what it leaves to 1. */
+/** Independent targets: the greatest level that a probability, or what it leaves to 1, has. */
 export function scoreMax(step: number): number {
   const most = Math.floor(1 / step);
   return Math.min(levelsMax >> 1, most * step > 1 ? most - 1 : most);

@@ -6,7 +6,7 @@ import { int32Of, unpackBits } from '../formats/layout.ts';
 import { visionInputs } from './inputs.ts';
 import { labelSpaceDigest, textSampleId, visionSampleId } from './sample-id.ts';
 
-/** By row of `columns`, which are all of the snapshot's. Throws `frame-damaged`, `shard-damaged`. */
+/** By row of all columns of a snapshot. Throws `frame-damaged`, `shard-damaged`. */
 export function rowSampleIds(manifest: Manifest, columns: Columns): (row: number) => Buffer {
   const labelSpace = labelSpaceDigest(manifest.label_space);
   if (manifest.kind === 'vision') {
