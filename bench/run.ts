@@ -12,6 +12,7 @@ import { pipe } from './pipe.ts';
 import { plan } from './plan.ts';
 import { serve } from './serve.ts';
 import { teaches } from './teaches.ts';
+import { vision } from './vision.ts';
 
 const benchmarks: readonly Benchmark[] = [
   pipe,
@@ -25,6 +26,7 @@ const benchmarks: readonly Benchmark[] = [
   teaches,
   losses,
   audit,
+  vision,
 ];
 
 async function main(args: readonly string[]): Promise<number> {

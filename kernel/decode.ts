@@ -14,7 +14,7 @@
  * float32; 12 stored rests, uint16; 13 ids, uint32; 14 levels, uint16; 15 probabilities or weights,
  * float32.
  */
-import { idsOf, integersOf, valuesOf, weightsOf } from './entries.ts';
+import { areScores, idsOf, integersOf, scoresOf, valuesOf, weightsOf } from './entries.ts';
 import { inflate } from './lz4.ts';
 
 const CONTROL_WORDS: usize = 16;
@@ -30,6 +30,10 @@ const HEADER_BYTES: usize = 40;
 /** What may be written behind the last entry. */
 const SLACK: u64 = 64;
 const REFUSED: i32 = -1;
+
+const SCALED: u8 = 0;
+const UNBIASED: u8 = 1;
+const INDEPENDENT: u8 = 2;
 
 const LZ4: u8 = 2;
 /** A match grows by at most 255 bytes for each byte of its length. */
@@ -67,7 +71,7 @@ let spare: usize = 0;
 let raw: usize = 0;
 let n: usize = 0;
 let m: usize = 0;
-let scaled: bool = false;
+let kind: u8 = 0;
 let step: f64 = 0;
 let tau: f32 = 0;
 let idPlanes: usize = 0;
@@ -125,14 +129,14 @@ function takeSpare(frames: u32): bool {
 function open(frame: usize): bool {
   n = load<u32>(frame, 12);
   m = load<u32>(frame, 16);
-  scaled = load<u8>(frame, 5) == 0;
+  kind = load<u8>(frame, 5);
   step = <f64>load<f32>(frame, 20);
   tau = load<f32>(frame, 24);
   idPlanes = load<u8>(frame, 8);
   const isLz4 = load<u8>(frame, 6) == LZ4;
   raw = isLz4 ? spare : frame + HEADER_BYTES;
   restAt = raw + n * <usize>load<u8>(frame, 7);
-  idsAt = restAt + (scaled ? 2 * n : 0);
+  idsAt = restAt + (kind == SCALED ? 2 * n : 0);
   levelsAt = idsAt + idPlanes * m;
   if (!isLz4) return true;
   return inflate(frame + HEADER_BYTES, load<u32>(frame, 28), raw, load<u32>(frame, 32));
@@ -158,10 +162,16 @@ function addCounts(frame: usize, to: usize): bool {
   return sum == m;
 }
 
+/** The greatest level of a probability, of itself or of what it leaves to 1. */
+function scoreMax(step: f64): f64 {
+  const most = Math.floor(1 / step);
+  return min<f64>(32_767, most * step > 1 ? most - 1 : most);
+}
+
 /** Decodes the `count` entries from `from` on of position t to position k of what is written. */
 function decode(t: usize, from: usize, count: usize, k: usize): bool {
   let mass: f32 = 1;
-  if (scaled) {
+  if (kind == SCALED) {
     const rest = <usize>load<u8>(restAt + t) | (<usize>load<u8>(restAt + n + t) << 8);
     if (count != 0) mass = load<f32>(massesAt + 4 * rest);
     if (wanted & INTEGERS) store<u16>(restsOut + 2 * k, rest);
@@ -171,11 +181,16 @@ function decode(t: usize, from: usize, count: usize, k: usize): bool {
   const to: usize = load<u32>(offsetsOut + 4 * k);
   const at = levelsAt + from;
   if (!idsOf(idsAt + from, m, idPlanes, count, idsOut + 4 * to, maxId)) return false;
+  if (kind == INDEPENDENT && !areScores(at, m, count, <i16>scoreMax(step))) return false;
   if (wanted & INTEGERS) {
-    if (!integersOf(at, m, count, levelsOut + 2 * to) && scaled) return false;
+    if (!integersOf(at, m, count, levelsOut + 2 * to) && kind != UNBIASED) return false;
   }
   if (!(wanted & VALUES)) return true;
-  if (scaled) return valuesOf(at, m, count, probsOut + 4 * to, mass);
+  if (kind == SCALED) return valuesOf(at, m, count, probsOut + 4 * to, mass);
+  if (kind == INDEPENDENT) {
+    scoresOf(at, m, count, probsOut + 4 * to, step);
+    return true;
+  }
   weightsOf(at, m, count, probsOut + 4 * to, step, tau);
   return true;
 }

@@ -226,3 +226,61 @@ export function weightsOf(
     v128.store(out, weights(i32x4.extend_high_i16x8_u(b), step2, tau4), 48);
   }
 }
+
+// @ts-ignore: decorator
+@inline
+function squared(x: v128): v128 {
+  return f64x2.mul(x, x);
+}
+
+/** Probabilities of levels, those from 32,768 on by what they leave to 1. */
+// @ts-ignore: decorator
+@inline
+function scores(levels: v128, step: v128): v128 {
+  const high = i32x4.gt_s(levels, i32x4.splat(0x7fff));
+  const near = v128.bitselect(i32x4.sub(i32x4.splat(0xffff), levels), levels, high);
+  const a = squared(f64x2.mul(lowOf(near), step));
+  const b = squared(f64x2.mul(highOf(near), step));
+  const one = f64x2.splat(1);
+  const below = narrowed(f64x2.sub(one, a), f64x2.sub(one, b));
+  return v128.bitselect(below, narrowed(a, b), high);
+}
+
+/** The level, or from 32,768 on what it leaves to 65,535; above the most that it may be. */
+// @ts-ignore: decorator
+@inline
+function exceeds(levels: v128, most: v128): v128 {
+  const high = i16x8.lt_s(levels, i16x8.splat(0));
+  return i16x8.gt_s(v128.xor(levels, high), most);
+}
+
+/** False where a level is 0, or none of a probability. */
+export function areScores(at: usize, m: usize, count: usize, most: i16): bool {
+  const most8 = i16x8.splat(most);
+  let bad = 0;
+  for (let i: usize = 0; i < count; i += GROUP) {
+    const low = v128.load(at + i);
+    const high = v128.load(at + m + i);
+    const a = exceeds(joinLow(low, high), most8);
+    const b = exceeds(joinHigh(low, high), most8);
+    const above = i8x16.bitmask(i8x16.narrow_i16x8_s(a, b));
+    bad |= zeros(low, high, count - i) | (above & present(count - i));
+  }
+  return bad == 0;
+}
+
+/** Independent probabilities of levels. */
+export function scoresOf(at: usize, m: usize, count: usize, to: usize, step: f64): void {
+  const step2 = f64x2.splat(step);
+  for (let i: usize = 0; i < count; i += GROUP) {
+    const low = v128.load(at + i);
+    const high = v128.load(at + m + i);
+    const a = joinLow(low, high);
+    const b = joinHigh(low, high);
+    const out = to + 4 * i;
+    v128.store(out, scores(i32x4.extend_low_i16x8_u(a), step2));
+    v128.store(out, scores(i32x4.extend_high_i16x8_u(a), step2), 16);
+    v128.store(out, scores(i32x4.extend_low_i16x8_u(b), step2), 32);
+    v128.store(out, scores(i32x4.extend_high_i16x8_u(b), step2), 48);
+  }
+}

@@ -4,7 +4,7 @@
  * were.
  */
 import { z } from 'zod';
-import { count, name, sha256, targetSetName, temperature } from './common.ts';
+import { count, name, sha256, targetKind, targetSetName, temperature } from './common.ts';
 import { fidelity, fileRole, summary } from './manifest.ts';
 
 /** Rows of a list that a report keeps. */
@@ -22,7 +22,7 @@ export const saving = z.strictObject({
   target_set: targetSetName,
   /** As flags of `build`, e.g. `--k 32 --step standard`. */
   flags: z.string(),
-  kind: z.enum(['scaled', 'unbiased']),
+  kind: targetKind,
   compression: z.enum(['zstd', 'lz4']),
   /** Bytes a position of targets. */
   bytes_per_position: z.number(),
@@ -116,7 +116,7 @@ export const calibration = z.strictObject({
 
 export const fidelityReport = z.strictObject({
   target_set: targetSetName,
-  kind: z.enum(['scaled', 'unbiased']),
+  kind: targetKind,
   /** Measured again against the reference; null where there is none. */
   measured: fidelity.nullable(),
   /** As the manifest states it. */
@@ -250,7 +250,7 @@ export const statistics = z.strictObject({
     z.strictObject({
       name: targetSetName,
       teacher: z.string(),
-      kind: z.enum(['scaled', 'unbiased']),
+      kind: targetKind,
       sparsifier: z.string(),
       codec: z.string(),
       temperature,

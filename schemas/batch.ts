@@ -3,7 +3,8 @@
  * returns.
  */
 import { z } from 'zod';
-import { sha256, targetSetName } from './common.ts';
+import { sha256, targetKind, targetSetName } from './common.ts';
+import { labelSpace } from './manifest.ts';
 
 const digits = z.string().regex(/^[0-9]+$/);
 
@@ -44,7 +45,12 @@ export const batchMetadata = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}(,[0-9a-f]{64})*$/)
     .optional(),
-  'logitcask.alignment': z.literal('predicts-next'),
+  /** Of text. */
+  'logitcask.alignment': z.literal('predicts-next').optional(),
+  /** Of images; then also the input fields, as JSON, and what their augmentations were drawn by. */
+  'logitcask.kind': z.literal('vision').optional(),
+  'logitcask.input_fields': z.string().optional(),
+  'logitcask.augmentation_pipeline': sha256.optional(),
   'logitcask.label_space': z.string(),
   'logitcask.plan': sha256.optional(),
   'logitcask.epoch': digits.optional(),
@@ -68,7 +74,7 @@ export const batchMetadata = z.strictObject({
 
 export const batchTargetSet = z.strictObject({
   name: targetSetName,
-  kind: z.enum(['scaled', 'unbiased']),
+  kind: targetKind,
   codec: z.string(),
   temperature: z.number(),
   temperature_exact: z.boolean(),
@@ -76,6 +82,8 @@ export const batchTargetSet = z.strictObject({
   /** float32 values that levels are read with; null where the set has none. */
   step: z.number().nullable(),
   tau: z.number().nullable(),
+  /** Where it is another one than the snapshot's. */
+  label_space: labelSpace.optional(),
 });
 
 export const batchTargetSets = z.array(batchTargetSet);

@@ -86,6 +86,38 @@ export const llamaCppPythonSource = z.strictObject({
   ...server,
 });
 
+/** How a head of a teacher of images gives its scores. */
+const scores = {
+  scores: z.string().describe('.npy of scores [N, V], or FILE.npz:MEMBER'),
+  normalisation: z.enum(['softmax', 'sigmoid']).default('softmax').describe('how scores add up'),
+  values: z.enum(['logits', 'probabilities']).default('logits').describe('what the scores are'),
+  /** Names of the classes, in order. */
+  classes: z.array(z.string()).optional(),
+};
+
+/** Scores of images that a teacher has seen: classes of crops, or heads of a detector. */
+export const visionSource = z.strictObject({
+  type: z.literal('vision'),
+  images: z.string().describe('JSON lines of images and their positions (docs/vision.md)'),
+  ...scores,
+  /** Further heads, each a target set. */
+  heads: z
+    .array(
+      z.strictObject({
+        name: targetSetName,
+        ...scores,
+        /** Scores [N, parts, V]: a target set for each part, e.g. the sides of a box. */
+        parts: z.array(targetSetName).min(1).max(64).optional(),
+      }),
+    )
+    .max(64)
+    .default([]),
+  /** JSON with `parameters`, names and types of what an augmentation is replayed by. */
+  pipeline: z.string().optional().describe('description of the augmentation pipeline'),
+  teacher: z.string().default('vision'),
+  licence: z.string().default('unknown'),
+});
+
 export const sparsifier = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('top-k'), k: z.int().min(1).max(65_535).default(64) }),
   z
@@ -113,6 +145,7 @@ export const source = z.discriminatedUnion('type', [
   vllmSource,
   sglangSource,
   llamaCppPythonSource,
+  visionSource,
 ]);
 
 /**
@@ -214,4 +247,5 @@ export type ServerSourceConfig =
   | z.infer<typeof sglangSource>
   | z.infer<typeof llamaCppPythonSource>;
 export type OnnxSourceConfig = z.infer<typeof onnxSource>;
+export type VisionSourceConfig = z.infer<typeof visionSource>;
 export type ListsSourceConfig = z.infer<typeof listsSource>;

@@ -20,6 +20,9 @@ export const targetSetName = z
   .max(32)
   .regex(/^[a-z][a-z0-9]*$/, 'expected a lower-case letter, then lower-case letters and digits');
 
+/** `scaled` and `independent` are probabilities, `unbiased` targets weights. */
+export const targetKind = z.enum(['scaled', 'unbiased', 'independent']);
+
 /** Exact in a double. */
 export const count = z.int().nonnegative();
 

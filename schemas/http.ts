@@ -28,7 +28,8 @@ export const listQuery = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
 
-export const rowColumn = z.enum(['tokens', 'mask', 'meta', 'targets', 'text']);
+/** `tokens` and `text` of texts; `image` and `inputs` of images. */
+export const rowColumn = z.enum(['tokens', 'image', 'mask', 'inputs', 'meta', 'targets', 'text']);
 
 export const rowsQuery = z.object({
   offset: z.coerce.number().int().min(0).default(0),

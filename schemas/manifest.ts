@@ -10,6 +10,7 @@ import {
   name,
   sha256,
   sha256Pattern,
+  targetKind,
   targetSetName,
   temperature,
 } from './common.ts';
@@ -29,6 +30,19 @@ export const labelSpace = z.strictObject({
   /** Names of the classes, for `classes`. */
   names: z.array(z.string()).optional(),
 });
+
+/** A column with values at every position of a vision sample, beside targets and mask. */
+export const inputField = z.strictObject({
+  name: z
+    .string()
+    .max(64)
+    .regex(/^[a-z][a-z0-9_]*$/),
+  type: z.enum(['int32', 'uint8', 'uint16', 'uint32', 'uint64', 'float32']),
+  /** Values a position. */
+  items: z.int().min(1).max(16),
+});
+
+export const inputFields = z.array(inputField).max(64);
 
 export const teacher = z.strictObject({
   name: z.string(),
@@ -69,7 +83,9 @@ export const alignmentCheck = z.strictObject({
 export const targetSet = z.strictObject({
   name: targetSetName,
   teacher,
-  kind: z.enum(['scaled', 'unbiased']),
+  kind: targetKind,
+  /** Where it is over other classes than the snapshot's: another head of a detector. */
+  label_space: labelSpace.optional(),
   normalisation: z.enum(['softmax', 'sigmoid']),
   sparsifier: z.strictObject({
     name: z.string(),
@@ -168,6 +184,8 @@ export const manifest = z.strictObject({
   label_space: labelSpace,
   /** Vision: SHA-256 of the augmentation pipeline's description. */
   augmentation_pipeline: sha256.nullable(),
+  /** Vision: the columns that say what each position is, in stored order. */
+  input_fields: inputFields.optional(),
   /** None: hard labels alone. */
   target_sets: z.array(targetSet),
   responses: responses.optional(),
@@ -212,6 +230,7 @@ const isCount = (number: unknown) => Number.isSafeInteger(number) && (number as 
 export type Manifest = z.infer<typeof manifest>;
 export type ManifestFile = z.infer<typeof file>;
 export type TargetSet = z.infer<typeof targetSet>;
+export type InputField = z.infer<typeof inputField>;
 export type LabelSpace = z.infer<typeof labelSpace>;
 export type Responses = z.infer<typeof responses>;
 export type Usage = z.infer<typeof usage>;

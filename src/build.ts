@@ -11,10 +11,11 @@ import { createAssembler, type StageSeconds } from './build/assemble.ts';
 import { chooseRules } from './build/choose.ts';
 import { completeManifest } from './build/finish.ts';
 import { buildName } from './build/identity.ts';
-import { draftTargetSets } from './build/manifest-draft.ts';
+import { draftInputs, draftTargetSets } from './build/manifest-draft.ts';
 import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
 import { type ChosenConfig, withSparsifier } from './build/rules.ts';
+import { sampleIdsOf, snapshotLabelSpace } from './build/sample-ids.ts';
 import { openScores, type Scores } from './build/scores.ts';
 import { createShards } from './build/shards.ts';
 import { createStatusWriter, type StatusWriter } from './build/status.ts';
@@ -25,7 +26,6 @@ import { asLogitcaskError, LogitcaskError } from './errors.ts';
 import { engineName } from './kernel/wasm.ts';
 import { lockPath } from './shard/names.ts';
 import { createReferencePicker } from './shard/reference.ts';
-import { labelSpaceDigest, labelSpaceOf } from './shard/sample-id.ts';
 import { type ResolvedSnapshot, readBuildStatus, resolveSnapshot } from './shard/snapshot.ts';
 import { acquireLock } from './store/lock.ts';
 import type { Store } from './store/store.ts';
@@ -165,7 +165,9 @@ async function runBuild(run: Run): Promise<Outcome> {
   try {
     scores = await openScores(store, config.dataset, source);
     const started = performance.now();
-    const alignment = run.alignment ?? (await checkAlignment(source));
+    // images predict nothing that follows them
+    const { vision } = source;
+    const alignment = vision ? null : (run.alignment ?? (await checkAlignment(source)));
     const stages = await openStages(run);
     run.seconds.prepare += (performance.now() - started) / 1000;
     const positions = await captureAll(run, stages);
@@ -192,10 +194,11 @@ async function runBuild(run: Run): Promise<Outcome> {
 /** The stages that a chunk passes, set up behind what an interrupted run left. */
 async function openStages({ config, store, source, build, seconds, parent }: Run) {
   const place = { store, dataset: config.dataset, build, format: config.format };
-  const labelSpace = labelSpaceOf(source.identity);
+  const labelSpace = snapshotLabelSpace(source);
+  const inputs = draftInputs(config, source);
   const rules = await chooseRules(config, source);
   const picker = createReferencePicker({ ...config.reference, total: source.positions });
-  const sets = draftTargetSets({ config, ...rules, identity: source.identity });
+  const sets = draftTargetSets({ config, rules, source });
   refuseOther(parent, sets, labelSpace);
   await restoreReference(store, parent, picker);
   const complete = await completedShards(place, picker);
@@ -204,18 +207,17 @@ async function openStages({ config, store, source, build, seconds, parent }: Run
   const resumed = { samples: sum('samples'), positions: sum('positions') };
   const pool = createPool(config.workers ?? availableParallelism());
   const assembler = createAssembler({
-    set: sets.at(0)?.name,
-    rules,
+    heads: rules.map((own, i) => ({ set: sets.at(i), rules: own })),
     pool,
-    temperatures: config.temperatures,
-    labelSpace: labelSpaceDigest(labelSpace),
+    idOf: sampleIdsOf(source),
+    kept: inputs,
     reference: { picker, entries: config.reference.entries },
     seconds,
     ordinal: (parent?.manifest.totals.samples ?? 0) + resumed.samples,
   });
-  const shards = createShards({ ...place, config, sets, picker, complete, labelSpace });
-  const stages = { sets, source, labelSpace, picker, resumed, pool, assembler, shards, parent };
-  return { ...place, tag: config.tag, ...stages };
+  const shards = createShards({ ...place, config, sets, picker, complete, labelSpace, inputs });
+  const stages = { sets, source, labelSpace, inputs, picker, resumed, pool, assembler, shards };
+  return { ...place, tag: config.tag, parent, ...stages };
 }
 
 /** Takes every chunk through the stages; returns the positions that were scored. */

@@ -5,6 +5,7 @@ export { type AuditOptions, auditSnapshot } from './audit/audit.ts';
 export { distributionReports, distributions } from './audit/distributions.ts';
 export { measureDrift } from './audit/drift.ts';
 export { findingsOf } from './audit/findings.ts';
+export { checkImages, type ImagesReport } from './audit/images.ts';
 export { readAudit } from './audit/report-file.ts';
 export { measureSize } from './audit/size.ts';
 export { verifySnapshot } from './audit/verify.ts';

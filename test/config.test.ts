@@ -162,7 +162,7 @@ describe('a configuration is refused', () => {
     [
       'source: {type: foo}',
       '`source.type` from a.yaml is "foo"',
-      '`ngram` | `dump` | `lists` | `onnx` | `vllm` | `sglang` | `llama-cpp-python`',
+      '`ngram` | `dump` | `lists` | `onnx` | `vllm` | `sglang` | `llama-cpp-python` | `vision`',
     ],
     ['source: {type: dump}', '`source.logits` is missing', 'string'],
     ['codec: {step: coarse}', 'is "coarse"', 'one of `fine`|`standard`, or number'],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,9 @@ from .errors import LogitcaskError, invalid_reply
 NUMBERS = {
     pa.int32(): np.int32,
     pa.uint16(): np.uint16,
+    pa.uint8(): np.uint8,
     pa.uint32(): np.uint32,
+    pa.uint64(): np.uint64,
     pa.float16(): np.float16,
     pa.float32(): np.float32,
 }
@@ -71,6 +73,14 @@ class Columns:
         if name not in self:
             raise invalid_reply(f"batch: column {name} is missing", got=sorted(self._arrays))
         return self._arrays[name]
+
+
+def joined(columns: Columns, name: str, type_: tuple[Any, ...], lengths: np.ndarray) -> np.ndarray:
+    """The items of a list column of the given lengths."""
+    column = columns.lists(name, *type_)
+    if not np.array_equal(np.diff(column.offsets), lengths):
+        raise invalid_reply(f"batch: column {name} has other lengths than its samples")
+    return column.values
 
 
 def _is(

@@ -12,7 +12,7 @@ import pyarrow as pa
 from .errors import LogitcaskError
 
 HEADER = struct.Struct("<4sBBBBB3sIIffIII")
-KINDS = ("scaled", "unbiased")
+KINDS = ("scaled", "unbiased", "independent")
 
 
 class Compression(NamedTuple):
@@ -64,7 +64,7 @@ def check_frame(frame: memoryview) -> Header:
     actual = zlib.crc32(frame[HEADER.size :], zlib.crc32(frame[:36]))
     if crc != actual:
         raise damaged("its checksum does not match", crc, actual)
-    if kind > 1 or compression not in COMPRESSIONS or zero != b"\0\0\0":
+    if kind >= len(KINDS) or compression not in COMPRESSIONS or zero != b"\0\0\0":
         raise damaged(
             "its kind, compression or reserved bytes are not known", None, bytes(frame[5:12])
         )

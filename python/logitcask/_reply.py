@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ._columns import Columns
+from ._columns import Columns, joined
 from ._frame import KINDS, check_frame, damaged
+from ._inputs import Field, check_image_ids, dense_inputs, fields_of, flat_inputs
 from ._sample_id import check_sample_ids
 from .batch import Batch, TargetSet
 from .errors import TruncatedReply, invalid_reply
@@ -21,16 +22,9 @@ from .frames import (
     decode_frames,
     runs_of,
     scaled_probs,
-    unbiased_weights,
+    values_of,
 )
 
-#: Columns with one item a position: the type of an item and its shape.
-POSITION_LISTS = {
-    "tokens": ("int32",),
-    "mask": ("bool",),
-    "hard_label": ("int32",),
-    "geometry": ("float32", 4),
-}
 EMPTY = np.empty(0, np.float32)
 
 
@@ -49,28 +43,39 @@ def read_batch(body: np.ndarray, echo: Mapping[str, str]) -> Batch:
     wrong = {key: metadata.get(f"logitcask.{key}") for key in echo}
     if wrong != echo:
         raise invalid_reply("batch: it answers another request", expected=dict(echo), got=wrong)
-    known = {"logitcask.version": "1", "logitcask.alignment": "predicts-next"}
+    is_text = "logitcask.kind" not in metadata
+    kind = {"alignment": "predicts-next"} if is_text else {"kind": "vision"}
+    known = {"logitcask.version": "1", **{f"logitcask.{key}": kind[key] for key in kind}}
     if {key: metadata.get(key) for key in known} != known:
         raise invalid_reply("batch: this version cannot read it", expected=known, got=metadata)
     try:
         label_space = json.loads(metadata["logitcask.label_space"])
         vocabulary = int(label_space["size"])
-        sets = _target_sets(json.loads(metadata["logitcask.target_sets"]))
+        sets = _target_sets(json.loads(metadata["logitcask.target_sets"]), label_space)
+        fields = fields_of(metadata)
         layout = metadata["logitcask.layout"]
     except (ValueError, KeyError, TypeError) as error:
         raise invalid_reply(f"batch: its metadata is malformed ({error!r})") from error
     to_arrays = _dense if layout == "dense" else _flat
-    arrays = to_arrays(columns, sets, vocabulary)
-    if "tokens" in arrays:
-        check_sample_ids(arrays, label_space)
+    arrays = to_arrays(columns, sets, fields)
     meta = columns.texts("meta")
-    return Batch(layout, columns.rows, vocabulary, sets, arrays, metadata, meta)
+    refs = None
+    if fields is not None:
+        refs = columns.texts("input_ref")
+        check_image_ids(arrays, fields, refs.to_pylist(), metadata)
+    elif "tokens" in arrays:
+        check_sample_ids(arrays, label_space)
+    return Batch(layout, columns.rows, vocabulary, sets, arrays, metadata, meta, refs)
 
 
-def _target_sets(documents: list[dict[str, Any]]) -> dict[str, TargetSet]:
+def _target_sets(
+    documents: list[dict[str, Any]], label_space: Mapping[str, Any]
+) -> dict[str, TargetSet]:
     sets = {}
     for document in documents:
-        fields = {**document, "log_z": tuple(document["log_z"])}
+        space = document.get("label_space", label_space)
+        own = {"vocabulary": int(space["size"]), "classes": tuple(space.get("names", ()))}
+        fields = {**document, **own, "log_z": tuple(document["log_z"])}
         one = TargetSet(*(fields[name] for name in TargetSet._fields))
         if one.kind not in KINDS:
             raise ValueError(f"kind {one.kind}")
@@ -100,20 +105,22 @@ def _read_stream(body: np.ndarray) -> tuple[dict[str, str], Columns]:
 
 
 def _flat(
-    columns: Columns, sets: Mapping[str, TargetSet], vocabulary: int
+    columns: Columns, sets: Mapping[str, TargetSet], fields: list[Field] | None
 ) -> dict[str, np.ndarray]:
     """Layouts `frames` and `plain`: positions of all samples joined."""
     offsets = columns.lists("mask", "bool").offsets.astype(np.int64)
     lengths = np.diff(offsets)
     arrays = {"offsets": offsets, **_samples(columns)}
-    for name, type_ in POSITION_LISTS.items():
-        if name in columns:
-            arrays[name] = _joined(columns, name, type_, lengths)
+    if "tokens" in columns:
+        arrays["tokens"] = joined(columns, "tokens", ("int32",), lengths)
+    arrays["mask"] = joined(columns, "mask", ("bool",), lengths)
+    if fields is not None:
+        arrays.update(flat_inputs(columns, fields, lengths))
     for name, one in sets.items():
         if f"{name}_frame" in columns:
-            targets = _decoded(columns, one, lengths, vocabulary)
+            targets = _decoded(columns, one, lengths)
         else:
-            targets = _plain(columns, one, offsets, vocabulary)
+            targets = _plain(columns, one, offsets)
         arrays[f"{name}_offsets"] = targets.offsets
         arrays[f"{name}_ids"] = targets.ids
         arrays[f"{name}_probs"] = targets.probs
@@ -121,9 +128,9 @@ def _flat(
             arrays[f"{name}_rest"] = targets.rest
         label, log_z, width = f"{name}_label_logprob", f"{name}_log_z", len(one.log_z)
         if label in columns:
-            arrays[label] = _joined(columns, label, ("float16",), lengths)
+            arrays[label] = joined(columns, label, ("float16",), lengths)
         if log_z in columns:
-            values = _joined(columns, log_z, ("float32",), lengths * width)
+            values = joined(columns, log_z, ("float32",), lengths * width)
             arrays[log_z] = values.reshape(int(offsets[-1]), width)
     return arrays
 
@@ -147,28 +154,20 @@ def _samples(columns: Columns) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _joined(columns: Columns, name: str, type_: tuple[Any, ...], lengths: np.ndarray) -> np.ndarray:
-    """The items of a list column of the given lengths."""
-    column = columns.lists(name, *type_)
-    if not np.array_equal(np.diff(column.offsets), lengths):
-        raise invalid_reply(f"batch: column {name} has other lengths than its samples")
-    return column.values
-
-
-def _decoded(columns: Columns, one: TargetSet, lengths: np.ndarray, vocabulary: int) -> Targets:
+def _decoded(columns: Columns, one: TargetSet, lengths: np.ndarray) -> Targets:
     """Targets of frames; of a sample's frame only the positions that the row holds."""
     ends, data = columns.lists(f"{one.name}_frame", "uint8")
     view = memoryview(data)
     frames = [view[start:end] for start, end in pairwise(ends.tolist())]
     if "first_position" not in columns:
-        targets = decode_frames(frames, vocabulary, lengths)
+        targets = decode_frames(frames, one.vocabulary, lengths)
     else:
         first = columns.array("first_position", "int32")
         whole = columns.array("sample_positions", "int32")
         if not np.all((first >= 0) & (first <= whole - lengths)):
             got = {"first_position": first, "positions": lengths}
             raise invalid_reply("batch: rows end outside their samples", expected=whole, got=got)
-        targets = _joined_runs(frames, first, lengths, whole, vocabulary)
+        targets = _joined_runs(frames, first, lengths, whole, one.vocabulary)
     if frames and targets.kind != one.kind:
         raise invalid_reply("batch: kind of the frames", expected=one.kind, got=targets.kind)
     return targets
@@ -209,35 +208,35 @@ def _check_positions(frame: memoryview, positions: int) -> None:
         raise damaged("its sample has another number of positions", positions, got)
 
 
-def _plain(columns: Columns, one: TargetSet, offsets: np.ndarray, vocabulary: int) -> Targets:
-    name, kind = one.name, one.kind
+def _plain(columns: Columns, one: TargetSet, offsets: np.ndarray) -> Targets:
+    name, kind, vocabulary = one.name, one.kind, one.vocabulary
     lengths = np.diff(offsets)
-    counts = _joined(columns, f"{name}_counts", ("uint32",), lengths)
+    counts = joined(columns, f"{name}_counts", ("uint32",), lengths)
     entry_offsets = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=entry_offsets[1:])
     entries = np.diff(entry_offsets[offsets])
-    ids = _joined(columns, f"{name}_ids", ("uint32",), entries)
+    ids = joined(columns, f"{name}_ids", ("uint32",), entries)
     if ids.size > 0 and int(ids.max()) >= vocabulary:
         raise invalid_reply("batch: ids", expected=f"below {vocabulary}", got=int(ids.max()))
     if f"{name}_levels" in columns:
-        levels = _joined(columns, f"{name}_levels", ("uint16",), entries)
-        if kind == "unbiased":
-            if one.step is None or one.tau is None:
-                raise invalid_reply("batch: unbiased levels without step and tau", got=one)
-            weights = unbiased_weights(levels, one.step, one.tau)
-            return Targets(kind, entry_offsets, ids, weights, EMPTY, levels)
-        rest = _joined(columns, f"{name}_rest", ("uint16",), lengths)
+        levels = joined(columns, f"{name}_levels", ("uint16",), entries)
+        if kind != "scaled":
+            if one.step is None or (one.tau is None and kind == "unbiased"):
+                raise invalid_reply("batch: levels without their step, or without tau", got=one)
+            values = values_of(kind, levels, one.step, one.tau or 0)
+            return Targets(kind, entry_offsets, ids, values, EMPTY, levels)
+        rest = joined(columns, f"{name}_rest", ("uint16",), lengths)
         probs, mass = scaled_probs(levels, rest, runs_of(counts.astype(np.int64)))
         return Targets(kind, entry_offsets, ids, probs, mass, levels)
-    logprobs = _joined(columns, f"{name}_logprobs", ("float32",), entries)
+    logprobs = joined(columns, f"{name}_logprobs", ("float32",), entries)
     scaled = kind == "scaled"
-    mass = _joined(columns, f"{name}_rest", ("float32",), lengths) if scaled else EMPTY
+    mass = joined(columns, f"{name}_rest", ("float32",), lengths) if scaled else EMPTY
     probs = np.exp(logprobs.astype(np.float64)).astype(np.float32)
     return Targets(kind, entry_offsets, ids, probs, mass, EMPTY.astype(np.uint16))
 
 
 def _dense(
-    columns: Columns, sets: Mapping[str, TargetSet], vocabulary: int
+    columns: Columns, sets: Mapping[str, TargetSet], fields: list[Field] | None
 ) -> dict[str, np.ndarray]:
     """Layout `dense`: every column is an array already."""
     mask = columns.array("mask", "bool", None)
@@ -245,14 +244,16 @@ def _dense(
     arrays = {**_samples(columns), "length": columns.array("length", "int32"), "mask": mask}
     if "tokens" in columns:
         arrays["tokens"] = columns.array("tokens", "int32", longest)
+    if fields is not None:
+        arrays.update(dense_inputs(columns, fields, longest))
     if not np.all((arrays["length"] >= 0) & (arrays["length"] <= longest)):
         raise invalid_reply("batch: lengths", expected=f"0 … {longest}", got=arrays["length"])
     for name, one in sets.items():
         ids = columns.array(f"{name}_ids", "int32", longest, None)
         # negative ones are above all others without their sign
-        if ids.size > 0 and int(ids.view(np.uint32).max()) >= min(vocabulary, 1 << 31):
+        if ids.size > 0 and int(ids.view(np.uint32).max()) >= min(one.vocabulary, 1 << 31):
             got = (int(ids.min()), int(ids.max()))
-            raise invalid_reply("batch: ids", expected=f"0 ≤ id < {vocabulary}", got=got)
+            raise invalid_reply("batch: ids", expected=f"0 ≤ id < {one.vocabulary}", got=got)
         logprobs = f"{name}_logprobs"
         arrays[f"{name}_ids"] = ids
         arrays[logprobs] = columns.array(logprobs, ("float16", "float32"), *ids.shape[1:])

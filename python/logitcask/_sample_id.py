@@ -13,7 +13,8 @@ import numpy as np
 from .errors import invalid_reply
 
 
-def _field(field: bytes) -> bytes:
+def field(field: bytes) -> bytes:
+    """A field behind its length."""
     return struct.pack("<I", len(field)) + field
 
 
@@ -22,7 +23,7 @@ def start_sample_id(label_space: Mapping[str, Any]) -> Any:
     # RFC 8785: keys are ASCII, values integers and strings
     canonical = json.dumps(label_space, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     space = hashlib.sha256(canonical.encode()).digest()
-    return hashlib.sha256(_field(b"logitcask/sample/1") + _field(b"text") + _field(space))
+    return hashlib.sha256(field(b"logitcask/sample/1") + field(b"text") + field(space))
 
 
 def text_sample_id(start: Any, tokens: np.ndarray, mask: np.ndarray) -> bytes:
@@ -48,8 +49,12 @@ def check_sample_ids(arrays: Mapping[str, np.ndarray], label_space: Mapping[str,
     for row in whole.tolist():
         held = slice(starts[row], starts[row] + lengths[row])
         got = text_sample_id(start, tokens[held], mask[held])
-        if got != ids[row].tobytes():
-            detail = f"batch: tokens or mask of row {row} are not those of its sample id"
-            error = invalid_reply(detail, expected=ids[row].tobytes().hex(), got=got.hex())
-            error.retryable = True  # the server checks what it stores: damaged on the way
-            raise error
+        check_row(row, ids[row].tobytes(), got)
+
+
+def check_row(row: int, stated: bytes, got: bytes) -> None:
+    if got != stated:
+        detail = f"batch: inputs or mask of row {row} are not those of its sample id"
+        error = invalid_reply(detail, expected=stated.hex(), got=got.hex())
+        error.retryable = True  # the server checks what it stores: damaged on the way
+        raise error

@@ -11,11 +11,12 @@ class Targets(NamedTuple):
     """Targets of N positions with M entries; ids ascend within a position.
 
     Attributes:
-        kind: ``scaled`` (probabilities) or ``unbiased`` (weights that sum to 1 in expectation).
+        kind: ``scaled`` (probabilities), ``unbiased`` (weights that sum to 1 in expectation) or
+            ``independent`` (probabilities that sum to nothing: sigmoid scores).
         offsets: int64 [N + 1]; position t has the entries [offsets[t], offsets[t + 1]).
         ids: uint32 [M]
         probs: float32 [M], probabilities or weights.
-        rest: float32 [N], mass of everything not stored; [0] for unbiased targets.
+        rest: float32 [N], mass of everything not stored; [0] where the targets are not scaled.
         levels: uint16 [M], the stored integers; [0] where the source keeps log-probs instead.
     """
 

@@ -18,11 +18,13 @@ class TargetSet(NamedTuple):
     """One teacher's targets as a batch has them.
 
     Attributes:
-        kind: ``scaled`` or ``unbiased``; see Targets.
+        kind: ``scaled``, ``unbiased`` or ``independent``; see Targets.
         codec: how they are stored.
         temperature: of the probabilities; ``temperature_exact`` is False where it was approximated.
         log_z: the extra temperatures T of the columns of ``{name}_log_z``, log Σ exp(logp / T).
         step, tau: what levels are read with; None where the set has none.
+        vocabulary: V, the size of what the set is over: its own classes, or those of the batch.
+        classes: their names, where they have any.
     """
 
     name: str
@@ -33,6 +35,8 @@ class TargetSet(NamedTuple):
     log_z: tuple[float, ...]
     step: float | None
     tau: float | None
+    vocabulary: int = 0
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ class Batch:
         ``teacher_ids`` int32 [B, L, k]; ``teacher_logprobs`` float16 or float32 [B, L, k];
         ``teacher_rest``, ``teacher_label_logprob`` float32 [B, L].
 
+    Batches of images have ``mask`` and their input fields in place of ``tokens``, [N] or [B, L]:
+        ``hard_label`` int32 (−100: none), ``geometry`` float32 [N, 4], ``augmentation_seed``
+        uint64 and each parameter of the augmentation pipeline as ``augmentation_{name}``; and
+        ``images``. A target set may have classes of its own (``target_sets[name].vocabulary``).
+
     Attributes:
         layout: ``frames``, ``plain`` or ``dense``; ``packs`` after ``packs()``.
         rows: B, which may be 0 on some ranks of an epoch's last step.
@@ -72,6 +81,7 @@ class Batch:
     arrays: Mapping[str, Any]
     metadata: Mapping[str, str]
     _meta: pa.Array
+    _refs: pa.Array | None = None
 
     def __getitem__(self, name: str) -> Any:
         return self.arrays[name]
@@ -80,6 +90,16 @@ class Batch:
     def meta(self) -> list[dict[str, Any]]:
         """The JSON object of each sample: source document, prompt, settings."""
         return [json.loads(text) for text in self._meta.to_pylist()]
+
+    @property
+    def images(self) -> list[dict[str, str]]:
+        """``{sha256, uri}`` of each sample's image; empty for texts."""
+        return [] if self._refs is None else [json.loads(text) for text in self._refs.to_pylist()]
+
+    @property
+    def augmentation_pipeline(self) -> str | None:
+        """SHA-256 (hex) of the description by which augmentations were drawn."""
+        return self.metadata.get("logitcask.augmentation_pipeline")
 
     @property
     def place(self) -> dict[str, Any]:
@@ -105,7 +125,7 @@ class Batch:
         """The same batch with tensors, which share memory with the arrays.
 
         torch has few operations for unsigned integers: ids become int32 (int64 where V is above
-        2^31) and uint16 becomes int32.
+        2^31), uint16 becomes int32, and uint64 the int64 of the same bits.
 
         Args:
             pin_memory: copy to page-locked memory, where CUDA is present.
@@ -122,6 +142,8 @@ class Batch:
                 array = array.astype(np.int64) if wide else array.view(np.int32)
             elif array.dtype == np.uint16:
                 array = array.astype(np.int32)
+            elif array.dtype == np.uint64:
+                array = array.view(np.int64)
             return torch.from_numpy(array)
 
         batch = self._with(tensor)

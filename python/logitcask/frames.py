@@ -7,6 +7,7 @@ documented order, one rounding to float32.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,6 +88,28 @@ def unbiased_weights(levels: np.ndarray, step: float, tau: float) -> np.ndarray:
     return weights
 
 
+def independent_probs(levels: np.ndarray, step: float) -> np.ndarray:
+    """Probabilities [M], float32: (level · step)², or 1 less that of 65,535 − level from 2^15."""
+    if not levels.all():
+        raise damaged("a level is 0", "≥ 1", 0)
+    high = levels > 0x7FFF
+    squares = np.where(high, 0xFFFF - levels, levels).astype(np.float64)
+    most = math.floor(1 / step)
+    most -= most * step > 1
+    if squares.max(initial=0) > most:
+        raise damaged("a level stands for no probability", "0 … 1", int(squares.max()))
+    squares *= step
+    squares *= squares
+    return np.where(high, 1 - squares, squares).astype(np.float32)
+
+
+def values_of(kind: str, levels: np.ndarray, step: float, tau: float) -> np.ndarray:
+    """Weights of unbiased targets, probabilities of independent ones."""
+    if kind == "unbiased":
+        return unbiased_weights(levels, step, tau)
+    return independent_probs(levels, step)
+
+
 def _finish(part: Arrays, kind: str, vocabulary: int) -> None:
     runs = runs_of(part.counts)
     sum_deltas(part.ids, runs, vocabulary)
@@ -107,8 +130,8 @@ def _decode_run(blocks: list[Block], arrays: Arrays, vocabulary: int) -> None:
         part = arrays.part(slice(t, t + header.positions), slice(i, i + header.entries))
         t, i = t + header.positions, i + header.entries
         part.read(planes_of(block))
-        if header.kind == "unbiased":
-            part.probs[:] = unbiased_weights(part.levels, header.step, header.tau)
+        if header.kind != "scaled":
+            part.probs[:] = values_of(header.kind, part.levels, header.step, header.tau)
     _finish(arrays, blocks[0].header.kind, vocabulary)
 
 
@@ -184,8 +207,8 @@ def decode_frame(
     entries = np.arange(int(counts.sum())) + np.repeat(shift, counts)
     arrays = Arrays.empty(header.kind, len(chosen), len(entries))
     arrays.read(planes, chosen, entries)
-    if header.kind == "unbiased":
-        arrays.probs[:] = unbiased_weights(arrays.levels, header.step, header.tau)
+    if header.kind != "scaled":
+        arrays.probs[:] = values_of(header.kind, arrays.levels, header.step, header.tau)
     _finish(arrays, header.kind, vocabulary)
     return arrays.targets(header.kind)
 

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pyarrow as pa
 
-KIND = {"scaled": 0, "unbiased": 1}
+KIND = {"scaled": 0, "unbiased": 1, "independent": 2}
 CODEC = {"zstd": (1, "zstd"), "lz4": (2, "lz4_raw")}
 
 

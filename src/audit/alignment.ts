@@ -34,7 +34,9 @@ export const alignment: TallyKind<AlignmentValue> = {
     const { target_sets, label_space, files } = manifest;
     const measure = { nth: everyNth(manifest, everyMax), size: label_space.size };
     const sourceOf = sourceReader();
-    const sets = target_sets.map(({ name }) => ({
+    // images predict nothing that follows them
+    const aligned = manifest.alignment === null ? [] : target_sets;
+    const sets = aligned.map(({ name }) => ({
       name,
       sums: new Array<number>(width).fill(0),
       sources: createNamedSums(width),

@@ -1,7 +1,9 @@
 /** What a snapshot covers: samples and positions by source, lengths, tokens, masks, and waste. */
+
 import { type AuditCoverage, auditRowsMax } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import { entropyOf } from '../distribution/entropy.ts';
+import { labelSpaceIn } from '../encode/table.ts';
 import type { Duplicates } from './duplicates.ts';
 import { type EveryNth, everyNth } from './every-nth.ts';
 import { binOf, lengthBins, lengthHistogram } from './lengths.ts';
@@ -29,7 +31,7 @@ export interface CoverageValue {
 }
 
 export const coverage: TallyKind<CoverageValue> = {
-  begin({ label_space, totals }) {
+  begin({ label_space, target_sets, totals }) {
     const sourceOf = sourceReader();
     const sums = [0, 0, 0];
     const sources = createNamedSums(sums.length);
@@ -37,19 +39,20 @@ export const coverage: TallyKind<CoverageValue> = {
     const tokens = createTokenCounter();
     const faults = [0, 0];
     const bins = littleEntropies.map(() => [0, 0]);
-    const little = { nth: everyNth({ totals }, everyMax), width: label_space.size, bins };
+    const widths = target_sets.map((set) => labelSpaceIn(set, label_space).size);
+    const little = { nth: everyNth({ totals }, everyMax), widths, bins };
     return {
       add(sample) {
-        const { mask, sets } = sample;
-        const n = sample.tokens.length;
+        const { mask, sets, labels } = sample;
+        const n = mask.length;
         let learned = 0;
         for (let t = 0; t < n; t++) learned += mask[t];
         const own = [1, n, learned];
         for (let k = 0; k < own.length; k++) sums[k] += own[k];
         sources.add(sourceOf(sample.meta), own);
         lengths[binOf(n)]++;
-        tokens.add(sample.tokens);
-        if (n > 0 && mask[n - 1] !== 0) faults[0]++;
+        tokens.add(sample.tokens.length > 0 ? sample.tokens : labels.filter((id) => id >= 0));
+        if (labels.length < n && mask[n - 1] !== 0) faults[0]++;
         if (sets.some((set) => learnsNothing(sample, set))) faults[1]++;
         if (sets.length > 0) addLittle(sample, little);
       },
@@ -78,8 +81,11 @@ function added(a: readonly number[], b: readonly number[]): number[] {
 }
 
 /** Whether a position is to be learned that has no target. */
-function learnsNothing({ mask }: AuditSample, { targets: { offsets } }: AuditTargets): boolean {
-  for (let t = 0; t < mask.length - 1; t++) {
+function learnsNothing(
+  { mask, labels }: AuditSample,
+  { targets: { offsets } }: AuditTargets,
+): boolean {
+  for (let t = 0; t < labels.length; t++) {
     if (mask[t] !== 0 && offsets[t] === offsets[t + 1]) return true;
   }
   return false;
@@ -87,14 +93,15 @@ function learnsNothing({ mask }: AuditSample, { targets: { offsets } }: AuditTar
 
 interface Little {
   readonly nth: EveryNth;
-  readonly width: number;
+  /** V of each set. */
+  readonly widths: readonly number[];
   /** Positions, and bytes, between the entropies. */
   readonly bins: number[][];
 }
 
 /** Counts learned positions with little entropy in every set, and their entries' share of bytes. */
-function addLittle({ mask, sets, sampleId }: AuditSample, { nth, width, bins }: Little): void {
-  const entropies = sets.map(({ targets }) => entropyOf(targets, width));
+function addLittle({ mask, sets, sampleId }: AuditSample, { nth, widths, bins }: Little): void {
+  const entropies = sets.map(({ targets }, k) => entropyOf(targets, widths[k]));
   for (let t = nth.first(sampleId); t < mask.length; t += nth.every) {
     if (mask[t] === 0) continue;
     let entropy = 0;

@@ -5,6 +5,7 @@
  */
 import type { AuditFidelity, Calibration, Histogram } from '../../schemas/audit.ts';
 import type { Manifest, TargetSet } from '../../schemas/manifest.ts';
+import { labelSpaceIn } from '../encode/table.ts';
 import {
   addSums,
   createLook,
@@ -43,7 +44,7 @@ export const distributions: TallyKind<DistributionsValue> = {
     const stride = strideOf(manifest);
     const sets = manifest.target_sets.map((set) => ({
       value: newDistributions(set),
-      look: createLook(set, manifest.label_space.size),
+      look: createLook(set, labelSpaceIn(set, manifest.label_space).size),
     }));
     return {
       add(sample) {
@@ -83,13 +84,14 @@ interface Adding {
 
 function addSample(value: SetDistributions, { sample, look, i, stride }: Adding): void {
   const own = sample.sets[i];
+  if (own.set.kind === 'independent') return; // scores that are no distribution
   addRest(value.rest, sample.mask, own);
-  const { sampleId, tokens, mask } = sample;
+  const { sampleId, labels, mask } = sample;
   const key = ((sampleId[0] << 24) | (sampleId[1] << 16) | (sampleId[2] << 8) | sampleId[3]) >>> 0;
   const { offsets } = own.targets;
-  for (let t = key % stride; t + 1 < tokens.length; t += stride) {
+  for (let t = key % stride; t < labels.length; t += stride) {
     if (mask[t] === 0 || offsets[t + 1] === offsets[t]) continue;
-    look(value.sums, { own, t, next: tokens[t + 1] });
+    look(value.sums, { own, t, next: labels[t] });
   }
 }
 
@@ -114,7 +116,7 @@ export type DistributionReport = Omit<
 /** One a target set, in the manifest's order. */
 export function distributionReports(
   value: DistributionsValue,
-  { target_sets }: Pick<Manifest, 'target_sets'>,
+  { target_sets, kind }: Pick<Manifest, 'target_sets' | 'kind'>,
 ): DistributionReport[] {
   return target_sets.map((set, i) => {
     const { rest, sums } = value[i];
@@ -125,7 +127,7 @@ export function distributionReports(
       rest: rest.length > 0 ? { edges: restEdges, counts: rest } : null,
       entropy: { edges: entropyEdges, counts: sums.entropies } satisfies Histogram,
       mass_by_k: sums.massByK.map(({ k, mass }) => ({ k, mass: rounded(mass / positions) })),
-      calibration: calibrationOf(set, sums),
+      calibration: kind === 'text' ? calibrationOf(sums) : null,
       temperature: set.temperature,
       temperature_exact: set.temperature_exact,
       log_z: set.log_z.map((temperature, j) => ({
@@ -137,11 +139,11 @@ export function distributionReports(
   });
 }
 
-/** Independent scores, as a detector's, are no distribution of one next token. */
-function calibrationOf({ normalisation }: TargetSet, sums: Sums): Calibration | null {
+/** Of texts: an image's hard label is no draw from what its teacher says. */
+function calibrationOf(sums: Sums): Calibration | null {
   const { positions } = sums;
   const fitted = fittedTemperature(sums.fit);
-  if (normalisation === 'sigmoid' || positions === 0) return null;
+  if (positions === 0) return null;
   return {
     positions,
     entropy: rounded(sums.entropy / positions),

@@ -3,6 +3,7 @@ import type { AuditFidelity } from '../../schemas/audit.ts';
 import type { Fidelity, Manifest, TargetSet } from '../../schemas/manifest.ts';
 import { divergence, squaredError } from '../distribution/divergence.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
+import { labelSpaceIn } from '../encode/table.ts';
 import { readTargets } from '../shard/read-targets.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import type { ReferencePosition } from '../shard/reference.ts';
@@ -29,6 +30,8 @@ export type ReferenceReport = Pick<AuditFidelity, 'kl_all' | 'total_variation' |
 };
 
 export interface ComparisonTally {
+  /** Whether the row is of this set. */
+  takes(row: ReferencePosition): boolean;
   /** `targets` are those of the row's whole sample. */
   add(row: ReferencePosition, targets: DecodedTargets): void;
   value(): Comparison;
@@ -36,10 +39,16 @@ export interface ComparisonTally {
 
 /**
  * Compares the stored targets of reference positions with their exact lists: scaled targets by
- * their divergence from the list cut to K entries, unbiased ones by their squared error. A
- * reference has 65,536 positions at most, and so many numbers of each kind are kept.
+ * their divergence from the list cut to K entries, others by their squared error. The lists of a
+ * snapshot with several sets say by their number whose they are. A reference has 65,536 positions
+ * at most, and so many numbers of each kind are kept.
  */
-export function compareWithReference(set: TargetSet, width: number): ComparisonTally {
+export function compareWithReference(
+  { target_sets, label_space }: Pick<Manifest, 'target_sets' | 'label_space'>,
+  set: TargetSet,
+): ComparisonTally {
+  const { size: width } = labelSpaceIn(set, label_space);
+  const head = target_sets.findIndex(({ name }) => name === set.name);
   const value: Comparison = {
     merged: [],
     spread: [],
@@ -49,14 +58,16 @@ export function compareWithReference(set: TargetSet, width: number): ComparisonT
     masses: [],
     bands: newBands(),
   };
+  const takes = (row: ReferencePosition) => (row.head ?? 0) === head;
   return {
+    takes,
     add(row, targets) {
       const { position } = row;
-      if (set.kind === 'unbiased') {
+      if (set.kind !== 'scaled') {
         const { error, mass } = squaredError(row, targets, position);
         value.squaredErrors.push(error);
         value.masses.push(mass);
-        addBias(value.bands, row, { stored: targets, position, set });
+        if (set.kind === 'unbiased') addBias(value.bands, row, { stored: targets, position, set });
         return;
       }
       const exact = cutTo(set.sparsifier.entries_max, row);
@@ -110,11 +121,11 @@ export async function measureReference(
   set: TargetSet,
   reference: AsyncIterable<readonly ReferencePosition[]>,
 ): Promise<ReferenceReport> {
-  const { label_space, totals } = reader.manifest;
-  const comparison = compareWithReference(set, label_space.size);
+  const comparison = compareWithReference(reader.manifest, set);
   let stored: { ordinal: number; targets: DecodedTargets } | undefined;
   for await (const rows of reference) {
     for (const row of rows) {
+      if (!comparison.takes(row)) continue;
       if (stored?.ordinal !== row.ordinal) {
         const { targets } = await readTargets(reader, set, row.ordinal);
         stored = { ordinal: row.ordinal, targets };
@@ -122,7 +133,7 @@ export async function measureReference(
       comparison.add(row, stored.targets);
     }
   }
-  return comparisonReport(comparison.value(), set, totals);
+  return comparisonReport(comparison.value(), set, reader.manifest.totals);
 }
 
 /** What a manifest states. */
@@ -136,7 +147,7 @@ export async function measureFidelity(
 
 function predicted({ kind, codec, entries }: TargetSet, positions: number): number | null {
   const { step } = codec.parameters;
-  if (kind === 'unbiased' || typeof step !== 'number') return null;
+  if (kind !== 'scaled' || typeof step !== 'number') return null;
   return rounded((entries * step * step) / (6 * Math.max(1, positions)));
 }
 

@@ -31,7 +31,7 @@ const n = (value: number) => Number(value.toPrecision(3)).toString();
 const massLow = eachSet(({ kind, measured, mass_by_k, kl_all, calibration }) => {
   const seen = calibration ? mass_by_k.at(-1)?.mass : undefined;
   const mass = measured !== null && measured.positions > 0 ? measured.mass : seen;
-  if (kind === 'unbiased' || mass === undefined) return undefined;
+  if (kind !== 'scaled' || mass === undefined) return undefined;
   const lost = kl_all?.mean ?? 0;
   if (mass >= massMin && lost <= klAllMax) return undefined;
   return {

@@ -206,16 +206,16 @@ function wrongHeader({ samples, positions }: ManifestFile, { header }: Index, pa
 }
 
 /** Where the index says another thing of a sample than its row. */
-function wrongRecord({ rows }: Index, row: number, { sampleId, tokens, mask }: AuditSample) {
+function wrongRecord({ rows }: Index, row: number, { sampleId, mask }: AuditSample) {
   const at = row * rowRecordBytes;
   let learned = 0;
   for (let t = 0; t < mask.length; t++) learned += mask[t];
   const id = rows.subarray(at, at + sampleIdBytes);
   const [ownPositions, ownLearned] = [rows.readUInt32LE(at + 16), rows.readUInt32LE(at + 20)];
-  if (id.equals(sampleId) && ownPositions === tokens.length && ownLearned === learned) {
+  if (id.equals(sampleId) && ownPositions === mask.length && ownLearned === learned) {
     return undefined;
   }
-  const expected = { positions: tokens.length, learned };
+  const expected = { positions: mask.length, learned };
   const got = { id: id.toString('hex'), positions: ownPositions, learned: ownLearned };
   return indexDamaged(`the record of row ${row}`, expected, got);
 }

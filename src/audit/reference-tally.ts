@@ -4,12 +4,14 @@ import type { TallyKind } from './tally.ts';
 
 /** In the manifest's order of target sets. */
 export const reference: TallyKind<readonly Comparison[]> = {
-  begin({ target_sets, label_space }) {
-    const sets = target_sets.map((set) => compareWithReference(set, label_space.size));
+  begin(manifest) {
+    const sets = manifest.target_sets.map((set) => compareWithReference(manifest, set));
     return {
       add(sample) {
         for (const row of sample.reference) {
-          for (const [i, set] of sets.entries()) set.add(row, sample.sets[i].targets);
+          for (const [i, set] of sets.entries()) {
+            if (set.takes(row)) set.add(row, sample.sets[i].targets);
+          }
         }
       },
       value: () => sets.map((set) => set.value()),

@@ -3,10 +3,12 @@ import type { Manifest, TargetSet } from '../../schemas/manifest.ts';
 import type { Codec } from '../encode/codec.ts';
 import { openCodec } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
-import { itemBytes } from '../formats/cells.ts';
+import { itemBytes, textsOf } from '../formats/cells.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import { type Column, int32Of, unpackBits } from '../formats/layout.ts';
+import { visionInputs } from '../shard/inputs.ts';
 import type { ReferencePosition } from '../shard/reference.ts';
+import { rowSampleIds } from '../shard/row-ids.ts';
 import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
 import type { AuditSample, AuditTargets } from './tally.ts';
 
@@ -51,7 +53,7 @@ export function openSamples(
 ): Samples {
   const referenceOf = byOrdinal(reference);
   const { label_space } = manifest;
-  const labelSpace = labelSpaceDigest(label_space);
+  const reader = manifest.kind === 'text' ? textReader(manifest) : imageReader(manifest);
   const sets = manifest.target_sets.map((set, slot): OpenSet => {
     const codec = openCodec(set, label_space);
     const columns = Object.entries(codec.columns).map(([suffix, type]) => {
@@ -63,15 +65,14 @@ export function openSamples(
   });
   return {
     show(columns, first, { add, wrong }) {
-      const rows = rowsOf(columns);
+      const rows = reader(columns);
       const own = sets.map((set) => setRows(set, columns));
       for (let row = 0; row < columns.sample_id.rows; row++) {
         try {
-          const input = inputOf(rows, row);
-          const fault = faultOf(input, { labelSpace, width: label_space.size });
+          const { input, fault } = rows(row);
           if (fault !== undefined) wrong(wrongRow(first + row, fault.what));
           if (fault?.isFatal) continue;
-          const { length } = input.tokens;
+          const { length } = input.mask;
           const found = own.map((set) => targetsOf(set, { row, length }));
           const ordinal = first + row;
           add({ ...input, reference: referenceOf(ordinal), sets: found }, ordinal);
@@ -96,6 +97,43 @@ function byOrdinal(reference: readonly ReferencePosition[]) {
   };
 }
 
+type Input = Omit<AuditSample, 'sets' | 'reference'>;
+type ReadRow = (row: number) => { readonly input: Input; readonly fault: Fault | undefined };
+type ShardColumns = Readonly<Record<string, Column>>;
+
+function textReader({ label_space }: Manifest): (columns: ShardColumns) => ReadRow {
+  const labelSpace = labelSpaceDigest(label_space);
+  return (columns) => {
+    const rows = rowsOf(columns);
+    return (row) => {
+      const input = inputOf(rows, row);
+      return { input, fault: faultOf(input, { labelSpace, width: label_space.size }) };
+    };
+  };
+}
+
+const noTokens = new Int32Array(0);
+
+function imageReader(manifest: Manifest): (columns: ShardColumns) => ReadRow {
+  const { input_fields: fields = [] } = manifest;
+  const place = fields.findIndex(({ name }) => name === 'hard_label');
+  return (columns) => {
+    const idOf = rowSampleIds(manifest, columns);
+    const metas = textsOf(columns.meta);
+    return (row) => {
+      const { mask, values } = visionInputs({ columns, fields }, row);
+      const sampleId = columns.sample_id.buffers[0].subarray(
+        row * sampleIdBytes,
+        (row + 1) * sampleIdBytes,
+      );
+      const labels = place < 0 ? new Int32Array(mask.length).fill(-1) : int32Of(values[place]);
+      const what = 'its sample id is not that of its image, inputs and mask';
+      const fault = idOf(row).equals(sampleId) ? undefined : { what, isFatal: false };
+      return { input: { tokens: noTokens, labels, mask, meta: metas[row], sampleId }, fault };
+    };
+  };
+}
+
 function rowsOf({ tokens, mask, meta, sample_id }: Readonly<Record<string, Column>>) {
   const [maskOffsets, texts] = [int32Of(mask.buffers[0]), meta.buffers[1]];
   return {
@@ -110,8 +148,10 @@ function rowsOf({ tokens, mask, meta, sample_id }: Readonly<Record<string, Colum
 }
 
 function inputOf({ tokens, mask, meta, ids }: ReturnType<typeof rowsOf>, row: number) {
+  const own = tokens.items.subarray(tokens.offsets[row], tokens.offsets[row + 1]);
   return {
-    tokens: tokens.items.subarray(tokens.offsets[row], tokens.offsets[row + 1]),
+    tokens: own,
+    labels: own.subarray(1),
     mask: mask.items.subarray(mask.offsets[row], mask.offsets[row + 1]),
     meta: meta.items.toString('utf8', meta.offsets[row], meta.offsets[row + 1]),
     sampleId: ids.subarray(row * sampleIdBytes, (row + 1) * sampleIdBytes),

@@ -13,6 +13,11 @@ import type { ReferencePosition } from '../shard/reference.ts';
  */
 export interface AuditSample {
   readonly tokens: Int32Array;
+  /**
+   * The label of each position: of texts the token behind it, and none at the last one; of images
+   * their hard labels, negative where there is none, and no tokens.
+   */
+  readonly labels: Int32Array;
   /** 1: to be learned. */
   readonly mask: Uint8Array;
   /** JSON. */

@@ -30,7 +30,7 @@ export async function restoreReference(
   picker: ReferencePicker,
 ): Promise<void> {
   for await (const rows of parentReference(store, parent)) {
-    for (const { priority } of rows) picker.restore(priority);
+    for (const { priority, head } of rows) if (!head) picker.restore(priority);
   }
   picker.sample(); // what is asked for from now on is what can still enter
 }

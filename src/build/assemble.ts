@@ -1,4 +1,6 @@
 /** Chunks in, rows of a shard out: reduces each run of rows and encodes each whole sample. */
+
+import type { InputField, TargetSet } from '../../schemas/manifest.ts';
 import { type Chunk, chunkLabels, type SampleInput } from '../capture/source.ts';
 import { joinTargets, type Targets } from '../distribution/targets.ts';
 import type { Cell } from '../encode/codec.ts';
@@ -6,12 +8,13 @@ import type { Columns } from '../formats/arrow.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { toFloat16 } from '../formats/float16.ts';
 import { bytesOf, type Column, listCell, packBits } from '../formats/layout.ts';
+import { fieldCells } from '../shard/inputs.ts';
 import type { ReferencePicker } from '../shard/reference.ts';
-import { textSampleId } from '../shard/sample-id.ts';
 import type { ShardRow } from '../shard/writer.ts';
 import type { Pool } from './pool.ts';
 import type { Reduced } from './reduce.ts';
 import type { Rules } from './rules.ts';
+import type { SampleIds } from './sample-ids.ts';
 
 /** Seconds spent, by stage. */
 export type StageSeconds = Record<
@@ -37,12 +40,12 @@ export interface Begun {
 }
 
 export interface AssemblerOptions {
-  /** Name of the target set; none for hard labels alone. */
-  readonly set: string | undefined;
-  readonly rules: Rules;
+  /** One for each head; without a target set for hard labels alone. */
+  readonly heads: readonly { readonly set: TargetSet | undefined; readonly rules: Rules }[];
   readonly pool: Pool;
-  readonly temperatures: readonly number[];
-  readonly labelSpace: Uint8Array;
+  readonly idOf: SampleIds;
+  /** How the inputs of images are kept. */
+  readonly kept: { readonly input_fields?: InputField[]; readonly features: string[] };
   readonly reference: { readonly picker: ReferencePicker; readonly entries: number };
   readonly seconds: StageSeconds;
   /** Ordinal in the snapshot of the next sample. */
@@ -50,19 +53,22 @@ export interface AssemblerOptions {
 }
 
 export function createAssembler(options: AssemblerOptions): Assembler {
-  let parts: Targets[] = [];
+  const { heads } = options;
+  let parts: Targets[][] = heads.map(() => []);
   let rows = 0;
   let sampleId: Buffer = Buffer.alloc(0);
   return {
     begin(chunk) {
-      const { sample, position } = chunk;
-      if (position === 0) sampleId = textSampleId(options.labelSpace, sample);
+      const { sample, position, head = 0 } = chunk;
+      if (position === 0 && head === 0) sampleId = options.idOf(sample);
+      const { set, rules } = heads[head];
       const labels = chunkLabels(sample, position, chunk.rows.count);
+      if (head > 0) labels.fill(-1); // they are classes of the first one
       const wanted = wantedOf(options, chunk, sampleId);
       const reduced = options.pool.run({
-        sparsifier: options.rules.options,
+        sparsifier: rules.options,
         rows: chunk.rows,
-        context: { labels, temperatures: options.temperatures, sampleId, position },
+        context: { labels, temperatures: set?.log_z ?? [], sampleId, position },
         wanted: wanted.map(({ row }) => row),
         entries: options.reference.entries,
       });
@@ -71,12 +77,12 @@ export function createAssembler(options: AssemblerOptions): Assembler {
     add(begun, { targets, exact, seconds }) {
       const { sample } = begun.chunk;
       options.seconds.sparsify += seconds;
-      parts.push(targets);
+      parts[begun.chunk.head ?? 0].push(targets);
       addReference(options, begun, exact);
       rows += targets.count;
-      if (rows < sample.tokens.length) return undefined;
-      const whole = joinTargets(parts);
-      parts = [];
+      if (rows < sample.mask.length * heads.length) return undefined;
+      const whole = parts.map(joinTargets);
+      parts = heads.map(() => []);
       rows = 0;
       options.ordinal++;
       return encodeRow(options, sample, { targets: whole, sampleId: begun.sampleId });
@@ -110,11 +116,12 @@ function addReference(
     if (ids.length === 0) continue; // the source gives no target here
     reference.picker.add({
       priority,
+      head: chunk.head ?? 0,
       ordinal,
       position: chunk.position + row,
       label: labels[row],
       labelLogprob: labelLogprob[0],
-      tail: rest[0],
+      tail: rest.at(0) ?? 0,
       ids,
       logprobs,
     });
@@ -124,43 +131,54 @@ function addReference(
 function encodeRow(
   options: AssemblerOptions,
   sample: SampleInput,
-  { targets, sampleId }: { targets: Targets; sampleId: Buffer },
+  { targets, sampleId }: { targets: readonly Targets[]; sampleId: Buffer },
 ): ShardRow {
   const started = performance.now();
-  const { set } = options;
-  const n = sample.tokens.length;
+  const n = sample.mask.length;
   const meta = Buffer.from(canonicalJson(sample.meta));
   const columns: Record<string, Column> = {
     sample_id: { rows: 1, buffers: [sampleId] },
-    tokens: listCell(bytesOf(sample.tokens), n),
     mask: listCell(packBits(sample.mask), n),
     meta: listCell(meta, meta.length),
+    ...inputCells(sample, options.kept),
   };
-  if (set !== undefined) Object.assign(columns, targetCells(options, set, targets));
+  options.heads.forEach(({ set, rules }, i) => {
+    if (set !== undefined) Object.assign(columns, targetCells(set, rules, targets[i]));
+  });
   options.seconds.encode += (performance.now() - started) / 1000;
   return {
     columns: columns satisfies Columns,
     sampleId,
     positions: n,
     learned: sample.mask.reduce((sum, flag) => sum + flag, 0),
-    entries: targets.ids.length,
+    entries: targets.reduce((sum, { ids }) => sum + ids.length, 0),
   };
 }
 
+/** Tokens, or what there is of an image. */
+function inputCells({ tokens, image, mask }: SampleInput, kept: AssemblerOptions['kept']): Columns {
+  if (image === undefined) return { tokens: listCell(bytesOf(tokens), tokens.length) };
+  const ref = Buffer.from(image.ref);
+  const input_ref = listCell(ref, ref.length);
+  return { input_ref, ...fieldCells(kept, image.values, mask.length) };
+}
+
 function targetCells(
-  { rules: { codec }, temperatures }: AssemblerOptions,
-  set: string,
+  { name, label_logprob, log_z }: TargetSet,
+  { codec }: Rules,
   targets: Targets,
 ): Record<string, Column> {
   const columns: Record<string, Column> = {};
   const cells = codec.encode(targets);
   Object.keys(codec.columns).forEach((suffix, i) => {
-    columns[`${set}_${suffix}`] = listCell(bytesOf(cells[i] satisfies Cell), cells[i].length);
+    columns[`${name}_${suffix}`] = listCell(bytesOf(cells[i] satisfies Cell), cells[i].length);
   });
-  const labels = toFloat16(targets.labelLogprob);
-  columns[`${set}_label_logprob`] = listCell(bytesOf(labels), targets.count);
-  if (temperatures.length > 0) {
-    columns[`${set}_log_z`] = listCell(bytesOf(targets.logZ), targets.logZ.length);
+  if (label_logprob) {
+    const labels = toFloat16(targets.labelLogprob);
+    columns[`${name}_label_logprob`] = listCell(bytesOf(labels), targets.count);
+  }
+  if (log_z.length > 0) {
+    columns[`${name}_log_z`] = listCell(bytesOf(targets.logZ), targets.logZ.length);
   }
   return columns;
 }

@@ -25,14 +25,18 @@ import { type ReferencePicker, readReference, writeReference } from '../shard/re
 import { writeSampleIndex } from '../shard/sample-index.ts';
 import { type ResolvedSnapshot, writeSnapshot } from '../shard/snapshot.ts';
 import { keptFiles, parentReference } from './append.ts';
+import { countEntries } from './count-entries.ts';
 import type { BuildPlace } from './resume.ts';
+import type { SnapshotInputs } from './shards.ts';
 
 export interface FinishOptions extends BuildPlace {
   readonly tag: string;
   readonly sets: readonly TargetSet[];
   readonly source: Source;
   readonly labelSpace: LabelSpace;
-  readonly alignment: AlignmentCheck;
+  readonly inputs: SnapshotInputs;
+  /** None of images. */
+  readonly alignment: AlignmentCheck | null;
   readonly picker: ReferencePicker;
   readonly shards: { readonly complete: readonly IndexHeader[] };
   readonly parent?: ResolvedSnapshot;
@@ -65,12 +69,10 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
   const draft: Manifest = {
     format: 'logitcask',
     version: 1,
-    features: featuresOf(options),
+    ...options.inputs,
     dataset,
-    kind: 'text',
-    alignment: 'predicts-next',
+    alignment: options.inputs.kind === 'text' ? 'predicts-next' : null,
     label_space: options.labelSpace,
-    augmentation_pipeline: null,
     target_sets: sets.map((set, i) => {
       const entries = (parent?.manifest.target_sets[i].entries ?? 0) + total('entries');
       return { ...set, entries, alignment: options.alignment };
@@ -88,50 +90,48 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
     parent: parent?.id ?? null,
     tombstones: [],
   };
-  const target_sets: TargetSet[] = [];
-  for (const set of draft.target_sets) {
-    target_sets.push({ ...set, fidelity: await fidelityOf(options, draft, set) });
-  }
+  const target_sets = await measured(options, draft);
   const resolved = await writeSnapshot(store, { ...draft, target_sets }, options.tag);
   for (let i = 0; i < shards.length; i++) await store.remove(partPath(dataset, build, i));
   return resolved;
 }
 
-function featuresOf({ format, source }: FinishOptions): string[] {
-  const parquet = format === 'parquet' ? ['parquet'] : [];
-  return source.responses === undefined ? parquet : [...parquet, 'responses'];
+/** The target sets with their fidelity and, of several, the entries of each. */
+async function measured(options: FinishOptions, draft: Manifest): Promise<TargetSet[]> {
+  const { store, dataset, build } = options;
+  const reader = createReader(store, { id: '', manifest: draft });
+  try {
+    const several = draft.target_sets.length > 1;
+    const entries = several ? await countEntries(reader, draft.target_sets) : undefined;
+    const sets: TargetSet[] = [];
+    for (const [i, set] of draft.target_sets.entries()) {
+      const reference = readReference(store, filePath(dataset, referenceName(build)));
+      const fidelity = await measureFidelity(reader, set, reference);
+      sets.push({ ...set, entries: entries?.[i] ?? set.entries, fidelity });
+    }
+    return sets;
+  } finally {
+    await reader.close();
+  }
 }
 
 /** Joins the parts, keeping the candidates that the whole data set leaves in the sketch. */
 async function mergeReference(options: FinishOptions): Promise<number> {
-  const { store, dataset, build, picker } = options;
+  const { store, dataset, build, picker, sets } = options;
   const shards = options.shards.complete;
-  const belongs = picker.sample();
+  const belongs = sets.map(() => picker.sample()); // each set has a list of every position
   async function* parts() {
     for await (const rows of parentReference(store, options.parent)) {
-      yield rows.filter(({ priority }) => belongs(priority));
+      yield rows.filter(({ priority, head = 0 }) => belongs[head](priority));
     }
     for (let i = 0; i < shards.length; i++) {
       for await (const rows of readReference(store, partPath(dataset, build, i))) {
-        yield rows.filter(({ priority }) => belongs(priority));
+        yield rows.filter(({ priority, head = 0 }) => belongs[head](priority));
       }
     }
   }
-  return writeReference(store, filePath(dataset, referenceName(build)), parts());
-}
-
-async function fidelityOf(
-  { store, dataset, build }: FinishOptions,
-  draft: Manifest,
-  set: TargetSet,
-) {
-  const reader = createReader(store, { id: '', manifest: draft });
-  try {
-    const reference = readReference(store, filePath(dataset, referenceName(build)));
-    return await measureFidelity(reader, set, reference);
-  } finally {
-    await reader.close();
-  }
+  const path = filePath(dataset, referenceName(build));
+  return writeReference(store, path, parts(), { sets: sets.length });
 }
 
 async function listFiles(

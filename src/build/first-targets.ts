@@ -1,8 +1,8 @@
 /** Targets of the first samples of a source, by several sparsifiers in one reading. */
 import { chunkLabels, type SampleInput, type Source } from '../capture/source.ts';
 import { joinTargets, type Targets } from '../distribution/targets.ts';
-import { labelSpaceDigest, labelSpaceOf, textSampleId } from '../shard/sample-id.ts';
 import type { Sparsifier } from '../sparsify/sparsifier.ts';
+import { sampleIdsOf } from './sample-ids.ts';
 
 export interface FirstTargets {
   readonly sample: SampleInput;
@@ -21,19 +21,19 @@ export async function* firstTargets(
   source: Source,
   { sparsifiers, positionsMax }: FirstTargetsOptions,
 ): AsyncGenerator<FirstTargets> {
-  const labelSpace = labelSpaceDigest(labelSpaceOf(source.identity));
+  const idOf = sampleIdsOf(source);
   let sampleId: Uint8Array = new Uint8Array(0);
   let parts: Targets[][] = sparsifiers.map(() => []);
   let positions = 0;
   for await (const { sample, position, rows } of source.chunks(0)) {
-    if (position === 0) sampleId = textSampleId(labelSpace, sample);
+    if (position === 0) sampleId = idOf(sample);
     const labels = chunkLabels(sample, position, rows.count);
     const context = { labels, temperatures: [], sampleId, position };
     sparsifiers.forEach((sparsifier, i) => {
       parts[i].push(sparsifier.sparsify(rows, context));
     });
     const read = position + rows.count;
-    if (read < Math.min(sample.tokens.length, positionsMax)) continue;
+    if (read < Math.min(sample.mask.length, positionsMax)) continue;
     yield { sample, targets: parts.map(joinTargets) };
     parts = sparsifiers.map(() => []);
     positions += read;

@@ -11,7 +11,7 @@ export function buildName(config: ChosenConfig, source: Source, parent?: string)
   const { target_set, sparsifier, codec, budget, temperatures, shard, reference } = config;
   const { source: from } = config;
   const sample_length =
-    from === undefined || from.type === 'lists' ? undefined : from.sample_length;
+    from !== undefined && 'sample_length' in from ? from.sample_length : undefined;
   const samples = from?.type === 'ngram' ? from.samples : undefined;
   const settings = { target_set, sparsifier, codec, budget, temperatures, shard, reference };
   const input = { sample_length, samples, ...source.inputs };

@@ -11,6 +11,7 @@ import {
   unbiasedTried,
   withFront,
 } from '../audit/storage-choices.ts';
+import { headOf } from '../capture/heads.ts';
 import type { Source, TeacherIdentity } from '../capture/source.ts';
 import { openSource, type SourceOptions } from '../capture/table.ts';
 import { LogitcaskError } from '../errors.ts';
@@ -48,7 +49,7 @@ export async function planStorage(
   config: Pick<BuildConfig, 'source' | 'temperatures'>,
   options: StoragePlanOptions,
 ): Promise<StoragePlan> {
-  const source = await openSource(config.source, options);
+  const source = headOf(await openSource(config.source, options), 0);
   try {
     return await measure(source, config.temperatures.length, options);
   } finally {

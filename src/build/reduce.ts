@@ -35,7 +35,8 @@ function sparsifierOf(options: SparsifierOptions): Sparsifier {
 export function reduce({ sparsifier, rows, context, wanted, entries }: ReduceTask): Reduced {
   const started = performance.now();
   const targets = sparsifierOf(sparsifier).sparsify(rows, context);
-  const lists = sparsifierOf({ type: 'top-k', k: entries });
+  const type = sparsifier.type === 'independent' ? 'independent' : 'top-k';
+  const lists = sparsifierOf({ type, k: entries });
   const exact = wanted.map((i) =>
     lists.sparsify(oneRow(rows, i), {
       labels: context.labels.subarray(i, i + 1),

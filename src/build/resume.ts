@@ -49,7 +49,7 @@ async function wholeShard(
     if (digest === undefined || !digest.equals(header.shardDigest)) return undefined;
     const priorities: number[] = [];
     for await (const rows of readReference(store, part)) {
-      for (const { priority } of rows) priorities.push(priority);
+      for (const { priority, head } of rows) if (!head) priorities.push(priority);
     }
     priorities.forEach(picker.restore);
     return header;

@@ -1,6 +1,6 @@
 /** A sparsifier and a codec that fit together. */
 import type { BuildSettings, SparsifierConfig } from '../../schemas/build-config.ts';
-import type { Source } from '../capture/source.ts';
+import type { Head, Source } from '../capture/source.ts';
 import type { TargetKind } from '../distribution/targets.ts';
 import type { Codec } from '../encode/codec.ts';
 import { createCodec } from '../encode/table.ts';
@@ -21,11 +21,12 @@ export interface Rules {
 
 /**
  * Whole distributions are sampled: that teaches most at a size (docs/sparsifiers.md). Top lists
- * cannot be, and a KL and log Z are properties of scaled targets.
+ * cannot be, and a KL and log Z are properties of scaled targets. Few classes are kept whole.
  */
-export function withSparsifier(config: BuildSettings, { identity }: Source): ChosenConfig {
+export function withSparsifier(config: BuildSettings, { identity, vision }: Source): ChosenConfig {
   const scaled =
     identity.reports !== 'whole' ||
+    vision !== undefined ||
     config.budget.max_kl !== undefined ||
     config.temperatures.length > 0;
   const standard = scaled ? ({ type: 'top-k', k: 64 } as const) : ({ type: 'threshold' } as const);
@@ -35,11 +36,12 @@ export function withSparsifier(config: BuildSettings, { identity }: Source): Cho
 /** The rules at a step (codecs with levels) and τ (`threshold`); V is `width`. */
 export function rulesAt(
   { sparsifier, codec }: Pick<ChosenConfig, 'sparsifier' | 'codec'>,
-  { step, tau, width }: { step: number; tau: number; width: number },
+  { step, tau, width, head }: { step: number; tau: number; width: number; head?: Head },
 ): Rules {
-  const kind = kindOf(sparsifier);
+  const kind = kindOf(sparsifier, head);
   if (sparsifier.type !== 'threshold') {
-    return rulesOf(sparsifier, createCodec(codec.type, { kind, width }, { ...codec, step }));
+    const chosen = head === undefined ? sparsifier : withinHead(sparsifier, head);
+    return rulesOf(chosen, createCodec(codec.type, { kind, width }, { ...codec, step }));
   }
   if (codec.type === 'raw') {
     return rulesOf({ type: 'threshold', tau }, createCodec('raw', { kind, width }));
@@ -59,6 +61,21 @@ function rulesOf(options: SparsifierOptions, codec: Codec): Rules {
   return { options, sparsifier: createSparsifier(options), codec };
 }
 
-export function kindOf({ type }: SparsifierConfig): TargetKind {
+export function kindOf({ type }: SparsifierConfig, head?: Head): TargetKind {
+  if (head?.normalisation === 'sigmoid') return 'independent';
   return type === 'threshold' ? 'unbiased' : 'scaled';
+}
+
+/** The rule for a head: no more entries than it has classes, and scores taken as they are. */
+function withinHead(
+  sparsifier: Exclude<SparsifierConfig, { type: 'threshold' }>,
+  { labelSpace, normalisation, name }: Head,
+): SparsifierOptions {
+  if (sparsifier.type === 'top-k') {
+    const k = Math.min(sparsifier.k, labelSpace.size);
+    return { type: normalisation === 'sigmoid' ? 'independent' : 'top-k', k };
+  }
+  if (normalisation === 'softmax') return sparsifier;
+  const message = `config: the sigmoid scores of ${name} are no distribution; take top-k`;
+  throw new LogitcaskError('config-invalid', message, { expected: 'top-k', got: sparsifier.type });
 }

@@ -1,6 +1,6 @@
 /** The shards of a build in turn: each ends with the sample that takes it to its size. */
 import type { BuildSettings } from '../../schemas/build-config.ts';
-import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import type { LabelSpace, Manifest, TargetSet } from '../../schemas/manifest.ts';
 import { shardSchema } from '../shard/columns.ts';
 import { decodeIndexHeader, type IndexHeader, indexHeaderBytes } from '../shard/index-file.ts';
 import { filePath, indexName, partPath, shardName } from '../shard/names.ts';
@@ -20,19 +20,26 @@ export interface Shards {
   abort(): Promise<void>;
 }
 
+/** What a manifest says of the inputs. */
+export type SnapshotInputs = Pick<
+  Manifest,
+  'kind' | 'features' | 'augmentation_pipeline' | 'input_fields'
+>;
+
 export interface ShardsOptions extends BuildPlace {
   readonly config: Pick<BuildSettings, 'shard'>;
   readonly sets: readonly TargetSet[];
   readonly picker: ReferencePicker;
   readonly complete: readonly IndexHeader[];
   readonly labelSpace: LabelSpace;
+  readonly inputs: SnapshotInputs;
 }
 
 export function createShards(options: ShardsOptions): Shards {
   const { store, dataset, build, format, config, picker } = options;
   const complete = [...options.complete];
   const { types, metadata } = shardSchema({
-    kind: 'text',
+    ...options.inputs,
     target_sets: [...options.sets],
     label_space: options.labelSpace,
   });
@@ -53,12 +60,13 @@ export function createShards(options: ShardsOptions): Shards {
     if (writer === undefined) return;
     const shard = complete.length;
     const candidates = picker.take();
-    await writeReference(store, partPath(dataset, build, shard), once(candidates));
+    const path = partPath(dataset, build, shard);
+    await writeReference(store, path, once(candidates), { sets: options.sets.length });
     await writer.finish(next);
     writer = undefined;
-    const path = filePath(dataset, indexName(build, shard));
-    const size = (await store.size(path)) ?? 0;
-    complete.push(decodeIndexHeader(await store.read(path, 0, indexHeaderBytes), size, path));
+    const index = filePath(dataset, indexName(build, shard));
+    const size = (await store.size(index)) ?? 0;
+    complete.push(decodeIndexHeader(await store.read(index, 0, indexHeaderBytes), size, index));
   };
 
   return {

@@ -1,5 +1,5 @@
 /** A teacher source: an identity and a resumable stream of bounded chunks. One source a file. */
-import type { Responses } from '../../schemas/manifest.ts';
+import type { InputField, LabelSpace, Responses, TargetSet } from '../../schemas/manifest.ts';
 import type { Rows } from '../distribution/rows.ts';
 import type { OpenLog } from './kept-scores.ts';
 
@@ -25,18 +25,46 @@ export interface TeacherIdentity {
 export interface SampleInput {
   /** Ordinal of this sample in the input, from 0: the unit of resuming. */
   readonly ordinal: number;
-  /** Length n. */
+  /** Length n; empty for an image. */
   readonly tokens: Int32Array;
-  /** Length n, 1 where position t is to be learned; 0 at n − 1. */
+  /** Length n, 1 where position t is to be learned; 0 at n − 1 of a text. */
   readonly mask: Uint8Array;
+  readonly image?: ImageInput;
   /** The id after the last token, where the source knows it: gives the last position's label. */
   readonly next?: number;
   /** JSON object: source document, prompt, generation settings. */
   readonly meta: Record<string, unknown>;
 }
 
+/** What there is of an image instead of tokens. */
+export interface ImageInput {
+  /** Canonical JSON of `sha256` and `uri`. */
+  readonly ref: string;
+  /** Little-endian values of each field of the source, positions one after the other. */
+  readonly values: readonly Uint8Array[];
+  /** Classes of the positions under the first head, length n, below 0 where there is none. */
+  readonly labels: Int32Array;
+}
+
+/** What a teacher of images is over: a target set each. */
+export interface Head {
+  /** Of its target set; the first one's is the configuration's. */
+  readonly name: string;
+  readonly labelSpace: LabelSpace;
+  readonly normalisation: TargetSet['normalisation'];
+}
+
+export interface VisionFacts {
+  /** The first one's label space is that of the snapshot. */
+  readonly heads: readonly Head[];
+  readonly fields: readonly InputField[];
+  /** SHA-256 (hex) of the description of the augmentation pipeline. */
+  readonly pipeline: string | null;
+}
+
 /**
- * A run of rows of one sample. Chunks of a sample come in order and together cover all of it. The
+ * A run of rows of one sample. Chunks of a sample come in order and together cover all of it, once
+ * for each head. The
  * values of dense rows lie at the start of memory that the caller lent; without a lender they are
  * valid until the next chunk is asked for.
  */
@@ -45,6 +73,8 @@ export interface Chunk {
   /** Position of the first row. */
   readonly position: number;
   readonly rows: Rows;
+  /** Number of the head that gave the rows, 0 by default. */
+  readonly head?: number;
 }
 
 /** 1 where a position is learned: from `first` on, and never the last, which nothing follows. */
@@ -91,14 +121,17 @@ export interface Source {
   keepIn?(openLog: OpenLog): Promise<void>;
   /** Scores any tokens, where the source can (used by the alignment self-test). */
   score?(tokens: Int32Array): Promise<Rows>;
+  /** Of a teacher of images. */
+  readonly vision?: VisionFacts;
   /** Most that a later token may change a log-prob by; 1e-5 where the source does not say. */
   readonly agreement?: number;
   close(): Promise<void>;
 }
 
-/** The actual next token of each row of a chunk, −1 where the source does not know it. */
+/** The hard label of each row of a chunk, below 0 where there is none: for texts the next token. */
 export function chunkLabels(sample: SampleInput, position: number, count: number): Int32Array {
-  const { tokens, next = -1 } = sample;
+  const { tokens, image, next = -1 } = sample;
+  if (image !== undefined) return image.labels.slice(position, position + count);
   return Int32Array.from({ length: count }, (_, i) => {
     const after = position + i + 1;
     return after < tokens.length ? tokens[after] : next;

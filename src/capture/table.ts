@@ -6,6 +6,7 @@ import { openNgramSource } from './ngram.ts';
 import { openOnnxSource } from './onnx.ts';
 import { openServerSource } from './server-source.ts';
 import type { Source } from './source.ts';
+import { openVisionSource } from './vision.ts';
 
 export interface SourceOptions {
   /** Where the embedded teacher's text and tokenizer lie. */
@@ -27,6 +28,7 @@ const sources = {
   vllm: openServerSource,
   sglang: openServerSource,
   'llama-cpp-python': openServerSource,
+  vision: openVisionSource,
 } as const satisfies Record<
   BuildConfig['source']['type'],
   (config: never, options: SourceOptions) => Promise<Source>

@@ -1,6 +1,11 @@
 /** Batches as received: nothing is believed that the stream's own metadata does not confirm. */
 import { type BatchTargetSet, batchMetadata, batchTargetSets } from '../../schemas/batch.ts';
-import { type LabelSpace, labelSpace } from '../../schemas/manifest.ts';
+import {
+  type InputField,
+  inputFields,
+  type LabelSpace,
+  labelSpace,
+} from '../../schemas/manifest.ts';
 import { type DecodedTargets, selectPositions } from '../distribution/targets.ts';
 import { checkFrame, damaged } from '../encode/frame.ts';
 import { decodeFrame } from '../encode/planes.ts';
@@ -11,7 +16,14 @@ import type { Columns, ColumnTypes } from '../formats/arrow.ts';
 import { readStream, type StreamSchema } from '../formats/arrow-read.ts';
 import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
 import { type ColumnType, int32Of, list, primitive, unpackBits } from '../formats/layout.ts';
-import { labelSpaceDigest, sampleIdBytes, textSampleId } from '../shard/sample-id.ts';
+import { inputFrame, visionInputs } from '../shard/inputs.ts';
+import {
+  labelSpaceDigest,
+  sampleIdBytes,
+  textSampleId,
+  type VisionSpace,
+  visionSampleId,
+} from '../shard/sample-id.ts';
 
 export interface Batch {
   readonly rows: number;
@@ -79,12 +91,15 @@ export function openBatch(
   const rows = rowsOf(columns);
   const targetSets = metadataJson(batchTargetSets, metadata, 'target_sets');
   const space = metadataJson(labelSpace, metadata, 'label_space');
-  checkTypes(types);
+  const vision = visionOf(metadata);
+  checkTypes(types, vision?.fields);
   const received: Received = { types, columns, rows, spans: spansOf(columns) };
-  checkSampleIds(received, space);
+  if (vision === undefined) checkSampleIds(received, space);
+  else checkImages(received, { ...vision, labelSpace: labelSpaceDigest(space) });
   const decoders = new Map<string, RowDecoder[]>();
   if (metadata['logitcask.layout'] !== 'dense') {
-    for (const set of targetSets) decoders.set(set.name, decodersOf(received, set, space.size));
+    for (const set of targetSets)
+      decoders.set(set.name, decodersOf(received, set, (set.label_space ?? space).size));
   }
   return {
     rows,
@@ -155,15 +170,25 @@ function expectType(types: ColumnTypes, name: string, expected: ColumnType): voi
 }
 
 /** Types of the columns that are read here, so that what follows need not look. */
-function checkTypes(types: ColumnTypes): void {
-  const { tokens } = types;
-  const dense = tokens?.type === 'fixed_list' ? tokens.size : undefined;
+function checkTypes(types: ColumnTypes, fields: readonly InputField[] | undefined): void {
+  const { mask } = types;
+  const dense = mask?.type === 'fixed_list' ? mask.size : undefined;
   const lists = (item: ColumnType): ColumnType =>
     dense === undefined ? list(item) : { type: 'fixed_list', size: dense, item };
   expectType(types, 'sample_id', { type: 'fixed_binary', size: sampleIdBytes });
-  expectType(types, 'tokens', lists(primitive('int32')));
   expectType(types, 'mask', lists({ type: 'bool' }));
   if (dense !== undefined) expectType(types, 'length', primitive('int32'));
+  if (fields === undefined) expectType(types, 'tokens', lists(primitive('int32')));
+  else {
+    expectType(types, 'input_ref', { type: 'utf8' });
+    const framed = types[inputFrame] !== undefined;
+    if (framed) expectType(types, inputFrame, { type: 'binary' });
+    for (const { name, type, items } of framed ? [] : fields) {
+      const item = primitive(type);
+      const flat = dense === undefined || items === 1;
+      expectType(types, name, lists(flat ? item : { type: 'fixed_list', size: items, item }));
+    }
+  }
   if (types.first_position === undefined) return;
   expectType(types, 'first_position', primitive('int32'));
   expectType(types, 'sample_positions', primitive('int32'));
@@ -210,9 +235,39 @@ function checkSampleIds({ types, columns, rows, spans }: Received, labelSpace: L
   }
 }
 
+/** What a batch says of images, or undefined where it holds texts. */
+function visionOf(
+  metadata: Readonly<Record<string, string>>,
+): Omit<VisionSpace, 'labelSpace'> | undefined {
+  if (metadata['logitcask.kind'] === undefined) return undefined;
+  const fields = metadataJson(inputFields, metadata, 'input_fields');
+  return { fields, pipeline: metadata['logitcask.augmentation_pipeline'] ?? null };
+}
+
+function checkImages({ types, columns, rows }: Received, space: VisionSpace): void {
+  const { fields } = space;
+  const length = types.mask.type === 'fixed_list' ? types.mask.size : undefined;
+  for (let row = 0; row < rows; row++) {
+    const padded =
+      length === undefined
+        ? undefined
+        : { length, positions: int32Of(columns.length.buffers[0])[row] };
+    const stated = columns.sample_id.buffers[0].subarray(
+      row * sampleIdBytes,
+      (row + 1) * sampleIdBytes,
+    );
+    if (visionSampleId(space, visionInputs({ columns, fields }, row, padded)).equals(stated))
+      continue;
+    const text = `client: the inputs of row ${row} have another sample id than came with them`;
+    throw new LogitcaskError('reply-invalid', text, {
+      expected: Buffer.from(stated).toString('hex'),
+    });
+  }
+}
+
 function positionsOf({ types, columns, rows }: Received): number {
-  if (types.tokens.type === 'fixed_list') return types.tokens.size * rows;
-  return int32Of(columns.tokens.buffers[0])[rows];
+  if (types.mask.type === 'fixed_list') return types.mask.size * rows;
+  return int32Of(columns.mask.buffers[0])[rows];
 }
 
 function expectEqual(

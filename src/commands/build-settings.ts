@@ -62,7 +62,7 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--source <type>',
     path: 'source.type',
-    about: 'teacher source: ngram, dump, lists, onnx, vllm, sglang, llama-cpp-python',
+    about: 'teacher source: ngram, dump, lists, onnx, vllm, sglang, llama-cpp-python, vision',
   },
   {
     flag: '--logits <file>',
@@ -75,6 +75,27 @@ export const sourceSettings: readonly Setting[] = [
     flag: '--lists <files>',
     path: 'source.lists',
     about: 'lists: files of top lists, JSON lines or Parquet, commas between',
+  },
+  {
+    flag: '--images <file>',
+    path: 'source.images',
+    about: 'vision: JSON lines of images and their positions (docs/vision.md)',
+  },
+  {
+    flag: '--scores <file>',
+    path: 'source.scores',
+    about: 'vision: .npy of scores [N, V], or FILE.npz:MEMBER',
+  },
+  {
+    flag: '--normalisation <name>',
+    path: 'source.normalisation',
+    about: 'vision: softmax or sigmoid',
+  },
+  { flag: '--values <name>', path: 'source.values', about: 'vision: logits or probabilities' },
+  {
+    flag: '--pipeline <file>',
+    path: 'source.pipeline',
+    about: 'vision: description of the augmentation pipeline',
   },
   { flag: '--url <url>', path: 'source.url', about: 'vllm, sglang: http://host:port' },
   {
@@ -118,7 +139,7 @@ export const buildSettings: readonly Setting[] = [
 
 /** A file of a source names its type. */
 export function implied(flags: Readonly<Record<string, unknown>>): TextSetting[] {
-  const types = { logits: 'dump', lists: 'lists' };
+  const types = { logits: 'dump', lists: 'lists', images: 'vision' };
   return Object.entries(types)
     .filter(([flag]) => flags[flag] !== undefined && flags.source === undefined)
     .map(([flag, text]) => ({ origin: `--${flag}`, path: 'source.type', text }));

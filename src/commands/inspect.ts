@@ -6,6 +6,7 @@ import { readInput } from '../capture/input-file.ts';
 import { compareTokenizers, describeComparison } from '../capture/tokenizer-compare.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { LogitcaskError } from '../errors.ts';
+import { lengthsOf } from '../formats/cells.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import { int32Of } from '../formats/layout.ts';
 import { filePath } from '../shard/names.ts';
@@ -179,8 +180,13 @@ async function inspectSample(
     const set = reader.manifest.target_sets.at(0);
     const label = `${set?.name}_label_logprob`;
     const labels = set?.label_logprob ? [label] : [];
-    const stored = await reader.read([ordinal], ['sample_id', 'tokens', 'meta', ...labels]);
-    const tokens = [...int32Of(stored.tokens.buffers[1])];
+    const isText = reader.manifest.kind === 'text';
+    const inputs = isText ? ['tokens'] : [];
+    const names = ['sample_id', 'mask', 'meta', ...inputs, ...labels];
+    const stored = await reader.read([ordinal], names);
+    const [count] = lengthsOf(stored.mask);
+    // images have no tokens: what their positions are is in the rows over HTTP
+    const tokens = isText ? [...int32Of(stored.tokens.buffers[1])] : new Array(count).fill(null);
     const labelBits = stored[label]?.buffers[1] ?? new Uint8Array();
     const labelLogprobs = fromFloat16(new Uint16Array(new Uint8Array(labelBits).buffer));
     const targets = set && (await readTargets(reader, set, ordinal)).targets;
@@ -193,7 +199,7 @@ async function inspectSample(
     });
     const id = Buffer.from(stored.sample_id.buffers[0]).toString('hex');
     const meta = JSON.parse(Buffer.from(stored.meta.buffers[1]).toString());
-    const head = `sample ${ordinal} (${id}), ${tokens.length} positions, ${JSON.stringify(meta)}`;
+    const head = `sample ${ordinal} (${id}), ${count} positions, ${JSON.stringify(meta)}`;
     const text = [head, '  token → next (its probability) | id:probability … rest'];
     text.push(...positions.map(describePosition));
     return { data: { ordinal, id, meta, tokens, positions }, text: text.join('\n') };
@@ -212,7 +218,7 @@ function entriesAt({ offsets, ids, probs }: DecodedTargets, t: number) {
 
 interface ShownPosition {
   readonly position: number;
-  readonly token: number;
+  readonly token: number | null;
   readonly next: number | null;
   readonly label_p: number | null;
   readonly entries: readonly { id: number; p: number }[];
@@ -224,7 +230,7 @@ function describePosition({ position, token, next, label_p, entries, rest }: Sho
   const more = entries.length > entriesShown ? ` … ${entries.length - entriesShown} more` : '';
   const mass = (value: number | null) => (value === null ? '–' : value.toFixed(4));
   const label = `${next ?? '–'} (${mass(label_p)})`;
-  return `  ${position}: ${token} → ${label} | ${top.join(' ')}${more}, rest ${mass(rest)}`;
+  return `  ${position}: ${token ?? '–'} → ${label} | ${top.join(' ')}${more}, rest ${mass(rest)}`;
 }
 
 async function ordinalOf(reader: SnapshotReader, sample: string): Promise<number> {

@@ -9,6 +9,7 @@ import { formatBytes, formatCount, formatTable } from './command.ts';
 export function sparsifierText(sparsifier: SparsifierOptions): string {
   switch (sparsifier.type) {
     case 'top-k':
+    case 'independent':
       return `top-k ${sparsifier.k}`;
     case 'top-p':
       return `top-p ${sparsifier.p}`;

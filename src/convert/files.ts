@@ -33,7 +33,9 @@ export async function convertFiles(conversion: Conversion): Promise<Manifest> {
   const sets = manifest.target_sets.map((set) => ({ ...set, codec: codecIn(set, choice) }));
   const written: ManifestFile[] = [];
   try {
-    const entries = await writeShards(conversion, { ...manifest, target_sets: sets }, written);
+    const features = featuresIn(choice.format, manifest.features);
+    const target = { ...manifest, features, target_sets: sets };
+    const entries = await writeShards(conversion, target, written);
     await writeIndex(conversion, written);
     for (const file of manifest.files) {
       if (file.role !== 'shard' && file.role !== 'index') {
@@ -42,7 +44,6 @@ export async function convertFiles(conversion: Conversion): Promise<Manifest> {
     }
     const bytes = written.reduce((sum, file) => sum + file.bytes, 0);
     const { totals, dataset: _, ...rest } = manifest;
-    const features = featuresIn(choice.format, manifest.features);
     const counted = sets.map((set, i) => ({ ...set, entries: entries[i] }));
     const target_sets = conversion.recount ? counted : sets;
     const changed = { features, target_sets, files: written, totals: { ...totals, bytes } };

@@ -37,11 +37,15 @@ function refuseUnlike(readers: readonly SnapshotReader[], sets: readonly TargetS
     const message = `join: two snapshots have a target set ${twice}; build one under another name`;
     throw new LogitcaskError('conflict', message, { got: names });
   }
-  const like = ({ kind, label_space }: Manifest) => canonicalJson({ kind, label_space });
+  const like = (one: Manifest) => {
+    const { kind, label_space, input_fields, augmentation_pipeline } = one;
+    return canonicalJson({ kind, label_space, input_fields, augmentation_pipeline });
+  };
   const [expected, ...others] = readers.map(({ manifest }) => like(manifest));
   const got = others.find((one) => one !== expected);
   if (got === undefined) return;
-  const message = 'join: the snapshots are over different tokenizers or vocabularies';
+  const message =
+    'join: the snapshots are over different tokenizers, vocabularies, classes or inputs';
   throw new LogitcaskError('conflict', message, { expected, got });
 }
 

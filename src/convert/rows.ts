@@ -6,10 +6,11 @@ import type { Compression } from '../encode/compression.ts';
 import { plainCells } from '../encode/plain.ts';
 import { encodePlanes } from '../encode/planes.ts';
 import { gridOf, levelsOf } from '../encode/stored-levels.ts';
-import { openCodec } from '../encode/table.ts';
+import { labelSpaceIn, openCodec } from '../encode/table.ts';
 import type { Columns } from '../formats/arrow.ts';
 import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
 import { bytesOf, type Column, listCell, unpackBits } from '../formats/layout.ts';
+import { fieldCells, fieldTypes, visionInputs } from '../shard/inputs.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import type { ShardRow } from '../shard/writer.ts';
 
@@ -64,6 +65,7 @@ export async function convertRow(
     Object.assign(columns, converted.columns);
     setEntries.push(converted.entries);
   }
+  if (manifest.kind === 'vision') convertInputs(columns, manifest, { positions, choice });
   const learned = unpackBits(stored.mask.buffers[1], positions).reduce((sum, bit) => sum + bit, 0);
   const entries = setEntries.reduce((sum, own) => sum + own, 0);
   return {
@@ -74,6 +76,19 @@ export async function convertRow(
     entries,
     setEntries,
   };
+}
+
+/** Position inputs: a frame in Arrow, columns in Parquet. */
+function convertInputs(
+  columns: Record<string, Column>,
+  manifest: Manifest,
+  { positions, choice }: Omit<SetOptions, 'labelSpace'>,
+): void {
+  const { input_fields = [] } = manifest;
+  const { values } = visionInputs({ columns, fields: input_fields }, 0);
+  for (const name of Object.keys(fieldTypes(manifest))) delete columns[name];
+  const features = choice.format === 'parquet' ? ['parquet'] : [];
+  Object.assign(columns, fieldCells({ input_fields, features }, values, positions));
 }
 
 interface SetOptions {
@@ -97,7 +112,7 @@ function convertSet(
     return { columns: pick(stored, own), entries: ids.length };
   }
   const codec = codecIn(set, choice);
-  const levels = levelsOf(set, cells, { width: labelSpace.size, count });
+  const levels = levelsOf(set, cells, { width: labelSpaceIn(set, labelSpace).size, count });
   const grid = gridOf(codec);
   const made: Cell[] =
     codec.name === 'plain'

@@ -1,6 +1,6 @@
 /** Targets: what is kept of each position's distribution, before a codec turns it into bytes. */
 
-export type TargetKind = 'scaled' | 'unbiased';
+export type TargetKind = 'scaled' | 'unbiased' | 'independent';
 
 /**
  * Targets of n positions (one sample), entries flattened position-major in rank order: value
@@ -9,6 +9,7 @@ export type TargetKind = 'scaled' | 'unbiased';
  * - scaled: exp(logprobs) are probabilities under the whole label space; `rest` is the mass not
  *   kept.
  * - unbiased: exp(logprobs) are weights that sum to 1 in expectation; `rest` is absent.
+ * - independent: exp(logprobs) are probabilities of their own, which sum to nothing; no `rest`.
  */
 export interface Targets {
   readonly kind: TargetKind;
@@ -32,9 +33,9 @@ export interface DecodedTargets {
   /** Length count + 1. */
   readonly offsets: Uint32Array;
   readonly ids: Uint32Array;
-  /** Probabilities (scaled) or weights (unbiased), aligned with `ids`; float32, rounded once. */
+  /** Probabilities, or weights (unbiased), aligned with `ids`; float32, rounded once. */
   readonly probs: Float32Array;
-  /** Residual mass, length count; empty for unbiased targets. */
+  /** Residual mass, length count; of scaled targets only, otherwise empty. */
   readonly rest: Float32Array;
 }
 

@@ -6,7 +6,7 @@ import { type Compression, compressions } from './compression.ts';
 
 export const headerBytes = 40;
 const magic = 0x5246434c; // LCFR
-const kinds = ['scaled', 'unbiased'] as const;
+const kinds = ['scaled', 'unbiased', 'independent'] as const;
 
 export interface FrameHeader {
   readonly kind: TargetKind;
@@ -88,7 +88,7 @@ function checkedHeader(frame: Uint8Array, view: DataView): FrameHeader {
   const compression = (Object.keys(compressions) as Compression[]).find(
     (name) => compressions[name].code === frame[6],
   );
-  if (frame[5] > 1) throw damaged('its kind is not known', '0 or 1', frame[5]);
+  if (frame[5] > 2) throw damaged('its kind is not known', '0, 1 or 2', frame[5]);
   if (compression === undefined) throw damaged('its compression is not known', '1 or 2', frame[6]);
   if (![1, 2, 4].includes(frame[7])) throw damaged('its count width is wrong', '1, 2, 4', frame[7]);
   if (![2, 3, 4].includes(frame[8])) throw damaged('its id planes are wrong', '2, 3, 4', frame[8]);

@@ -13,8 +13,35 @@ export interface Levels {
   readonly counts: Uint32Array;
   readonly ids: Uint32Array;
   readonly levels: Uint16Array;
-  /** −ln(rest mass)·2048, length n; empty for unbiased targets. */
+  /** −ln(rest mass)·2048, length n; of scaled targets only, otherwise empty. */
   readonly rest: Uint16Array;
+}
+
+const levelsMax = 65_535;
+const logHalf = Math.log(0.5);
+
+/** Unbiased targets: the weight of a level; float64. */
+export function weightOf(level: number, step: number, tau: number): number {
+  const root = level * step;
+  return level === 0 ? tau : root * root;
+}
+
+/** Independent targets: the greatest level that a probability, or what it leaves to 1, has. */
+export function scoreMax(step: number): number {
+  const most = Math.floor(1 / step);
+  return Math.min(levelsMax >> 1, most * step > 1 ? most - 1 : most);
+}
+
+/** Whether a level stands for a probability, where `most` is the greatest one. */
+export function isScore(level: number, most: number): boolean {
+  return level > 0 && (level <= most || levelsMax - level <= most);
+}
+
+/** Independent targets: the probability of a level, from 32,768 on one minus that of its rest. */
+export function scoreOf(level: number, step: number): number {
+  const isHigh = level > levelsMax >> 1;
+  const root = (isHigh ? levelsMax - level : level) * step;
+  return isHigh ? 1 - root * root : root * root;
 }
 
 export const steps = { fine: 0.003, standard: 0.0095 } as const;
@@ -44,6 +71,8 @@ const run: Run = { ids: new Uint32Array(0), tags: new Uint32Array(0) };
 /**
  * Scaled targets: level = round(√p / step); entries at level 0 join the rest. Unbiased targets: an
  * entry of weight τ has level 0, every other √w / step, on which its sparsifier has put it.
+ * Independent ones: as scaled up to ½, above it the level of 1 − p counted down from 65,535, as a
+ * probability near 1 tells as much as one near 0; entries at level 0 are left out.
  */
 export function quantise(targets: Targets, grid: Grid): Levels {
   const { kind, count, offsets } = targets;
@@ -80,6 +109,7 @@ function quantiseRun(
   const { exact, lowest, cells } = thresholdsOf(grid.step);
   const { ids: runIds, tags } = run;
   const scaled = kind === 'scaled';
+  const most = scoreMax(grid.step);
   const atTau = Math.fround(Math.log(grid.tau));
   let at = 0;
   for (let t = from; t < to; t++) {
@@ -94,7 +124,13 @@ function quantiseRun(
         level = cells[(logprob * -cellsPerNat) | 0];
         while (logprob >= lowest[level + 1]) level++;
       }
-      if (!scaled) level = logprob === atTau ? 0 : Math.max(1, level);
+      if (kind === 'independent') {
+        const isHigh = logprob > logHalf;
+        if (isHigh) level = exact(Math.log(-Math.expm1(logprob)));
+        level = Math.min(most, level); // by the finest steps only
+        if (isHigh) level = levelsMax - level;
+        if (level === 0) continue;
+      } else if (!scaled) level = logprob === atTau ? 0 : Math.max(1, level);
       else if (level === 0) {
         mass += Math.exp(logprob);
         continue;
@@ -123,10 +159,10 @@ export function dequantise(
   for (let t = 0; t < count; t++) {
     const end = at + counts[t];
     offsets[t + 1] = end;
-    if (kind === 'unbiased') {
+    if (kind !== 'scaled') {
       for (; at < end; at++) {
-        const root = levels[at] * step;
-        probs[at] = levels[at] === 0 ? tau : root * root;
+        probs[at] =
+          kind === 'unbiased' ? weightOf(levels[at], step, tau) : scoreOf(levels[at], step);
       }
       continue;
     }

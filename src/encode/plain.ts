@@ -6,7 +6,7 @@ import type { DecodedTargets, TargetKind } from '../distribution/targets.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type ColumnType, list, primitive } from '../formats/layout.ts';
 import type { Cell, Codec } from './codec.ts';
-import { dequantise, type Grid, type Levels, quantise } from './levels.ts';
+import { dequantise, type Grid, isScore, type Levels, quantise, scoreMax } from './levels.ts';
 
 export interface PlainOptions {
   readonly kind: TargetKind;
@@ -45,14 +45,22 @@ export function plain({ kind, step, tau = 0, width }: PlainOptions): Codec {
     columns: plainColumns(kind),
     encode: (targets) => plainCells(quantise(targets, grid)),
     decode: (cells, count): DecodedTargets =>
-      dequantise(readPlain(cells, { kind, width, count }), grid),
+      dequantise(readPlain(cells, { kind, width, count, step: grid.step }), grid),
   };
+}
+
+/** What a sample's cells must fit; of independent targets the set's step, as float32. */
+export interface PlainShape {
+  readonly kind: TargetKind;
+  readonly width: number;
+  readonly count: number;
+  readonly step?: number;
 }
 
 /** Throws `frame-damaged` where the cells contradict each other, or an id or level cannot be. */
 export function readPlain(
   cells: readonly Uint8Array[],
-  { kind, width, count }: { kind: TargetKind; width: number; count: number },
+  { kind, width, count, step = 0 }: PlainShape,
 ): Levels {
   const [countBytes, idBytes, levelBytes, restBytes = new Uint8Array()] = cells;
   const counts = new Uint32Array(alignedTo(4, countBytes));
@@ -66,7 +74,12 @@ export function readPlain(
     throw contradiction(`lengths ${expected}`, `lengths ${shapes}`);
   }
   checkIds(counts, ids, width);
-  if (kind === 'scaled' && levels.includes(0)) throw contradiction('levels ≥ 1', 0);
+  if (kind !== 'unbiased' && levels.includes(0)) throw contradiction('levels ≥ 1', 0);
+  if (kind === 'independent') {
+    const most = scoreMax(step);
+    const wrong = levels.find((level) => !isScore(level, most));
+    if (wrong !== undefined) throw contradiction('levels of probabilities', wrong);
+  }
   return { kind, counts, ids, levels, rest };
 }
 

@@ -4,7 +4,7 @@
  */
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { damaged, type FrameHeader } from './frame.ts';
-import { type Levels, restMass } from './levels.ts';
+import { isScore, type Levels, restMass, scoreMax, scoreOf, weightOf } from './levels.ts';
 import type { Block } from './planes-block.ts';
 
 /** A block whose counts have been added up. */
@@ -54,7 +54,7 @@ export function referenceTargets(opened: Block): DecodedTargets {
     const at = offsets[k];
     idsAt(block, t, { to: ids, at });
     if (scaled) rest[k] = probsAt(block, t, { to: probs, at });
-    else weightsAt(block, t, { to: probs, at });
+    else valuesAt(block, t, { to: probs, at });
   }
   return { kind: header.kind, count, offsets, ids, probs, rest };
 }
@@ -199,16 +199,24 @@ function levelsAt(
 ): void {
   const { entries: m, idPlanes, kind } = header;
   const low = idsFrom(header) + idPlanes * m;
-  const levelMin = kind === 'scaled' ? 1 : 0;
+  const levelMin = kind === 'unbiased' ? 0 : 1;
+  const most = kind === 'independent' ? scoreMax(header.step) : levelsMax;
   for (let i = starts[t]; i < starts[t + 1]; i++) {
     const level = raw[low + i] | (raw[low + m + i] << 8);
     if (level < levelMin) throw levelZero();
+    if (level > most && !isScore(level, most)) throw noScore(level);
     to[at++] = level;
   }
 }
 
 function levelZero() {
   return damaged('a level is 0', '≥ 1', 0);
+}
+
+const levelsMax = 65_535;
+
+function noScore(level: number) {
+  return damaged('a level stands for no probability', 'a value from 0 to 1', level);
 }
 
 /** level² of the entries of the position at hand. */
@@ -259,17 +267,20 @@ function probsAt(block: Indexed, t: number, { to, at }: Target<Float32Array>): n
   return mass;
 }
 
-/** The weights of position t. Unbiased targets only. */
-function weightsAt(
+/** The weights of position t, or its independent probabilities. */
+function valuesAt(
   { header, raw, starts }: Indexed,
   t: number,
   { to, at }: Target<Float32Array>,
 ): void {
-  const { entries: m, idPlanes, step, tau } = header;
+  const { kind, entries: m, idPlanes, step, tau } = header;
+  const most = scoreMax(step);
   const low = idsFrom(header) + idPlanes * m;
   for (let i = starts[t]; i < starts[t + 1]; i++) {
     const level = raw[low + i] | (raw[low + m + i] << 8);
-    const root = level * step;
-    to[at++] = level === 0 ? tau : root * root;
+    if (kind === 'independent' && !isScore(level, most)) {
+      throw level === 0 ? levelZero() : noScore(level);
+    }
+    to[at++] = kind === 'unbiased' ? weightOf(level, step, tau) : scoreOf(level, step);
   }
 }

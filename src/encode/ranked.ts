@@ -4,7 +4,7 @@
  */
 import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
 import { damaged, type FrameHeader } from './frame.ts';
-import { type Levels, restMass } from './levels.ts';
+import { type Levels, restMass, scoreOf } from './levels.ts';
 import { readPlain } from './plain.ts';
 import { decodePlanes } from './planes.ts';
 import { readRaw } from './raw.ts';
@@ -37,9 +37,10 @@ export const ranked: Readonly<Record<string, Rank>> = {
   },
   plain: (cells, { set, labelSpace, count }) => {
     const { kind, codec } = set;
-    const levels = readPlain(cells, { kind, width: labelSpace.size, count });
-    const { step, tau = 0 } = codec.parameters as Readonly<Record<string, number>>;
-    return rankLevels(levels, { step: Math.fround(step), tau: Math.fround(tau) });
+    const parameters = codec.parameters as Readonly<Record<string, number>>;
+    const step = Math.fround(parameters.step);
+    const levels = readPlain(cells, { kind, width: labelSpace.size, count, step });
+    return rankLevels(levels, { step, tau: Math.fround(parameters.tau ?? 0) });
   },
   raw: (cells, { set, labelSpace, count }) =>
     readRaw(cells, { kind: set.kind, width: labelSpace.size, count }),
@@ -64,6 +65,7 @@ export function rankLevels(
     offsets[t + 1] = offsets[t] + counts[t];
     positions.fill(t, offsets[t], offsets[t + 1]);
   }
+  if (kind === 'independent') return rankScores(stored, { offsets, positions, step });
   const { rest, shift } = kind === 'scaled' ? scaled(stored, offsets) : unbiased(count, step);
   const logTau = Math.log(tau);
   const order = descending(levels, kind === 'scaled' ? 0 : keyOfTau(step, tau));
@@ -114,6 +116,19 @@ function scaled({ counts, levels, rest }: Levels, offsets: Uint32Array) {
     shift[t] = Math.log((1 - masses[t]) / sum);
   }
   return { rest: masses, shift };
+}
+
+/** A level says how high a score is: only the logarithm differs. */
+function rankScores(
+  { ids, levels }: Levels,
+  { offsets, positions, step }: { offsets: Uint32Array; positions: Uint32Array; step: number },
+): Ranked {
+  const order = Uint32Array.from(levels.keys()).sort((a, b) => {
+    return positions[a] - positions[b] || levels[b] - levels[a] || a - b;
+  });
+  const logprobs = Float32Array.from(order, (entry) => Math.log(scoreOf(levels[entry], step)));
+  const ranked = Uint32Array.from(order, (entry) => ids[entry]);
+  return { offsets, ids: ranked, logprobs, rest: new Float32Array(0) };
 }
 
 function unbiased(count: number, step: number) {

@@ -35,8 +35,13 @@ export function createCodec(
   });
 }
 
-/** The codec that a target set of a manifest was written with. */
+/** What a target set is over: its own label space, or else the snapshot's. */
+export function labelSpaceIn(set: TargetSet, labelSpace: LabelSpace): LabelSpace {
+  return set.label_space ?? labelSpace;
+}
+
+/** The codec that a target set was written with, in a snapshot of that label space. */
 export function openCodec(set: TargetSet, labelSpace: LabelSpace): Codec {
-  const options = { kind: set.kind, width: labelSpace.size };
+  const options = { kind: set.kind, width: labelSpaceIn(set, labelSpace).size };
   return createCodec(set.codec.name, options, set.codec.parameters);
 }

@@ -1,15 +1,18 @@
 /** Samples as JSON: decoded, for people and for languages without Arrow. */
 import type { RowColumn } from '../../schemas/http.ts';
-import type { TargetSet } from '../../schemas/manifest.ts';
+import type { InputField, TargetSet } from '../../schemas/manifest.ts';
 import { openCodec } from '../encode/table.ts';
 import type { Columns } from '../formats/arrow.ts';
-import { cellsOf, itemBytes } from '../formats/cells.ts';
+import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import { int32Of, unpackBits } from '../formats/layout.ts';
+import { visionInputs } from '../shard/inputs.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
+import { imageOf } from '../shard/sample-id.ts';
 import type { TextOf } from './token-texts.ts';
 
 type JsonRow = Record<string, unknown>;
+type Parts = Partial<Record<RowColumn, () => unknown>>;
 
 export interface RowOptions {
   readonly columns: readonly RowColumn[];
@@ -34,27 +37,69 @@ function jsonRow(
   { manifest }: SnapshotReader,
   { ordinal, stored, columns, textOf }: RowOptions & { ordinal: number; stored: Columns },
 ): JsonRow {
-  const tokens = int32Of(stored.tokens.buffers[1]);
+  const [count] = lengthsOf(stored.mask);
   const sampleId = Buffer.from(stored.sample_id.buffers[0]).toString('hex');
-  const parts: Record<RowColumn, () => unknown> = {
-    tokens: () => [...tokens],
-    mask: () => Array.from(unpackBits(stored.mask.buffers[1], tokens.length), (bit) => bit === 1),
+  const parts: Parts = {
+    ...(manifest.kind === 'text'
+      ? textParts(stored, textOf)
+      : imageParts(stored, manifest.input_fields ?? [])),
+    mask: () => Array.from(unpackBits(stored.mask.buffers[1], count), (bit) => bit === 1),
     meta: () => JSON.parse(Buffer.from(stored.meta.buffers[1]).toString()),
     targets: () =>
       Object.fromEntries(
         manifest.target_sets.map((set) => [
           set.name,
-          jsonTargets(set, stored, { count: tokens.length, labelSpace: manifest.label_space }),
+          jsonTargets(set, stored, { count, labelSpace: manifest.label_space }),
         ]),
       ),
-    text: () => (textOf === undefined ? null : Array.from(tokens, textOf)),
   };
   return {
     ordinal,
     sample_id: sampleId,
-    ...Object.fromEntries(columns.map((column) => [column, parts[column]()])),
+    ...Object.fromEntries(
+      columns.flatMap((column) => {
+        const part = parts[column];
+        return part === undefined ? [] : [[column, part()]];
+      }),
+    ),
   };
 }
+
+function textParts({ tokens }: Columns, textOf: RowOptions['textOf']): Parts {
+  const ids = int32Of(tokens.buffers[1]);
+  return {
+    tokens: () => [...ids],
+    text: () => (textOf === undefined ? null : Array.from(ids, textOf)),
+  };
+}
+
+function imageParts(stored: Columns, fields: readonly InputField[]) {
+  const { inputRef, values } = visionInputs({ columns: stored, fields }, 0);
+  return {
+    image: () => imageOf(inputRef),
+    inputs: () =>
+      Object.fromEntries(fields.map((field, i) => [field.name, numbersOf(field, values[i])])),
+  };
+}
+
+/** A number a position, or a list of them; uint64 as text, whose last bits JSON would lose. */
+function numbersOf({ type, items }: InputField, values: Uint8Array): unknown[] {
+  const found: Iterable<number | bigint> = new arrays[type](new Uint8Array(values).buffer);
+  const flat = Array.from(found, (value) => (typeof value === 'bigint' ? String(value) : value));
+  if (items === 1) return flat;
+  return Array.from({ length: flat.length / items }, (_, t) => {
+    return flat.slice(t * items, (t + 1) * items);
+  });
+}
+
+const arrays = {
+  int32: Int32Array,
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+  float32: Float32Array,
+} as const satisfies Record<InputField['type'], unknown>;
 
 function jsonTargets(
   set: TargetSet,

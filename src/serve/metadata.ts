@@ -3,6 +3,7 @@ import type { BatchTargetSet } from '../../schemas/batch.ts';
 import type { ColumnTypes } from '../formats/arrow.ts';
 import { schemaTemplate } from '../formats/arrow-wire.ts';
 import { canonicalJson } from '../formats/canonical.ts';
+import { kindMetadata } from '../shard/columns.ts';
 import type { Prepared } from './prepare.ts';
 
 /** Where in a plan batches stand: what all requests like this one share, and what they do not. */
@@ -66,12 +67,13 @@ function metadataOf({ readers, request, sets, view }: Prepared): Record<string, 
     log_z: set.log_z,
     step: float32Of(set.codec.parameters.step),
     tau: float32Of(set.codec.parameters.tau),
+    label_space: set.label_space,
   }));
   return {
     'logitcask.version': '1',
     'logitcask.layout': request.layout,
     'logitcask.snapshot': readers.map(({ id }) => id).join(','),
-    'logitcask.alignment': 'predicts-next',
+    ...kindMetadata(readers[0].manifest),
     'logitcask.label_space': canonicalJson(readers[0].manifest.label_space),
     'logitcask.target_sets': canonicalJson(sent),
     ...(request.vocab_size && { 'logitcask.vocab_size': String(request.vocab_size) }),

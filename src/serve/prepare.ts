@@ -64,8 +64,13 @@ function prepare(readers: readonly SnapshotReader[], request: BatchRequest): Pre
   const [{ manifest, columns: stored }] = readers;
   const most = Math.max(...chosen.map(([set]) => set?.sparsifier.entries_max ?? 1));
   const k = request.k ?? most;
-  const { label_space } = manifest;
-  const options = { manifest: { label_space }, stored, sets, request: { ...request, k } };
+  const { kind, label_space, input_fields } = manifest;
+  const options = {
+    manifest: { kind, label_space, input_fields },
+    stored,
+    sets,
+    request: { ...request, k },
+  };
   const view = layout.view(options);
   const decodes = layout.name !== 'frames' && sets.some(({ codec }) => codec.name === 'planes');
   const spec = { key: `${readers[0].id} ${view.key}`, layout: layout.name, options };
@@ -94,13 +99,17 @@ function refuseOthers(
 ): void {
   const alike = readers.map(({ manifest }, i) => ({
     label_space: manifest.label_space,
-    target_sets: chosen[i].map(({ name, kind, codec, temperature, log_z, label_logprob }) => {
+    input_fields: manifest.input_fields,
+    augmentation_pipeline: manifest.augmentation_pipeline,
+    target_sets: chosen[i].map(({ codec, ...set }) => {
+      const { name, kind, temperature, log_z, label_logprob, label_space } = set;
       const { step = null, tau = null } = codec.parameters;
-      return { name, kind, codec: codec.name, step, tau, temperature, log_z, label_logprob };
+      const read = { name, kind, temperature, log_z, label_logprob, label_space };
+      return { ...read, codec: codec.name, step, tau };
     }),
   }));
   const other = alike.find((one) => canonicalJson(one) !== canonicalJson(alike[0]));
   if (other === undefined) return;
-  const message = 'request: the streams of the plan differ in label space or target sets';
+  const message = 'request: the streams of the plan differ in label space, inputs or target sets';
   throw new LogitcaskError('conflict', message, { expected: alike[0], got: other });
 }

@@ -139,7 +139,7 @@ function storedSample(
   columns: Readonly<Record<string, Column>>,
   row: number,
 ): StoredSample {
-  const [from, to] = int32Of(columns.tokens.buffers[0]).subarray(row, row + 2);
+  const [from, to] = int32Of(columns.mask.buffers[0]).subarray(row, row + 2);
   return {
     positions: to - from,
     cell: (name) => cellOf(types[name], columns[name], row),

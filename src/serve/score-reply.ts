@@ -10,7 +10,8 @@ import { labelSpaceDigest, labelSpaceOf, textSampleId } from '../shard/sample-id
 import { createLru } from '../store/lru.ts';
 import { wireColumn, wireType } from './assemble.ts';
 import type { CachedTeacher, ScoreAnswer } from './cached-teacher.ts';
-import { type CellColumn, inputColumns, type ReadySample, type View } from './layouts/layout.ts';
+import { textColumns } from './layouts/inputs.ts';
+import type { CellColumn, ReadySample, View } from './layouts/layout.ts';
 import type { Wanted } from './score-request.ts';
 
 /** Answers by sequence, then by teacher. */
@@ -39,7 +40,7 @@ const heads = createLru<ReturnType<typeof schemaTemplate>>(16);
 /** An Arrow stream of one record batch, with the checks of every batch. */
 export function scoreStream(scores: Scores): { pieces: Uint8Array[]; bytes: number } {
   const { wanted, teachers } = scores;
-  const columns = [...inputColumns, ...teachers.flatMap(columnsOf)];
+  const columns = [...textColumns, ...teachers.flatMap(columnsOf)];
   const view = { columns, dense: false } as const satisfies Pick<View, 'columns' | 'dense'>;
   const rows = { samples: readyOf(scores), length: 0 };
   const types = Object.fromEntries(

@@ -4,27 +4,23 @@ import { openCodec } from '../encode/table.ts';
 import type { ColumnTypes } from '../formats/arrow.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { type ColumnType, list, primitive } from '../formats/layout.ts';
+import { fieldTypes } from './inputs.ts';
 import { sampleIdBytes } from './sample-id.ts';
 
-const inputs: Readonly<Record<Manifest['kind'], ColumnTypes>> = {
-  text: {
+const inputs: Readonly<Record<Manifest['kind'], (manifest: ShardManifest) => ColumnTypes>> = {
+  text: () => ({
     sample_id: { type: 'fixed_binary', size: sampleIdBytes },
     tokens: list(primitive('int32')),
     mask: list({ type: 'bool' }),
     meta: { type: 'utf8' },
-  },
-  vision: {
+  }),
+  vision: (manifest) => ({
     sample_id: { type: 'fixed_binary', size: sampleIdBytes },
     input_ref: { type: 'utf8' },
-    hard_label: list(primitive('int32')),
     mask: list({ type: 'bool' }),
-    augmentation: list({
-      type: 'struct',
-      members: { seed: primitive('uint64'), params: { type: 'utf8' } },
-    }),
-    geometry: list({ type: 'fixed_list', size: 4, item: primitive('float32') }),
+    ...fieldTypes(manifest),
     meta: { type: 'utf8' },
-  },
+  }),
 };
 
 /** Columns of one target set, in stored order, under their full names. */
@@ -38,11 +34,12 @@ export function targetColumns(set: TargetSet, labelSpace: LabelSpace): ColumnTyp
   return columns;
 }
 
-type ShardManifest = Pick<Manifest, 'kind' | 'target_sets' | 'label_space'>;
+type ShardManifest = Pick<Manifest, 'kind' | 'target_sets' | 'label_space' | 'input_fields'> &
+  Partial<Pick<Manifest, 'features' | 'augmentation_pipeline'>>;
 
 export function shardColumns(manifest: ShardManifest): ColumnTypes {
   const sets = manifest.target_sets.map((set) => targetColumns(set, manifest.label_space));
-  return Object.assign({}, inputs[manifest.kind], ...sets);
+  return Object.assign({}, inputs[manifest.kind](manifest), ...sets);
 }
 
 /** Columns of the shards, and the schema metadata that says what they hold. */
@@ -50,17 +47,31 @@ export function shardSchema(manifest: ShardManifest): {
   types: ColumnTypes;
   metadata: Record<string, string>;
 } {
-  const sets = manifest.target_sets.map(({ name, kind, codec, log_z }) => {
-    return { name, kind, codec, log_z };
+  const sets = manifest.target_sets.map(({ name, kind, codec, log_z, label_space }) => {
+    return { name, kind, codec, log_z, label_space };
   });
   return {
     types: shardColumns(manifest),
     metadata: {
       'logitcask.version': '1',
       'logitcask.role': 'shard',
-      'logitcask.alignment': 'predicts-next',
+      ...kindMetadata(manifest),
       'logitcask.label_space': canonicalJson(manifest.label_space),
       'logitcask.target_sets': canonicalJson(sets),
     },
+  };
+}
+
+/** What tells text from vision, in shards and batches. */
+export function kindMetadata({
+  kind,
+  input_fields = [],
+  augmentation_pipeline: pipeline = null,
+}: Pick<ShardManifest, 'kind' | 'input_fields' | 'augmentation_pipeline'>): Record<string, string> {
+  if (kind === 'text') return { 'logitcask.alignment': 'predicts-next' };
+  return {
+    'logitcask.kind': kind,
+    'logitcask.input_fields': canonicalJson(input_fields),
+    ...(pipeline !== null && { 'logitcask.augmentation_pipeline': pipeline }),
   };
 }

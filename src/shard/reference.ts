@@ -20,6 +20,8 @@ import type { Store } from '../store/store.ts';
 /** One position's exact list, rank order. */
 export interface ReferencePosition {
   readonly priority: number;
+  /** Number of the target set, 0 by default. */
+  readonly head?: number;
   /** Ordinal of the sample, and the position in it. */
   readonly ordinal: number;
   readonly position: number;
@@ -41,6 +43,9 @@ const types: Readonly<Record<string, ColumnType>> = {
   ids: list(primitive('uint32')),
   logprobs: list(primitive('float32')),
 };
+
+/** Several target sets: whose list it is. */
+const headTypes = { ...types, head: primitive('uint16') };
 
 /** Rows of a record batch: 2 MiB at 1,024 entries. */
 const batchRows = 256;
@@ -86,7 +91,7 @@ export function createReferencePicker(options: {
     },
     add(position) {
       fresh.push(position);
-      restore(position.priority);
+      if (!position.head) restore(position.priority); // the other sets come with it
     },
     take() {
       const taken = fresh;
@@ -135,6 +140,7 @@ function columnsOf(rows: readonly ReferencePosition[]): Columns {
     label: numbers(Int32Array.from(rows, (row) => row.label)),
     label_logprob: numbers(Float32Array.from(rows, (row) => row.labelLogprob)),
     tail: numbers(Float32Array.from(rows, (row) => row.tail)),
+    head: numbers(Uint16Array.from(rows, (row) => row.head ?? 0)),
     ids: lists('ids'),
     logprobs: lists('logprobs'),
   };
@@ -145,8 +151,12 @@ export async function writeReference(
   store: Store,
   path: string,
   parts: AsyncIterable<readonly ReferencePosition[]>,
+  { sets = 1 }: { sets?: number } = {},
 ): Promise<number> {
-  const arrow = arrowFileWriter(types, { 'logitcask.version': '1', 'logitcask.role': 'reference' });
+  const arrow = arrowFileWriter(sets > 1 ? headTypes : types, {
+    'logitcask.version': '1',
+    'logitcask.role': 'reference',
+  });
   const file = await store.create(path);
   let written = 0;
   let pending: ReferencePosition[] = [];
@@ -200,6 +210,7 @@ async function rowsOf(columns: Columns): Promise<ReferencePosition[]> {
   const labels = new Int32Array(copy('label'));
   const labelLogprobs = new Float32Array(copy('label_logprob'));
   const tails = new Float32Array(copy('tail'));
+  const heads = columns.head === undefined ? undefined : new Uint16Array(copy('head'));
   const cell = async (name: string, row: number) => {
     const { buffers } = columns[name];
     const fetch = async (i: number, at: number, n: number) => buffers[i].subarray(at, at + n);
@@ -209,6 +220,7 @@ async function rowsOf(columns: Columns): Promise<ReferencePosition[]> {
   return Promise.all(
     Array.from(priorities, async (priority, row) => ({
       priority: Number(priority),
+      ...(heads && { head: heads[row] }),
       ordinal: Number(ordinals[row]),
       position: positions[row],
       label: labels[row],

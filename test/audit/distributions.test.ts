@@ -72,7 +72,15 @@ function samplesOf({ rows, tokens }: Case, options: SparsifierOptions, log_z: nu
     const { labelLogprob, logZ: stored } = targets;
     const mask = new Uint8Array(to - from).fill(1, 0, to - from - 1);
     const sets = [{ set, targets: decoded, labelLogprob, logZ: stored, bytes: 0 }];
-    return { tokens: own, mask, meta: '{}', sampleId, reference: [], sets };
+    return {
+      tokens: own,
+      labels: own.subarray(1),
+      mask,
+      meta: '{}',
+      sampleId,
+      reference: [],
+      sets,
+    };
   };
   return { set, sample };
 }
@@ -80,7 +88,12 @@ function samplesOf({ rows, tokens }: Case, options: SparsifierOptions, log_z: nu
 function manifestOf(set: TargetSet, learned: number): Manifest {
   const totals = { samples: 1, positions: learned + 1, learned, bytes: 0 };
   const labelSpace = { kind: 'vocabulary', size: width, tokenizer: null };
-  return { target_sets: [set], totals, label_space: labelSpace } as unknown as Manifest;
+  return {
+    kind: 'text',
+    target_sets: [set],
+    totals,
+    label_space: labelSpace,
+  } as unknown as Manifest;
 }
 
 function reported(given: Case, options: SparsifierOptions, log_z: number[] = []) {

@@ -1,6 +1,7 @@
 /** The compiled decoder and its reference: the same results bit for bit, and the same refusals. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { TargetKind } from '../../src/distribution/targets.ts';
 import { compressions } from '../../src/encode/compression.ts';
 import { headerBytes } from '../../src/encode/frame.ts';
 import type { Levels } from '../../src/encode/levels.ts';
@@ -14,7 +15,7 @@ import { random } from '../support/dump.ts';
 import { mutations, sealed } from '../support/frame-mutations.ts';
 
 interface Shape {
-  readonly kind: 'scaled' | 'unbiased';
+  readonly kind: TargetKind;
   readonly counts: readonly number[];
   /** Greatest difference of ids, and greatest level. */
   readonly gap: number;
@@ -23,7 +24,7 @@ interface Shape {
 }
 
 const shapes: fc.Arbitrary<Shape> = fc.record({
-  kind: fc.constantFrom('scaled', 'unbiased'),
+  kind: fc.constantFrom('scaled', 'unbiased', 'independent'),
   counts: fc.array(fc.oneof(fc.nat(70), fc.constantFrom(0, 1, 15, 16, 17, 64, 255, 256, 1000)), {
     maxLength: 12,
   }),
@@ -35,7 +36,9 @@ const shapes: fc.Arbitrary<Shape> = fc.record({
 function levelsOf({ kind, counts, gap, top, seed }: Shape): Levels {
   const next = random(seed);
   const upTo = (limit: number) => Math.floor(next() * (limit + 1));
-  const least = kind === 'scaled' ? 1 : 0;
+  // what grid.step gives probabilities, and what they leave to 1
+  const score = () => (next() < 0.5 ? 1 + upTo(80) : 65_535 - upTo(81));
+  const least = kind === 'unbiased' ? 0 : 1;
   const ids = counts.flatMap((count) => {
     let id = upTo(gap) - 1;
     return Array.from({ length: count }, () => {
@@ -47,7 +50,9 @@ function levelsOf({ kind, counts, gap, top, seed }: Shape): Levels {
     kind,
     counts: Uint32Array.from(counts),
     ids: Uint32Array.from(ids),
-    levels: Uint16Array.from(ids, () => least + upTo(top - least)),
+    levels: Uint16Array.from(ids, () =>
+      kind === 'independent' ? score() : least + upTo(top - least),
+    ),
     rest: Uint16Array.from(kind === 'scaled' ? counts : [], () => upTo(65_535)),
   };
 }

@@ -6,9 +6,10 @@ import type { BuildSettings } from '../../schemas/build-config.ts';
 import { createAssembler } from '../../src/build/assemble.ts';
 import { chooseRules } from '../../src/build/choose.ts';
 import { completeManifest } from '../../src/build/finish.ts';
-import { draftTargetSets } from '../../src/build/manifest-draft.ts';
+import { draftInputs, draftTargetSets } from '../../src/build/manifest-draft.ts';
 import { type Reduced, type ReduceTask, reduce } from '../../src/build/reduce.ts';
 import { withSparsifier } from '../../src/build/rules.ts';
+import { sampleIdsOf, snapshotLabelSpace } from '../../src/build/sample-ids.ts';
 import { createShards } from '../../src/build/shards.ts';
 import { buildFrom } from '../../src/build.ts';
 import { openDumpSource } from '../../src/capture/dump.ts';
@@ -17,7 +18,6 @@ import { ownMemory, type SampleInput, type Source } from '../../src/capture/sour
 import type { DenseRows, Rows } from '../../src/distribution/rows.ts';
 import type { Targets } from '../../src/distribution/targets.ts';
 import { createReferencePicker } from '../../src/shard/reference.ts';
-import { labelSpaceDigest, labelSpaceOf } from '../../src/shard/sample-id.ts';
 import type { Store } from '../../src/store/store.ts';
 import { configOf } from './dump.ts';
 
@@ -121,9 +121,10 @@ export async function storeTampered(
   const { store, dataset } = storing;
   const source = sourceOf(teaching);
   const config = withSparsifier(settingsOf(storing), source);
-  const labelSpace = labelSpaceOf(source.identity);
+  const labelSpace = snapshotLabelSpace(source);
+  const inputs = draftInputs(config, source);
   const rules = await chooseRules(config, source);
-  const sets = draftTargetSets({ config, ...rules, identity: source.identity });
+  const sets = draftTargetSets({ config, rules, source });
   const picker = createReferencePicker({ ...config.reference, total: source.positions });
   const place = { store, dataset, build: 'fedcba9876543210', format: config.format };
   const run = async (task: ReduceTask): Promise<Reduced> => {
@@ -132,22 +133,21 @@ export async function storeTampered(
   };
   const seconds = { prepare: 0, capture: 0, sparsify: 0, encode: 0, write: 0, finish: 0 };
   const assembler = createAssembler({
-    set: sets[0].name,
-    rules,
+    heads: rules.map((own, i) => ({ set: sets[i], rules: own })),
     pool: { ahead: 1, lend: ownMemory(), run, close: async () => {} },
-    temperatures: config.temperatures,
-    labelSpace: labelSpaceDigest(labelSpace),
+    idOf: sampleIdsOf(source),
+    kept: inputs,
     reference: { picker, entries: config.reference.entries },
     seconds,
     ordinal: 0,
   });
-  const shards = createShards({ ...place, config, sets, picker, complete: [], labelSpace });
+  const shards = createShards({ ...place, config, sets, picker, complete: [], labelSpace, inputs });
   for await (const chunk of source.chunks(0)) {
     const begun = assembler.begin(chunk);
     const row = assembler.add(begun, await begun.reduced);
     if (row !== undefined) await shards.add(row, chunk.sample.ordinal + 1);
   }
   await shards.finish();
-  const rest = { tag: config.tag, sets, source, labelSpace, alignment, picker, shards };
+  const rest = { tag: config.tag, sets, source, labelSpace, inputs, alignment, picker, shards };
   return completeManifest({ ...place, ...rest });
 }

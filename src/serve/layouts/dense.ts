@@ -2,19 +2,13 @@
 import type { BatchRequest } from '../../../schemas/batch.ts';
 import type { TargetSet } from '../../../schemas/manifest.ts';
 import { type Ranked, ranked } from '../../encode/ranked.ts';
-import { openCodec } from '../../encode/table.ts';
+import { labelSpaceIn, openCodec } from '../../encode/table.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { fromFloat16, toFloat16 } from '../../formats/float16.ts';
 import { bytesOf, type ColumnType, primitive } from '../../formats/layout.ts';
 import { type FillOptions, fillRow, type Temperature } from './dense-row.ts';
-import {
-  type CellColumn,
-  inputColumns,
-  type Layout,
-  type StoredSample,
-  type View,
-  type ViewOptions,
-} from './layout.ts';
+import { type InputPart, paddedPart } from './inputs.ts';
+import type { CellColumn, Layout, StoredSample, View, ViewOptions } from './layout.ts';
 
 export const dense: Layout = {
   name: 'dense',
@@ -24,15 +18,15 @@ export const dense: Layout = {
   view(options) {
     const { request, sets, manifest } = options;
     const set = sets.at(0);
-    if (set === undefined) return inputsAlone;
+    const inputs = paddedPart(options);
+    if (set === undefined) return inputsAlone(inputs);
     const k = request.k ?? set.sparsifier.entries_max;
-    const { label_space: labelSpace } = manifest;
+    const labelSpace = labelSpaceIn(set, manifest.label_space);
     const vocabulary = request.vocab_size ?? labelSpace.size;
     const temperature = temperatureOf(set, request);
     const codec = Object.keys(openCodec(set, labelSpace).columns);
     const label = set.label_logprob ? [`${set.name}_label_logprob`] : [];
-    const inputs = inputColumns.map(({ name }) => name);
-    const reads = [...inputs, ...codec.map((suffix) => `${set.name}_${suffix}`), ...label];
+    const reads = [...inputs.reads, ...codec.map((suffix) => `${set.name}_${suffix}`), ...label];
     if (temperature.column !== undefined) reads.push(temperature.column);
     const { dtype, vocab_size: vocabularyAsked = '' } = request;
     const rank = ranked[set.codec.name];
@@ -40,10 +34,11 @@ export const dense: Layout = {
     return {
       key: `dense ${set.name} ${k} ${dtype} ${request.temperature} ${vocabularyAsked}`,
       reads,
-      columns: columnsOf(options, k),
+      columns: [...inputs.columns, ...columnsOf(options, k)],
       dense: true,
       temperatureExact: temperature.exact,
-      ready({ positions, cell }) {
+      ready(sample) {
+        const { positions, cell } = sample;
         const cells = codec.map((suffix) => cell(`${set.name}_${suffix}`));
         const entries = rank(cells, { set, labelSpace, count: positions });
         const { column } = temperature;
@@ -65,29 +60,20 @@ export const dense: Layout = {
         ];
         if (set.kind === 'scaled') targets.push(rest);
         for (const name of label) targets.push(labelsOf(cell(name)));
-        return { positions, cells: [...inputs.map(cell), ...targets.map(bytesOf)], dropped };
+        return { positions, cells: [...inputs.cells(sample), ...targets.map(bytesOf)], dropped };
       },
     };
   },
 };
 
-const paddedInputs: readonly CellColumn[] = [
-  ...inputColumns.slice(0, 2),
-  { ...inputColumns[2], fill: new Uint8Array(4) },
-  { ...inputColumns[3], fill: new Uint8Array(0) },
-];
-
-/** Hard labels: tokens and mask. */
-const inputsAlone: View = {
+/** Hard labels: what there is beside targets. */
+const inputsAlone = ({ columns, reads, cells }: InputPart): View => ({
   key: 'dense',
-  reads: inputColumns.map(({ name }) => name),
-  columns: paddedInputs,
+  reads,
+  columns,
   dense: true,
-  ready: ({ positions, cell }) => ({
-    positions,
-    cells: inputColumns.map(({ name }) => cell(name)),
-  }),
-};
+  ready: (sample) => ({ positions: sample.positions, cells: cells(sample) }),
+});
 
 /** Whether the entries are the arrays asked for already: k of them at every position. */
 function isDense({ offsets }: Ranked, { k, whole }: { k: number; whole: boolean }): boolean {
@@ -113,7 +99,7 @@ function columnsOf({ sets: [set], request }: ViewOptions, k: number): CellColumn
   if (set.label_logprob) {
     padded.push(position(`${set.name}_label_logprob`, float32, Float32Array.of(Number.NaN)));
   }
-  return [...paddedInputs, ...padded];
+  return padded;
 }
 
 function position(name: string, type: ColumnType, fill: ArrayBufferView): CellColumn {
@@ -124,10 +110,10 @@ function position(name: string, type: ColumnType, fill: ArrayBufferView): CellCo
 function temperatureOf(set: TargetSet, { temperature: value }: BatchRequest) {
   const stored = { exact: true, column: undefined, of: (): Temperature | undefined => undefined };
   if (value === set.temperature) return stored;
-  if (set.kind === 'unbiased') {
+  if (set.kind !== 'scaled') {
     throw new LogitcaskError(
       'temperature-unsupported',
-      `request: target set ${set.name} was drawn at temperature ${set.temperature}`,
+      `request: target set ${set.name} can be read at temperature ${set.temperature} only`,
       { expected: set.temperature, got: value },
     );
   }

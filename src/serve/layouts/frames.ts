@@ -2,19 +2,24 @@
  * Layout `frames`: stored frames are checked and copied through, neither decoded nor compressed.
  */
 import { checkFrame } from '../../encode/frame.ts';
-import { type CellColumn, inputColumns, type Layout, scoreColumns } from './layout.ts';
+import { checkInputs } from '../../encode/input-frame.ts';
+import { inputFrame } from '../../shard/inputs.ts';
+import { inputPart } from './inputs.ts';
+import { type CellColumn, type Layout, scoreColumns } from './layout.ts';
 
 export const frames: Layout = {
   name: 'frames',
   setsMax: Number.POSITIVE_INFINITY,
   compressed: true,
   accepts: ({ codec }) => codec.name === 'planes',
-  view({ sets }) {
+  view({ sets, manifest, stored }) {
     const own = sets.flatMap((set): CellColumn[] => [
       { name: `${set.name}_frame`, per: 'sample', type: { type: 'binary' } },
       ...scoreColumns(set),
     ]);
-    const columns = [...inputColumns, ...own];
+    const inputs = inputPart({ manifest, stored }, { read: false });
+    const columns = [...inputs.columns, ...own];
+    const { input_fields: fields = [] } = manifest;
     const reads = columns.map(({ name }) => name);
     return {
       key: `frames ${reads}`,
@@ -23,6 +28,7 @@ export const frames: Layout = {
       dense: false,
       ready({ positions, cell }) {
         for (const { name } of sets) checkFrame(cell(`${name}_frame`));
+        if (inputs.reads.includes(inputFrame)) checkInputs(cell(inputFrame), fields, positions);
         return { positions, cells: reads.map(cell) };
       },
     };

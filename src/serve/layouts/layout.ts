@@ -54,7 +54,7 @@ export interface View {
 }
 
 export interface ViewOptions {
-  readonly manifest: Pick<Manifest, 'label_space'>;
+  readonly manifest: Pick<Manifest, 'kind' | 'label_space' | 'input_fields'>;
   /** Columns of the shards. */
   readonly stored: Readonly<Record<string, ColumnType>>;
   readonly sets: readonly TargetSet[];
@@ -72,12 +72,12 @@ export interface Layout {
   view(options: ViewOptions): View;
 }
 
-export const inputColumns: readonly CellColumn[] = [
+/** Of every sample: which it is, and which of its positions are learned. */
+export const sampleColumns: readonly CellColumn[] = [
   { name: 'sample_id', per: 'sample', type: { type: 'fixed_binary', size: 16 } },
   { name: 'meta', per: 'sample', type: { type: 'utf8' } },
-  { name: 'tokens', per: 'position', type: { type: 'int32' } },
-  { name: 'mask', per: 'position', type: { type: 'bool' } },
 ];
+export const mask: CellColumn = { name: 'mask', per: 'position', type: { type: 'bool' } };
 
 /** Columns that a target set has beside its codec's. */
 export function scoreColumns({ name, label_logprob, log_z }: TargetSet): CellColumn[] {

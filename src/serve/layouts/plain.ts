@@ -2,38 +2,23 @@
 import type { TargetSet } from '../../../schemas/manifest.ts';
 import { plainCells, plainColumns } from '../../encode/plain.ts';
 import { decodePlanes } from '../../encode/planes.ts';
-import { openCodec } from '../../encode/table.ts';
+import { labelSpaceIn, openCodec } from '../../encode/table.ts';
 import { bytesOf, type ColumnType } from '../../formats/layout.ts';
-import {
-  type CellColumn,
-  inputColumns,
-  type Layout,
-  type StoredSample,
-  scoreColumns,
-} from './layout.ts';
-
-interface Part {
-  readonly columns: readonly CellColumn[];
-  readonly reads: readonly string[];
-  cells(sample: StoredSample): readonly Uint8Array[];
-}
-
-const copied = (columns: readonly CellColumn[]): Part => {
-  const reads = columns.map(({ name }) => name);
-  return { columns, reads, cells: ({ cell }) => reads.map(cell) };
-};
+import { copied, type InputPart, inputPart } from './inputs.ts';
+import { type CellColumn, type Layout, scoreColumns } from './layout.ts';
 
 export const plain: Layout = {
   name: 'plain',
   setsMax: Number.POSITIVE_INFINITY,
   compressed: false,
   accepts: () => true,
-  view({ sets, manifest }) {
-    const parts = [copied(inputColumns)];
+  view({ sets, manifest, stored }) {
+    const parts = [inputPart({ manifest, stored }, { read: true })];
     for (const set of sets) {
       const { columns } = openCodec(set, manifest.label_space);
       const planes = set.codec.name === 'planes';
-      parts.push(planes ? transcoded(set, manifest.label_space) : copied(entries(set, columns)));
+      const space = labelSpaceIn(set, manifest.label_space);
+      parts.push(planes ? transcoded(set, space) : copied(entries(set, columns)));
       parts.push(copied(scoreColumns(set)));
     }
     const columns = parts.flatMap((part) => part.columns);
@@ -61,7 +46,7 @@ function entries(set: TargetSet, types: Readonly<Record<string, ColumnType>>): C
 }
 
 /** Frames to lists. */
-function transcoded(set: TargetSet, { size: width }: { size: number }): Part {
+function transcoded(set: TargetSet, { size: width }: { size: number }): InputPart {
   const frame = `${set.name}_frame`;
   return {
     columns: entries(set, plainColumns(set.kind)),

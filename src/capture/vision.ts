@@ -1,0 +1,164 @@
+/** Images that a teacher has scored elsewhere: one list of them, and an array of scores a head. */
+import type { VisionSourceConfig } from '../../schemas/build-config.ts';
+import type { InputField } from '../../schemas/manifest.ts';
+import { LogitcaskError } from '../errors.ts';
+import { digestOf } from '../formats/canonical.ts';
+import { digestOfFile } from './input-file.ts';
+import {
+  type Chunk,
+  chunkBytesMax,
+  type Head,
+  type Lend,
+  ownMemory,
+  type SampleInput,
+  type Source,
+} from './source.ts';
+import { fieldsOf, readImages, readPipeline } from './vision-images.ts';
+import { openScores, type Scores } from './vision-scores.ts';
+
+/** An array of scores, and the heads that it gives: one, or one for each part. */
+interface Given {
+  readonly scores: Scores;
+  readonly heads: readonly Head[];
+}
+
+/**
+ * Errors: `source-unreadable` (a file is missing or malformed), `source-mismatch` (images and
+ * scores differ in positions), `config-invalid`, `row-invalid` (from the chunks).
+ */
+export async function openVisionSource(config: VisionSourceConfig): Promise<Source> {
+  const pipeline = config.pipeline === undefined ? undefined : await readPipeline(config.pipeline);
+  const fields = await fieldsOf(config.images, pipeline);
+  const given = await openAll(config);
+  const close = async () => {
+    for (const { scores } of given) await scores.close();
+  };
+  try {
+    const heads = given.flatMap((one) => one.heads);
+    const { count } = given[0].scores;
+    const other = given.find(({ scores }) => scores.count !== count)?.scores.count;
+    if (other !== undefined)
+      throw mismatch('the heads have scores of as many positions', count, other);
+    const digest = await digestFiles(config);
+    const images = { file: config.images, fields, positions: count };
+    return {
+      identity: {
+        name: config.teacher,
+        revision: digest,
+        source: 'vision',
+        vocabulary: heads[0].labelSpace.size,
+        tokenizer: null,
+        reports: 'whole',
+      },
+      inputs: { origin: `images of ${config.images}`, licence: config.licence, digest },
+      positions: count,
+      vision: { heads, fields, pipeline: pipeline?.digest ?? null },
+      chunks: (from, lend = ownMemory()) => chunks(images, given, { from, lend }),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openAll(config: VisionSourceConfig): Promise<Given[]> {
+  const given: Given[] = [];
+  const first = { ...config, name: 'teacher', parts: undefined };
+  try {
+    for (const { scores: file, normalisation, values, classes, ...head } of [
+      first,
+      ...config.heads,
+    ]) {
+      const parts = head.parts;
+      const scores = await openScores({ file, parts: parts?.length, normalisation, values });
+      given.push({ scores, heads: [] });
+      const { width: size } = scores;
+      if (classes !== undefined && classes.length !== size) {
+        const message = `config: ${classes.length} names for the ${size} classes of ${file}`;
+        throw new LogitcaskError('config-invalid', message, {
+          expected: size,
+          got: classes.length,
+        });
+      }
+      const labelSpace = { kind: 'classes' as const, size, tokenizer: null, names: classes };
+      const heads = (parts ?? [head.name]).map((name) => ({ name, labelSpace, normalisation }));
+      given[given.length - 1] = { scores, heads };
+    }
+    return given;
+  } catch (error) {
+    for (const { scores } of given) await scores.close();
+    throw error;
+  }
+}
+
+/** SHA-256 (hex) over the digests of all input files, and what their scores are. */
+async function digestFiles(config: VisionSourceConfig): Promise<string> {
+  const all = [config, ...config.heads];
+  const files = all.map(({ scores }) => scores.replace(/\.npz:.*$/, '.npz'));
+  const digests: Record<string, unknown> = {
+    images: await digestOfFile(config.images),
+    pipeline: config.pipeline && (await digestOfFile(config.pipeline)),
+  };
+  for (const [i, file] of files.entries()) {
+    const { normalisation, values, classes, scores } = all[i];
+    const member = scores.slice(file.length);
+    digests[i] = [await digestOfFile(file), member, normalisation, values, classes ?? null];
+  }
+  return digestOf(digests);
+}
+
+interface Images {
+  readonly file: string;
+  readonly fields: readonly InputField[];
+  /** Of the scores. */
+  readonly positions: number;
+}
+
+async function* chunks(
+  { file, fields, positions }: Images,
+  given: readonly Given[],
+  { from, lend }: { from: number; lend: Lend },
+): AsyncGenerator<Chunk> {
+  const cursors = new Map<Given, Awaited<ReturnType<Scores['rows']>>>();
+  let first = 0;
+  try {
+    for await (const sample of readImages(file, fields)) {
+      const count = sample.mask.length;
+      if (first + count > positions)
+        throw mismatch('the images have more positions', positions, first + count);
+      refuseLabels(sample, given[0].scores.width);
+      if (sample.ordinal >= from) {
+        let head = 0;
+        for (const one of given) {
+          const cursor = cursors.get(one) ?? (await one.scores.rows(first));
+          cursors.set(one, cursor);
+          const most = Math.max(1, Math.floor(chunkBytesMax / (2 * one.scores.rowBytes)));
+          for (let position = 0; position < count; position += most) {
+            const parts = await cursor.take(Math.min(most, count - position));
+            for (const [part, rowsIn] of parts.entries()) {
+              yield { sample, position, rows: rowsIn(lend), head: head + part };
+            }
+          }
+          head += one.heads.length;
+        }
+      }
+      first += count;
+    }
+    if (first < positions) throw mismatch('the images have fewer positions', positions, first);
+  } finally {
+    for (const cursor of cursors.values()) await cursor.close();
+  }
+}
+
+function refuseLabels({ ordinal, image }: SampleInput, width: number): void {
+  const got = image?.labels.find((label) => label >= width || (label < 0 && label !== -100));
+  if (got === undefined) return;
+  const message = `capture: image ${ordinal} has the hard label ${got}; it is a class, or -100`;
+  throw new LogitcaskError('token-out-of-range', message, { expected: `0 … ${width - 1}`, got });
+}
+
+function mismatch(what: string, expected: number, got: number): LogitcaskError {
+  const message = `capture: ${what} than there are scores of; take files of one export`;
+  return new LogitcaskError('source-mismatch', message, { expected, got });
+}
