@@ -72,6 +72,20 @@ export const integrityReport = z.strictObject({
   orphans: listOf(z.strictObject({ path: z.string(), bytes: count })),
   /** Damaged files that servers refuse from now on. */
   quarantined: z.array(z.string()),
+  /** Images at `file:` addresses beside the digests that their samples have; null for texts. */
+  images: z
+    .strictObject({
+      checked: count,
+      /** At other addresses. */
+      skipped: count,
+      wrong: count,
+      problems: z
+        .array(
+          z.strictObject({ ordinal: count, uri: z.string(), what: z.enum(['missing', 'changed']) }),
+        )
+        .max(auditRowsMax),
+    })
+    .nullable(),
 });
 
 /** Mean log-prob of the token at t + 1 + shift under position t. */

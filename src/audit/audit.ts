@@ -4,6 +4,7 @@
  */
 import type { AuditReport, AuditSize } from '../../schemas/audit.ts';
 import { indexNameOf, lockPath } from '../shard/names.ts';
+import { createReader } from '../shard/open-snapshot.ts';
 import { type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
 import { acquireLock } from '../store/lock.ts';
 import type { Store } from '../store/store.ts';
@@ -13,6 +14,7 @@ import { coverageReport } from './coverage.ts';
 import { countDuplicates, type Duplicates } from './duplicates.ts';
 import { checkFile, checkTotals, otherFiles } from './files.ts';
 import { findingsOf } from './findings.ts';
+import { checkImages, type ImagesReport } from './images.ts';
 import { integrityReport, orphansOf, quarantine } from './integrity.ts';
 import type { Orphan } from './orphans.ts';
 import { type PaceShare, paceOf, sharedPace } from './pace.ts';
@@ -56,6 +58,7 @@ interface Audit {
   bytes: number;
   orphans: readonly Orphan[];
   quarantined: readonly string[];
+  images: ImagesReport | null;
   duplicates: Duplicates;
 }
 
@@ -80,6 +83,7 @@ export async function auditSnapshot(store: Store, options: AuditOptions): Promis
       audit.orphans = await orphansOf(store, dataset, audit.problems);
       audit.quarantined = await quarantine(store, manifest, audit.problems);
       audit.duplicates = await duplicatesOf(audit);
+      if (manifest.kind === 'vision') audit.images = await imagesOf(audit);
       const report = reportOf(audit, { partial: false });
       await writeAudit(store, report);
       await log.remove();
@@ -113,6 +117,7 @@ async function beginAudit(
     bytes: 0,
     orphans: [],
     quarantined: [],
+    images: null,
     duplicates: { samples: 0, positions: 0 },
   };
 }
@@ -174,6 +179,17 @@ async function checkOthers(audit: Audit): Promise<void> {
     count(audit, file.bytes);
   }
   await checkTotals(store, resolved, problems);
+}
+
+/** Samples that cannot be read are named already: nothing is told of their images then. */
+async function imagesOf({ store, resolved, options, problems }: Audit) {
+  if (problems.length > 0) return null;
+  const reader = createReader(store, resolved);
+  try {
+    return await checkImages(reader, options.signal);
+  } finally {
+    await reader.close();
+  }
 }
 
 function duplicatesOf({ store, resolved, counted }: Audit): Promise<Duplicates> {

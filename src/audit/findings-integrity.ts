@@ -85,4 +85,23 @@ const tokenizerFile = (_: AuditReport, { files, label_space }: Manifest): Findin
   ];
 };
 
-export const integrityRules = [damaged, quarantined, orphans, tokenizerFile];
+/** Soft labels of an image that is another by now teach nonsense. */
+const imagesChanged = ({ integrity: { images } }: AuditReport): Finding[] => {
+  if (images === null || images.wrong === 0) return [];
+  const [{ what, uri }] = images.problems;
+  return [
+    {
+      code: 'images-changed',
+      severity: 'fault',
+      section: 'integrity',
+      target_set: null,
+      message:
+        `integrity: ${images.wrong} of ${images.checked} images are missing or others than the ` +
+        `teacher saw (${what}: ${uri}): restore them, or label the new ones`,
+      expected: 0,
+      got: images.wrong,
+    },
+  ];
+};
+
+export const integrityRules = [damaged, quarantined, orphans, tokenizerFile, imagesChanged];

@@ -2,36 +2,27 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { type AuditIntegrity, auditRowsMax } from '../../schemas/audit.ts';
 import { textsOf } from '../formats/cells.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { imageOf } from '../shard/sample-id.ts';
+import { stopped } from './pass-shard.ts';
 
-export interface ImageProblem {
-  readonly ordinal: number;
-  readonly uri: string;
-  readonly what: 'missing' | 'changed';
-}
+export type ImagesReport = NonNullable<AuditIntegrity['images']>;
 
-export interface ImagesReport {
-  /** Images that were read. */
-  readonly checked: number;
-  /** Images at addresses that are not `file:`. */
-  readonly skipped: number;
-  /** Images that cannot be read or have another digest; `problems` names the first ones. */
-  readonly wrong: number;
-  readonly problems: readonly ImageProblem[];
-}
-
-const problemsMax = 100;
 const rowsAtOnce = 256;
 
-/** Reads every local image of a snapshot; one of texts has none. Throws `shard-damaged`. */
-export async function checkImages(reader: SnapshotReader): Promise<ImagesReport> {
-  const problems: ImageProblem[] = [];
+/** Reads every local image of a snapshot; one of texts has none. Throws `shard-damaged`, `interrupted`. */
+export async function checkImages(
+  reader: SnapshotReader,
+  signal?: AbortSignal,
+): Promise<ImagesReport> {
+  const problems: ImagesReport['problems'] = [];
   const counts = { checked: 0, skipped: 0, wrong: 0 };
   const { kind, totals } = reader.manifest;
   const samples = kind === 'vision' ? totals.samples : 0;
   for (let first = 0; first < samples; first += rowsAtOnce) {
+    if (signal?.aborted) throw stopped();
     const rows = Math.min(rowsAtOnce, samples - first);
     const ordinals = Array.from({ length: rows }, (_, i) => first + i);
     const { input_ref } = await reader.read(ordinals, ['input_ref']);
@@ -46,7 +37,7 @@ export async function checkImages(reader: SnapshotReader): Promise<ImagesReport>
       if (found === sha256) continue;
       counts.wrong++;
       const what = found === undefined ? 'missing' : 'changed';
-      if (problems.length < problemsMax) problems.push({ ordinal: first + i, uri, what });
+      if (problems.length < auditRowsMax) problems.push({ ordinal: first + i, uri, what });
     }
   }
   return { ...counts, problems };

@@ -2,6 +2,7 @@
 import { type AuditIntegrity, auditRowsMax } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import type { Store } from '../store/store.ts';
+import type { ImagesReport } from './images.ts';
 import { findOrphans, type Orphan } from './orphans.ts';
 import { attempt, noFile } from './pass-shard.ts';
 import type { FoundProblem } from './problem.ts';
@@ -14,6 +15,7 @@ export interface Checked {
   readonly problems: readonly FoundProblem[];
   readonly orphans: readonly Orphan[];
   readonly quarantined: readonly string[];
+  readonly images: ImagesReport | null;
 }
 
 /**
@@ -54,7 +56,7 @@ export async function orphansOf(
 }
 
 export function integrityReport(
-  { files, bytes, problems, orphans, quarantined }: Checked,
+  { files, bytes, problems, orphans, quarantined, images }: Checked,
   manifest: Manifest,
 ): AuditIntegrity {
   const order = new Map(manifest.files.map(({ name }, i) => [name, i]));
@@ -74,5 +76,6 @@ export function integrityReport(
     },
     orphans: { total: orphans.length, rows: orphans.slice(0, auditRowsMax) },
     quarantined: [...quarantined],
+    images,
   };
 }

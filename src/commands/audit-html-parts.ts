@@ -4,6 +4,7 @@ import { renderBars } from '../formats/svg-bars.ts';
 import {
   bestText,
   frontOf,
+  imagesText,
   logProb,
   lossText,
   moneyText,
@@ -141,7 +142,7 @@ function filesTable({ roles, files }: AuditSize): string {
 }
 
 export function integritySection(integrity: AuditIntegrity): string {
-  const { files, files_checked, bytes_checked, problems, orphans, quarantined } = integrity;
+  const { files, files_checked, bytes_checked, problems, orphans, quarantined, images } = integrity;
   const parts = [
     paragraph(
       `${formatCount(files_checked)} of ${formatCount(files)} files, ` +
@@ -161,6 +162,7 @@ export function integritySection(integrity: AuditIntegrity): string {
       }),
     );
   }
+  if (images !== null) parts.push(paragraph(`Images: ${imagesText(images)}.`));
   if (quarantined.length > 0) {
     parts.push(paragraph(`Quarantined, so that servers refuse them: ${quarantined.join(', ')}.`));
   }

@@ -8,6 +8,7 @@ import {
   driftRows,
   fidelityRows,
   figure,
+  imagesText,
   logProb,
   percent,
   verdictOf,
@@ -43,7 +44,7 @@ const formatPairs = (rows: readonly (readonly [string, string])[]) => {
 };
 
 function describeIntegrity({ integrity }: AuditReport, paint: Paint): string {
-  const { files, files_checked, bytes_checked, problems, orphans, quarantined } = integrity;
+  const { files, files_checked, bytes_checked, problems, orphans, quarantined, images } = integrity;
   const state = problems.total === 0 ? paint.good('as written') : paint.bad('damaged');
   const lines = [
     paint.bold('Integrity'),
@@ -57,6 +58,7 @@ function describeIntegrity({ integrity }: AuditReport, paint: Paint): string {
   ];
   const more = problems.total - Math.min(problems.rows.length, problemsShown);
   if (more > 0) lines.push(`  and ${formatCount(more)} more problems`);
+  if (images !== null) lines.push(`  images: ${imagesText(images)}`);
   if (quarantined.length > 0) {
     const named = quarantined.slice(0, problemsShown).join(', ');
     const rest = quarantined.length - Math.min(quarantined.length, problemsShown);

@@ -94,6 +94,12 @@ export function savedText(bytes: number): string {
   return bytes < 0 ? `costs ${formatBytes(-bytes)}` : `saves ${formatBytes(bytes)}`;
 }
 
+export function imagesText(images: NonNullable<AuditReport['integrity']['images']>): string {
+  const { checked, skipped, wrong } = images;
+  const found = wrong === 0 ? 'as the teacher saw them' : `${wrong} missing or changed`;
+  return `${checked} read, ${found}${skipped > 0 ? `; ${skipped} at other addresses` : ''}`;
+}
+
 /** Name and value of each thing that was measured of a target set. */
 export function fidelityRows(fidelity: AuditFidelity): [name: string, value: string][] {
   const { measured, kl_all, total_variation, calibration, log_z } = fidelity;

@@ -45,7 +45,7 @@ const goodSet: AuditFidelity = {
 const nothing = { total: 0, rows: [] };
 const shifts = { positions: 500, before: -9, at: -3, after: -8 };
 const goodReport = {
-  integrity: { problems: nothing, orphans: nothing, quarantined: [] as string[] },
+  integrity: { problems: nothing, orphans: nothing, quarantined: [] as string[], images: null },
   alignment: [{ target_set: 'teacher', ...shifts, best: 0, shards: nothing, sources: nothing }],
   fidelity: [goodSet],
   coverage: {
@@ -89,7 +89,12 @@ describe('findings', () => {
       problem('manifest-invalid', 'manifest.json'),
     ];
     const orphans = { total: 3, rows: [{ path: 'old.arrow', bytes: 1 }] };
-    const integrity = { problems: { total: 3, rows }, orphans, quarantined: ['a', 'c'] };
+    const integrity = {
+      problems: { total: 3, rows },
+      orphans,
+      quarantined: ['a', 'c'],
+      images: null,
+    };
     const coverage = { ...goodReport.coverage, duplicates: { samples: 500, positions: 1 } };
     expect(codes({ integrity, coverage })).toEqual([
       'fault file-damaged',

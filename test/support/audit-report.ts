@@ -112,6 +112,7 @@ export function auditReportOf(changes: Partial<AuditReport> = {}): AuditReport {
       problems: { total: 0, rows: [] },
       orphans: { total: 0, rows: [] },
       quarantined: [],
+      images: null,
     },
     alignment: [
       {

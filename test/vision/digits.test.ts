@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Manifest } from '../../schemas/manifest.ts';
+import { auditSnapshot } from '../../src/audit/audit.ts';
 import { checkImages } from '../../src/audit/images.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
 import { build } from '../../src/build.ts';
@@ -92,7 +93,17 @@ describe('digits', () => {
 
   it('whose images are gone or others are told', async () => {
     const reader = await openSnapshot(store, { dataset: 'digits', snapshot: 'latest' });
-    expect(await checkImages(reader)).toMatchObject({ checked: 96, skipped: 0, wrong: 0 });
+    const audit = () => auditSnapshot(store, { dataset: 'digits', snapshot: 'latest' });
+    const whole = await audit();
+    expect(whole.findings).toEqual([]);
+    expect(whole.integrity.images).toMatchObject({ checked: 96, skipped: 0, wrong: 0 });
+    expect(whole.alignment).toEqual([]);
+    const { samples, positions, vocabulary } = whole.coverage;
+    expect({ samples, positions, used: vocabulary.used }).toEqual({
+      samples: 96,
+      positions: 96 * views,
+      used: 10,
+    });
     rmSync(join(folder, 'images', '3.pgm'));
     writeFileSync(join(folder, 'images', '5.pgm'), 'P5 8 8 16');
     const { wrong, problems } = await checkImages(reader);
@@ -101,6 +112,8 @@ describe('digits', () => {
       [3, 'missing'],
       [5, 'changed'],
     ]);
+    const { findings } = await audit();
+    expect(findings.map(({ code }) => code)).toEqual(['images-changed']);
   });
 
   it('are refused where a row is not that of its sample id', async () => {

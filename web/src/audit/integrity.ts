@@ -7,7 +7,7 @@ import { table } from '../parts/table.ts';
 import type { AuditReport } from '../types.ts';
 
 export function integrityPart(found: AuditReport['integrity']): HTMLElement {
-  const { problems, orphans, quarantined } = found;
+  const { problems, orphans, quarantined, images } = found;
   const verdict =
     problems.total === 0
       ? badge('good', 'every digest as stated')
@@ -20,6 +20,7 @@ export function integrityPart(found: AuditReport['integrity']): HTMLElement {
       ['Files', verdict],
       ['Checked', `${count(found.files_checked)} of ${count(found.files)}`],
       ['Read', bytes(found.bytes_checked)],
+      ['Images', images !== null && `${count(images.checked)} read, ${count(images.wrong)} wrong`],
       ['Quarantined', quarantined.length > 0 && quarantined.join(', ')],
     ]),
     problems.total > 0 &&
