@@ -12,7 +12,10 @@ export type ImagesReport = NonNullable<AuditIntegrity['images']>;
 
 const rowsAtOnce = 256;
 
-/** Reads every local image of a snapshot; one of texts has none. Throws `shard-damaged`, `interrupted`. */
+/**
+ * Reads every local image of a snapshot; one of texts has none.
+ * Throws `shard-damaged`, `interrupted`.
+ */
 export async function checkImages(
   reader: SnapshotReader,
   signal?: AbortSignal,
