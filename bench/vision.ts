@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { builtSize } from './built-size.ts';
 import { atMost, type Benchmark, type Figure, smaller } from './figure.ts';
 import { type VisionInputs, writeAnchors, writeCrops } from './vision-inputs.ts';
+import { studentFigures } from './vision-students.ts';
 
 const crops = { images: 24, crops: 64 };
 /** Bytes a crop as their papers' files have them: seed or box, and ten classes. */
@@ -15,7 +16,7 @@ const halfBytes = 2;
 
 export const vision: Benchmark = {
   name: 'vision',
-  summary: 'images: bytes a crop and an anchor with seeds, parameters, labels and boxes',
+  summary: 'images: bytes a crop and an anchor, seeds and boxes counted; what students gain',
   async *run(log) {
     for (const width of [1000, 21_841]) {
       log(`vision: crops of ${width} classes`);
@@ -23,6 +24,7 @@ export const vision: Benchmark = {
     }
     log('vision: anchors of 80 classes and background');
     yield* anchorSizes();
+    yield* studentFigures(log);
   },
 };
 
