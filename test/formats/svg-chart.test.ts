@@ -39,7 +39,7 @@ describe('a chart as SVG', () => {
   it('escapes what would be markup', () => {
     const svg = renderChart(chart([{ x: 1, y: 1 }], '</text>&"<script>'));
     expect(elementsOf(svg)).not.toContain('script');
-    expect(svg).toContain('&lt;/text&gt;&amp;"&lt;script&gt;');
+    expect(svg).toContain('&lt;/text&gt;&amp;&quot;&lt;script&gt;');
   });
 
   it('puts equal ratios at equal distances, larger values right and above', () => {
