@@ -12,7 +12,7 @@ import { shardDamaged } from '../shard/shard-file.ts';
 import type { Store } from '../store/store.ts';
 import { openStore } from '../store/table.ts';
 import { type Pace, type PaceShare, paceOf } from './pace.ts';
-import { type FoundProblem, problemOf, wrongManifest } from './problem.ts';
+import { type FoundProblem, isFailure, problemOf, wrongManifest } from './problem.ts';
 import { openSamples } from './samples.ts';
 import { type ReadMemory, readMemory, readShardBytes } from './shard-bytes.ts';
 import { beginTallies, type TallyValues } from './tallies.ts';
@@ -80,7 +80,7 @@ interface Proving {
   readonly proved: () => void;
 }
 
-/** Adds what is wrong with a file, and gives nothing then. Throws `interrupted`. */
+/** Adds what is wrong with a file, and gives nothing then. Throws what says nothing of the file. */
 export async function attempt<T>(
   file: string,
   problems: FoundProblem[],
@@ -93,8 +93,8 @@ export async function attempt<T>(
   try {
     return await action(proved);
   } catch (error) {
+    if (isFailure(error)) throw error;
     const { code } = error as LogitcaskError;
-    if (code === 'interrupted') throw error;
     problems.push(problemOf(file, error, code === 'shard-damaged' && !isProved));
     return undefined;
   }
@@ -190,6 +190,8 @@ async function readShardRows(
   });
   checkDigest(file, hash.digest('hex'));
   proved();
+  const failure = [failed, found.row].find((error) => error !== undefined && isFailure(error));
+  if (failure !== undefined) throw failure; // in the bytes as they were written
   const wrongCount = index === undefined ? undefined : wrongHeader(file, index, path);
   return {
     wrongRow: wrongCount ?? failed ?? found.row,

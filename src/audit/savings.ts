@@ -8,11 +8,11 @@ import { encodePlanes } from '../encode/planes.ts';
 import { ranked } from '../encode/ranked.ts';
 import { gridOf, levelsOf } from '../encode/stored-levels.ts';
 import { openCodec } from '../encode/table.ts';
-import { asLogitcaskError } from '../errors.ts';
 import { lengthsOf } from '../formats/cells.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { redraw } from '../sparsify/redraw.ts';
 import { type SparsifierOptions, sparsifiers } from '../sparsify/table.ts';
+import { isDamage } from './problem.ts';
 import {
   addToChoice,
   beginChoice,
@@ -123,12 +123,6 @@ type Cut = (
 
 const cut: Cut = (exact, { choice, width }) => cutLists(exact, choice, width);
 const drawAnew: Cut = (exact, { choice, id }) => redraw(exact, choice.steps[0].grid.tau, id);
-
-/** Whether a file is damaged or gone, which integrity will say. */
-export function isDamage(thrown: unknown): boolean {
-  const { code, exitCode } = asLogitcaskError(thrown);
-  return exitCode === 3 || code === 'store-not-found';
-}
 
 /** Positions of the sample; undefined where it cannot be read. */
 async function addSample(

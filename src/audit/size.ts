@@ -10,7 +10,8 @@ import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import { otherFormats, peerK } from './other-formats.ts';
-import { isDamage, measureSavings } from './savings.ts';
+import { isDamage } from './problem.ts';
+import { measureSavings } from './savings.ts';
 
 const directoryBytesMax = 1024 * 1024;
 
