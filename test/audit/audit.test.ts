@@ -5,9 +5,7 @@ import type { Manifest, TargetSet } from '../../schemas/manifest.ts';
 import { type AuditOptions, auditSnapshot } from '../../src/audit/audit.ts';
 import { type Clock, sharedPace } from '../../src/audit/pace.ts';
 import { passShards } from '../../src/audit/pass.ts';
-import { openQuarantine } from '../../src/audit/quarantine.ts';
 import { readAudit } from '../../src/audit/report-file.ts';
-import { LogitcaskError } from '../../src/errors.ts';
 import { openIntegrity } from '../../src/serve/integrity.ts';
 import { auditLogPath, filePath, indexNameOf } from '../../src/shard/names.ts';
 import { writeBuildStatus } from '../../src/shard/snapshot.ts';
@@ -138,49 +136,6 @@ describe('an audit of damaged files', () => {
     truncateSync(path(names(manifest, 'shard')[0]), 100);
     await auditSnapshot(place.store, { dataset, snapshot: 'latest' });
     expect(() => server.refuseQuarantined(manifest, [0])).toThrowError(coded('shard-damaged'));
-  });
-});
-
-describe('an audit of what it cannot take as it is', () => {
-  it('names a reference that is missing, or has other columns', async () => {
-    const { manifest } = await writeSamples(place.store, shards);
-    const [reference] = names(manifest, 'reference');
-    const bytes = readFileSync(path(reference));
-    bytes.write('prioritx', bytes.indexOf('priority'));
-    writeFileSync(path(reference), bytes);
-    expect(filesOf(await audit())).toEqual([reference]);
-    rmSync(path(reference));
-    const report = await audit();
-    expect(filesOf(report)).toEqual([reference]);
-    expect(report.findings.map(({ code }) => code)).toContain('file-missing');
-  });
-
-  it('names a raw shard whose values are no log-probs, or ids of none, any more', async () => {
-    const samples = [0, 1, 2, 3].map((i) => sampleOf(30 + i));
-    const { manifest } = await writeSamples(place.store, [samples], { set: codec('raw') });
-    const [shard] = names(manifest, 'shard');
-    const good = readFileSync(path(shard));
-    for (let at = 1000; at + 64 < good.length; at += 400) {
-      const bad = Buffer.from(good);
-      bad.fill(0xff, at, at + 64);
-      writeFileSync(path(shard), bad);
-      const { integrity } = await audit();
-      expect(integrity.problems.rows.map(({ file }) => file)).toEqual([shard]);
-      expect(integrity.quarantined).toEqual([shard]);
-    }
-  });
-
-  it('fails where the store does: a file that cannot be read is not damaged', async () => {
-    const { manifest } = await writeSamples(place.store, shards);
-    for (const role of ['shard', 'index', 'reference']) {
-      const [name] = names(manifest, role);
-      const failing = (store: Store) =>
-        namingStore(store, (read) => {
-          if (read.endsWith(name)) throw new LogitcaskError('store-failed', 'store: EIO');
-        });
-      await expect(audit({ workers: 1 }, failing)).rejects.toThrowError(coded('store-failed'));
-    }
-    expect((await openQuarantine(place.store)).files).toBe(0);
   });
 });
 
