@@ -100,11 +100,13 @@ function openReference(store: Store, { dataset, files }: Manifest) {
 
 function tasksOf(store: Store, { manifest, counts, pace }: PassOptions): ShardTask[] {
   const indexes = new Map(manifest.files.map((file) => [file.name, file]));
+  const referenceName = manifest.files.find(({ role }) => role === 'reference')?.name;
   let first = 0;
   return manifest.files.filter(isShard).map((file) => {
     const index = indexes.get(indexNameOf(file.name));
     const own = { ...manifest, files: [file] };
-    const task = { url: store.url, manifest: own, index, first, counts, pace, reference: [] };
+    const shared = { url: store.url, counts, pace, reference: [], referenceName };
+    const task = { ...shared, manifest: own, index, first };
     first += file.samples;
     return task;
   });
