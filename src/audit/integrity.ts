@@ -76,7 +76,7 @@ export function integrityReport(
         }),
     },
     orphans: { total: orphans.length, rows: orphans.slice(0, auditRowsMax) },
-    quarantined: [...quarantined],
+    quarantined: { total: quarantined.length, rows: quarantined.slice(0, auditRowsMax) },
     images,
   };
 }

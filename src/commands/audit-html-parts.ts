@@ -163,8 +163,11 @@ export function integritySection(integrity: AuditIntegrity): string {
     );
   }
   if (images !== null) parts.push(paragraph(`Images: ${imagesText(images)}.`));
-  if (quarantined.length > 0) {
-    parts.push(paragraph(`Quarantined, so that servers refuse them: ${quarantined.join(', ')}.`));
+  if (quarantined.total > 0) {
+    const rest = quarantined.total - quarantined.rows.length;
+    const more = rest > 0 ? ` and ${formatCount(rest)} more` : '';
+    const named = `${quarantined.rows.join(', ')}${more}`;
+    parts.push(paragraph(`Quarantined, so that servers refuse them: ${named}.`));
   }
   if (orphans.rows.length > 0) {
     parts.push(

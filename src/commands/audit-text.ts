@@ -59,9 +59,9 @@ function describeIntegrity({ integrity }: AuditReport, paint: Paint): string {
   const more = problems.total - Math.min(problems.rows.length, problemsShown);
   if (more > 0) lines.push(`  and ${formatCount(more)} more problems`);
   if (images !== null) lines.push(`  images: ${imagesText(images)}`);
-  if (quarantined.length > 0) {
-    const named = quarantined.slice(0, problemsShown).join(', ');
-    const rest = quarantined.length - Math.min(quarantined.length, problemsShown);
+  if (quarantined.total > 0) {
+    const named = quarantined.rows.slice(0, problemsShown).join(', ');
+    const rest = quarantined.total - Math.min(quarantined.rows.length, problemsShown);
     lines.push(`  quarantined: ${named}${rest > 0 ? ` and ${rest} more` : ''}`);
   }
   if (orphans.total > 0) {

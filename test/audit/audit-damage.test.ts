@@ -66,7 +66,7 @@ describe('an audit of what it cannot take as it is', () => {
       writeFileSync(path(shard), bad);
       const { integrity } = await audit();
       expect(integrity.problems.rows.map(({ file }) => file)).toEqual([shard]);
-      expect(integrity.quarantined).toEqual([shard]);
+      expect(integrity.quarantined.rows).toEqual([shard]);
     }
   });
 
@@ -111,7 +111,24 @@ describe('an audit of what it cannot take as it is', () => {
     const report = await audit();
     expect(filesOf(report)).toEqual([reference]);
     expect(report.fidelity[0].measured).toMatchObject({ positions: 2 });
-    expect(report.integrity.quarantined).toEqual([]);
+    expect(report.integrity.quarantined.rows).toEqual([]);
+  });
+});
+
+describe('an audit of very many damaged files', () => {
+  it('says how many there are, names as many as a list has, and calls none of them whole', async () => {
+    const count = 103;
+    await writeSamples(
+      place.store,
+      Array.from({ length: count }, (_, i) => [sampleOf(i, 3)]),
+    );
+    for (const name of await place.store.list(`${dataset}/files`)) {
+      if (name.endsWith('.arrow')) truncateSync(path(name), 16);
+    }
+    const { integrity, findings } = await audit();
+    expect(integrity.quarantined).toMatchObject({ total: count + 1 }); // and the reference
+    expect(integrity.quarantined.rows).toHaveLength(100);
+    expect(new Set(findings.map(({ code }) => code))).toEqual(new Set(['file-damaged']));
   });
 });
 
@@ -135,7 +152,7 @@ describe('an audit that goes on', () => {
     truncateSync(path(indexNameOf(first)), 40);
     const { integrity } = await audit();
     expect(integrity.problems.rows).toMatchObject([{ file: indexNameOf(first) }]);
-    expect(integrity.quarantined).toEqual([indexNameOf(first)]);
+    expect(integrity.quarantined.rows).toEqual([indexNameOf(first)]);
   });
 
   it('reads a shard again whose index is in quarantine, and no other', async () => {
@@ -150,7 +167,7 @@ describe('an audit that goes on', () => {
     const { integrity } = await audit({}, watch);
     expect(reads).toContain(filePath(dataset, first));
     expect(reads).not.toContain(filePath(dataset, second));
-    expect(integrity.quarantined).toEqual([]);
+    expect(integrity.quarantined.rows).toEqual([]);
   });
 
   it('names an index that was damaged since, of the same size', async () => {
@@ -181,7 +198,7 @@ describe('an audit that goes on', () => {
     const { integrity } = await auditSnapshot(store, options);
     await added;
     expect(integrity.problems.total).toBe(0);
-    expect(integrity.quarantined).toEqual([first]);
+    expect(integrity.quarantined.rows).toEqual([first]);
   });
 });
 
