@@ -19,7 +19,7 @@ import { integrityReport, orphansOf, quarantine } from './integrity.ts';
 import type { Orphan } from './orphans.ts';
 import { type PaceShare, paceOf, sharedPace } from './pace.ts';
 import { passShards } from './pass.ts';
-import { attempt, stopped } from './pass-shard.ts';
+import { attempt, type Paced, stopped } from './pass-shard.ts';
 import type { FoundProblem } from './problem.ts';
 import { openQuarantine } from './quarantine.ts';
 import { writeAudit } from './report-file.ts';
@@ -48,6 +48,8 @@ interface Audit {
   readonly options: AuditOptions;
   readonly log: AuditLog;
   readonly pace: PaceShare | undefined;
+  /** Waits for its place in time, and ends the audit where it is stopped. */
+  readonly paced: Paced;
   readonly startedMs: number;
   readonly size: AuditSize;
   readonly problems: FoundProblem[];
@@ -104,7 +106,9 @@ async function beginAudit(
   resolved: ResolvedSnapshot,
   { options, log }: Pick<Audit, 'options' | 'log'>,
 ): Promise<Audit> {
-  const { bytesPerSecondMax } = options;
+  const { bytesPerSecondMax, signal } = options;
+  const pace = bytesPerSecondMax === undefined ? undefined : sharedPace(bytesPerSecondMax);
+  const wait = paceOf(pace);
   const { dataset } = resolved.manifest;
   const refused = new Set(Object.keys((await openQuarantine(store)).of(dataset)));
   return {
@@ -112,9 +116,13 @@ async function beginAudit(
     resolved,
     options,
     log,
-    pace: bytesPerSecondMax === undefined ? undefined : sharedPace(bytesPerSecondMax),
+    pace,
+    paced: async (bytes) => {
+      await wait(bytes, signal);
+      if (signal?.aborted) throw stopped();
+    },
     startedMs: Date.now(),
-    size: await auditSize(store, { dataset, snapshot: resolved.id }),
+    size: await auditSize(store, { dataset, snapshot: resolved.id, signal }),
     problems: [],
     refused,
     counted: [],
@@ -176,37 +184,33 @@ function count(audit: Audit, bytes: number | undefined): void {
 }
 
 async function checkOthers(audit: Audit): Promise<void> {
-  const { store, resolved, options, pace, problems } = audit;
+  const { store, resolved, paced, problems } = audit;
   const { dataset } = resolved.manifest;
-  const wait = paceOf(pace);
-  const paced = async (bytes: number) => {
-    await wait(bytes, options.signal);
-    if (options.signal?.aborted) throw stopped();
-  };
   for (const file of otherFiles(resolved.manifest)) {
     await checkFile(store, { dataset, file, paced }, problems);
     count(audit, file.bytes);
   }
-  await checkTotals(store, resolved, problems);
+  await checkTotals(store, { resolved, paced }, problems);
 }
 
 /** Samples that cannot be read are named already: nothing is told of their images then. */
-async function imagesOf({ store, resolved, options, problems }: Audit) {
+async function imagesOf({ store, resolved, paced, problems }: Audit) {
   if (problems.length > 0) return null;
   const reader = createReader(store, resolved);
   try {
-    return await checkImages(reader, options.signal);
+    return await checkImages(reader, paced);
   } finally {
     await reader.close();
   }
 }
 
 /** None where an index has been damaged since it was proved: it is named. */
-async function duplicatesOf({ store, resolved, counted, problems }: Audit): Promise<Duplicates> {
+async function duplicatesOf(audit: Audit): Promise<Duplicates> {
+  const { store, resolved, counted, problems, paced } = audit;
   const { dataset, totals } = resolved.manifest;
   const indexes = counted.map(indexNameOf);
   const found = await attempt(filesFolder(dataset), problems, () =>
-    countDuplicates(store, { dataset, indexes, samples: totals.samples }),
+    countDuplicates(store, { dataset, indexes, samples: totals.samples, paced }),
   );
   return found ?? noDuplicates;
 }

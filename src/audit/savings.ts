@@ -12,6 +12,7 @@ import { lengthsOf } from '../formats/cells.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { redraw } from '../sparsify/redraw.ts';
 import { type SparsifierOptions, sparsifiers } from '../sparsify/table.ts';
+import { stopped } from './pass-shard.ts';
 import { isDamage } from './problem.ts';
 import {
   addToChoice,
@@ -59,7 +60,7 @@ const compressionNames = Object.keys(compressions) as Compression[];
  */
 export async function measureSavings(
   reader: SnapshotReader,
-  storedBytes?: ReadonlyMap<string, number>,
+  { storedBytes, signal }: { storedBytes?: ReadonlyMap<string, number>; signal?: AbortSignal },
 ): Promise<AuditSize['savings']> {
   const { target_sets: sets, label_space: labelSpace, totals } = reader.manifest;
   const { size: width } = labelSpace;
@@ -69,6 +70,7 @@ export async function measureSavings(
     .map((set) => beginSet(set, width));
   let sampled = 0;
   for (const ordinal of tallies.length === 0 ? [] : spreadOrdinals(totals)) {
+    if (signal?.aborted) throw stopped();
     sampled += (await addSample(reader, { ordinal, tallies, labelSpace })) ?? 0;
   }
   const rows =

@@ -10,6 +10,7 @@ import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import { otherFormats, peerK } from './other-formats.ts';
+import { stopped } from './pass-shard.ts';
 import { isDamage } from './problem.ts';
 import { measureSavings } from './savings.ts';
 
@@ -40,6 +41,8 @@ interface SizeOptions {
   readonly dataset: string;
   /** Digest or tag. */
   readonly snapshot: string;
+  /** Ends the work with `interrupted`. */
+  readonly signal?: AbortSignal;
 }
 
 /** Throws `shard-damaged` or `index-damaged`. */
@@ -80,6 +83,7 @@ export async function auditSize(store: Store, options: SizeOptions): Promise<Aud
   const byColumn = new Map<string, number>();
   let seen = 0;
   for (const file of shardsOf(manifest)) {
+    if (options.signal?.aborted) throw stopped();
     try {
       add(byColumn, await columnBytes(store, { dataset: options.dataset, manifest, file }));
       seen += file.positions;
@@ -112,7 +116,10 @@ export async function auditSize(store: Store, options: SizeOptions): Promise<Aud
       others: otherFormats(manifest.label_space.size, listEntries(manifest)).map((other) => {
         return { name: other.name, bytes_per_position: other.bytes };
       }),
-      savings: await measureSavings(reader, packed ? each : undefined),
+      savings: await measureSavings(reader, {
+        storedBytes: packed ? each : undefined,
+        signal: options.signal,
+      }),
       cost: null,
     };
   } finally {

@@ -132,6 +132,32 @@ describe('an audit of very many damaged files', () => {
   });
 });
 
+describe('an audit that is told to stop', () => {
+  it('reads no more than a few files more, whatever it is at', async () => {
+    await writeSamples(
+      place.store,
+      Array.from({ length: 24 }, (_, i) => [sampleOf(30 + i)]),
+    );
+    /** Reads in all, where it is told to stop with the one of that number. */
+    const reads = async (stopAt: number) => {
+      const controller = new AbortController();
+      let read = 0;
+      const watch = (store: Store) =>
+        namingStore(store, () => {
+          if (read++ === stopAt) controller.abort();
+        });
+      await audit({ signal: controller.signal }, watch).catch(({ code }) => {
+        expect(code).toBe('interrupted');
+      });
+      return read;
+    };
+    const all = await reads(-1);
+    for (let at = 0; at < all; at += Math.floor(all / 24)) {
+      expect((await reads(at)) - at).toBeLessThan(12);
+    }
+  });
+});
+
 describe('an audit that goes on', () => {
   /** Stopped once the first two shards are in its log. */
   async function stoppedAfterTwo() {
