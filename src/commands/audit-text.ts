@@ -10,6 +10,7 @@ import {
   figure,
   imagesText,
   logProb,
+  noAlignmentText,
   percent,
   verdictOf,
   verdictText,
@@ -72,8 +73,9 @@ function describeIntegrity({ integrity }: AuditReport, paint: Paint): string {
   return lines.join('\n');
 }
 
-function describeAlignment({ alignment }: AuditReport, paint: Paint): string {
-  if (alignment.length === 0) return `${paint.bold('Alignment')}\n  no target sets`;
+function describeAlignment(report: AuditReport, paint: Paint): string {
+  const { alignment } = report;
+  if (alignment.length === 0) return `${paint.bold('Alignment')}\n  ${noAlignmentText(report)}`;
   const lines = alignment.flatMap((own) => {
     const { before, at, after } = own;
     const values = [before, at, after].map(logProb).join(' / ');
@@ -104,7 +106,8 @@ function describeFidelity(fidelity: AuditFidelity, paint: Paint): string {
   pairs.push(['entropy', line(entropy, ' nats')]);
   if (rest !== null) pairs.push(['rest', line(rest, '')]);
   for (const { p_min, p_max, entries, z } of bias ?? []) {
-    const band = `p ${figure(p_min)} to ${figure(p_max)}`;
+    const isBeyond = p_max === 0;
+    const band = isBeyond ? 'ids beyond the lists' : `p ${figure(p_min)} to ${figure(p_max)}`;
     pairs.push([band, `${z.toFixed(1)} standard errors off (${formatCount(entries)} entries)`]);
   }
   const masses = mass_by_k.map(({ k, mass }) => {

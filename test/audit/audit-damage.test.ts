@@ -5,6 +5,9 @@ import type { Manifest } from '../../schemas/manifest.ts';
 import { type AuditOptions, auditSnapshot } from '../../src/audit/audit.ts';
 import { digestFile } from '../../src/audit/digests.ts';
 import { openQuarantine } from '../../src/audit/quarantine.ts';
+import { renderAudit } from '../../src/commands/audit-html.ts';
+import { describeAudit } from '../../src/commands/audit-text.ts';
+import { createPaint } from '../../src/commands/paint.ts';
 import { LogitcaskError } from '../../src/errors.ts';
 import { auditLogPath, filePath, indexNameOf } from '../../src/shard/names.ts';
 import { writeReference } from '../../src/shard/reference.ts';
@@ -112,6 +115,24 @@ describe('an audit of what it cannot take as it is', () => {
     expect(filesOf(report)).toEqual([reference]);
     expect(report.fidelity[0].measured).toMatchObject({ positions: 2 });
     expect(report.integrity.quarantined.rows).toEqual([]);
+  });
+});
+
+describe('an audit of odd samples', () => {
+  it('finds nothing wrong with one that is empty', async () => {
+    await writeSamples(place.store, [[sampleOf(1, 0), sampleOf(2, 5)]]);
+    expect((await audit()).integrity.problems.rows).toEqual([]);
+  });
+
+  it('of a snapshot without any has a page of whole words', async () => {
+    await writeSamples(place.store, []);
+    const report = await audit();
+    for (const made of [
+      renderAudit({ report, drift: undefined }),
+      describeAudit({ report, drift: undefined }, createPaint(false)),
+    ]) {
+      expect(made).not.toMatch(/NaN|Infinity|undefined/);
+    }
   });
 });
 
