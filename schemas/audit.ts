@@ -71,7 +71,7 @@ export const integrityReport = z.strictObject({
   /** Files of the data set that no snapshot and no running build names. */
   orphans: listOf(z.strictObject({ path: z.string(), bytes: count })),
   /** Damaged files that servers refuse from now on. */
-  quarantined: z.array(z.string()),
+  quarantined: listOf(z.string()),
   /** Images at `file:` addresses beside the digests that their samples have; null for texts. */
   images: z
     .strictObject({

@@ -3,7 +3,7 @@
  * and its reference tell. Stopped, it goes on behind what it has read when it is run again.
  */
 import type { AuditReport, AuditSize } from '../../schemas/audit.ts';
-import { indexNameOf, lockPath } from '../shard/names.ts';
+import { filesFolder, indexNameOf, lockPath } from '../shard/names.ts';
 import { createReader } from '../shard/open-snapshot.ts';
 import { type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
 import { acquireLock } from '../store/lock.ts';
@@ -19,7 +19,7 @@ import { integrityReport, orphansOf, quarantine } from './integrity.ts';
 import type { Orphan } from './orphans.ts';
 import { type PaceShare, paceOf, sharedPace } from './pace.ts';
 import { passShards } from './pass.ts';
-import { stopped } from './pass-shard.ts';
+import { attempt, type Paced, stopped } from './pass-shard.ts';
 import type { FoundProblem } from './problem.ts';
 import { openQuarantine } from './quarantine.ts';
 import { writeAudit } from './report-file.ts';
@@ -48,9 +48,13 @@ interface Audit {
   readonly options: AuditOptions;
   readonly log: AuditLog;
   readonly pace: PaceShare | undefined;
+  /** Waits for its place in time, and ends the audit where it is stopped. */
+  readonly paced: Paced;
   readonly startedMs: number;
   readonly size: AuditSize;
   readonly problems: FoundProblem[];
+  /** Names of the data set's files that were in quarantine when it began: all are read. */
+  readonly refused: ReadonlySet<string>;
   /** Names of the shards that were counted. */
   readonly counted: string[];
   values: TallyValues;
@@ -63,6 +67,7 @@ interface Audit {
 }
 
 const progressMs = 500;
+const noDuplicates: Duplicates = { samples: 0, positions: 0 };
 
 /**
  * Audits a snapshot and keeps the report in the store. Damage is reported and quarantined, never
@@ -81,8 +86,8 @@ export async function auditSnapshot(store: Store, options: AuditOptions): Promis
       await passAll(audit);
       await checkOthers(audit);
       audit.orphans = await orphansOf(store, dataset, audit.problems);
-      audit.quarantined = await quarantine(store, manifest, audit.problems);
       audit.duplicates = await duplicatesOf(audit);
+      audit.quarantined = await quarantine(store, manifest, audit);
       if (manifest.kind === 'vision') audit.images = await imagesOf(audit);
       const report = reportOf(audit, { partial: false });
       await writeAudit(store, report);
@@ -101,16 +106,25 @@ async function beginAudit(
   resolved: ResolvedSnapshot,
   { options, log }: Pick<Audit, 'options' | 'log'>,
 ): Promise<Audit> {
-  const { bytesPerSecondMax } = options;
+  const { bytesPerSecondMax, signal } = options;
+  const pace = bytesPerSecondMax === undefined ? undefined : sharedPace(bytesPerSecondMax);
+  const wait = paceOf(pace);
+  const { dataset } = resolved.manifest;
+  const refused = new Set(Object.keys((await openQuarantine(store)).of(dataset)));
   return {
     store,
     resolved,
     options,
     log,
-    pace: bytesPerSecondMax === undefined ? undefined : sharedPace(bytesPerSecondMax),
+    pace,
+    paced: async (bytes) => {
+      await wait(bytes, signal);
+      if (signal?.aborted) throw stopped();
+    },
     startedMs: Date.now(),
-    size: await auditSize(store, { dataset: resolved.manifest.dataset, snapshot: resolved.id }),
+    size: await auditSize(store, { dataset, snapshot: resolved.id, signal }),
     problems: [],
+    refused,
     counted: [],
     values: noValues(resolved.manifest),
     files: 0,
@@ -118,17 +132,16 @@ async function beginAudit(
     orphans: [],
     quarantined: [],
     images: null,
-    duplicates: { samples: 0, positions: 0 },
+    duplicates: noDuplicates,
   };
 }
 
 /** Every shard and its index, once; what the log knows is not read again. */
 async function passAll(audit: Audit): Promise<void> {
-  const { store, resolved, options, log, pace } = audit;
+  const { store, resolved, options, log, pace, refused } = audit;
   const { manifest } = resolved;
   const { workers, signal, onProgress } = options;
-  const damaged = (await openQuarantine(store)).of(manifest.dataset);
-  const sizes = new Map(manifest.files.map(({ name, bytes }) => [name, bytes]));
+  const files = new Map(manifest.files.map((file) => [file.name, file]));
   let reportedMs = audit.startedMs;
   let shard = 0;
   let logged = Promise.resolve();
@@ -138,8 +151,12 @@ async function passAll(audit: Audit): Promise<void> {
     workers,
     pace,
     signal,
-    known: async (shard, file) =>
-      damaged[file.name] === undefined ? log.known(shard, file) : undefined,
+    known: async (shard, file) => {
+      const index = files.get(indexNameOf(file.name));
+      if (index === undefined) return undefined;
+      const isRefused = refused.has(file.name) || refused.has(index.name);
+      return isRefused ? undefined : log.known(shard, [file, index]);
+    },
   });
   for await (const { file, isKnown, problems, values } of passed) {
     await logged; // of the shard before, while this one was read
@@ -152,7 +169,7 @@ async function passAll(audit: Audit): Promise<void> {
       audit.values = mergeValues(audit.values, values);
       audit.counted.push(file.name);
     }
-    for (const name of [file.name, indexNameOf(file.name)]) count(audit, sizes.get(name));
+    for (const name of [file.name, indexNameOf(file.name)]) count(audit, files.get(name)?.bytes);
     if (onProgress === undefined || Date.now() - reportedMs < progressMs) continue;
     reportedMs = Date.now();
     onProgress(reportOf(audit, { partial: true }));
@@ -167,35 +184,35 @@ function count(audit: Audit, bytes: number | undefined): void {
 }
 
 async function checkOthers(audit: Audit): Promise<void> {
-  const { store, resolved, options, pace, problems } = audit;
+  const { store, resolved, paced, problems } = audit;
   const { dataset } = resolved.manifest;
-  const wait = paceOf(pace);
-  const paced = async (bytes: number) => {
-    await wait(bytes, options.signal);
-    if (options.signal?.aborted) throw stopped();
-  };
   for (const file of otherFiles(resolved.manifest)) {
     await checkFile(store, { dataset, file, paced }, problems);
     count(audit, file.bytes);
   }
-  await checkTotals(store, resolved, problems);
+  await checkTotals(store, { resolved, paced }, problems);
 }
 
 /** Samples that cannot be read are named already: nothing is told of their images then. */
-async function imagesOf({ store, resolved, options, problems }: Audit) {
+async function imagesOf({ store, resolved, paced, problems }: Audit) {
   if (problems.length > 0) return null;
   const reader = createReader(store, resolved);
   try {
-    return await checkImages(reader, options.signal);
+    return await checkImages(reader, paced);
   } finally {
     await reader.close();
   }
 }
 
-function duplicatesOf({ store, resolved, counted }: Audit): Promise<Duplicates> {
+/** None where an index has been damaged since it was proved: it is named. */
+async function duplicatesOf(audit: Audit): Promise<Duplicates> {
+  const { store, resolved, counted, problems, paced } = audit;
   const { dataset, totals } = resolved.manifest;
   const indexes = counted.map(indexNameOf);
-  return countDuplicates(store, { dataset, indexes, samples: totals.samples });
+  const found = await attempt(filesFolder(dataset), problems, () =>
+    countDuplicates(store, { dataset, indexes, samples: totals.samples, paced }),
+  );
+  return found ?? noDuplicates;
 }
 
 function reportOf(audit: Audit, { partial }: { partial: boolean }): AuditReport {

@@ -24,12 +24,20 @@ export async function digestFile(
   return hash.digest();
 }
 
-/** SHA-256 (hex) of the sample ids in order: a snapshot's content id. */
-export async function hashSampleIds(reader: SnapshotReader): Promise<string> {
+/**
+ * SHA-256 (hex) of the sample ids in order: a snapshot's content id; `rest` is awaited after each
+ * piece.
+ */
+export async function hashSampleIds(
+  reader: SnapshotReader,
+  rest?: (bytes: number) => Promise<void>,
+): Promise<string> {
   const { samples } = reader.manifest.totals;
   const hash = createHash('sha256');
   for (let at = 0; at < samples; at += idsAtOnce) {
-    hash.update(await reader.sampleIds(at, Math.min(samples, at + idsAtOnce)));
+    const ids = await reader.sampleIds(at, Math.min(samples, at + idsAtOnce));
+    hash.update(ids);
+    await rest?.(ids.length);
   }
   return hash.digest('hex');
 }

@@ -6,6 +6,7 @@
 import type { DriftReport } from '../../schemas/audit.ts';
 import { auditRowsMax } from '../../schemas/audit.ts';
 import type { TargetSet } from '../../schemas/manifest.ts';
+import { labelSpaceIn } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { lengthsOf, textsOf } from '../formats/cells.ts';
@@ -18,6 +19,7 @@ import type { Store } from '../store/store.ts';
 import { comparePositions, type Stored } from './drift-position.ts';
 import { stopped } from './pass-shard.ts';
 import { addTo, newSketch, summaryOf } from './sketch.ts';
+import { sourceReader } from './source-of.ts';
 
 export interface DriftSide {
   readonly dataset: string;
@@ -54,10 +56,11 @@ export async function measureDrift(
     refuseUnlike(a, b);
     const samples = await overlapOf(store, a.reader.manifest, b.reader.manifest);
     const tally = createTally();
+    const sourceOf = sourceReader();
     const { samples: total } = a.reader.manifest.totals;
     for (let ordinal = 0; ordinal < total; ordinal++) {
       if (signal?.aborted) throw stopped();
-      await compareSample(a, b, { ordinal, tally });
+      await compareSample(a, b, { ordinal, tally, sourceOf });
     }
     return { before: sideOf(a), after: sideOf(b), samples, ...tally.report() };
   } finally {
@@ -84,9 +87,11 @@ function setOf({ manifest }: SnapshotReader, name: string | undefined): TargetSe
 }
 
 function refuseUnlike(a: Side, b: Side): void {
-  const spaces = [a, b].map(({ reader }) => canonicalJson(reader.manifest.label_space));
+  const spaces = [a, b].map(({ reader, set }) => {
+    return canonicalJson(labelSpaceIn(set, reader.manifest.label_space));
+  });
   if (spaces[0] !== spaces[1]) {
-    const message = 'drift: the snapshots are over different tokenizers or vocabularies';
+    const message = 'drift: the target sets are over different tokenizers or vocabularies';
     throw new LogitcaskError('conflict', message, { expected: spaces[0], got: spaces[1] });
   }
   const kinds = [a, b].map(({ set: { normalisation, temperature } }) => {
@@ -102,8 +107,9 @@ function refuseUnlike(a: Side, b: Side): void {
 async function compareSample(
   a: Side,
   b: Side,
-  { ordinal, tally }: { ordinal: number; tally: Tally },
+  options: { ordinal: number; tally: Tally; sourceOf: (meta: string) => string },
 ): Promise<void> {
+  const { ordinal, tally, sourceOf } = options;
   const { targets: own, columns } = await readTargets(a.reader, a.set, ordinal, [
     'sample_id',
     'meta',
@@ -126,11 +132,6 @@ async function compareSample(
 }
 
 const isEmpty = ({ targets: { offsets } }: Stored, t: number) => offsets[t] === offsets[t + 1];
-
-function sourceOf(meta: string): string {
-  const { source, file, document } = JSON.parse(meta || '{}');
-  return String(source ?? file ?? document ?? '(none)');
-}
 
 type Tally = ReturnType<typeof createTally>;
 

@@ -24,6 +24,8 @@ export interface DuplicatesOptions {
   readonly samples: number;
   /** Samples whose ids are held at a time, about 24 bytes each. */
   readonly passSamplesMax?: number;
+  /** Awaited after each index; what it throws ends the work. */
+  readonly paced?: (bytes: number) => Promise<void>;
 }
 
 /** Throws `index-damaged`. */
@@ -31,14 +33,16 @@ export async function countDuplicates(
   store: Store,
   options: DuplicatesOptions,
 ): Promise<Duplicates> {
-  const { dataset, indexes, samples, passSamplesMax = passSamplesDefault } = options;
+  const { dataset, indexes, samples, passSamplesMax = passSamplesDefault, paced } = options;
   const passes = Math.max(1, Math.ceil(samples / passSamplesMax));
   const found = { samples: 0, positions: 0 };
   for (let pass = 0; pass < passes; pass++) {
     const seen = createIdSet(Math.ceil(samples / passes));
     for (const name of indexes) {
       const path = filePath(dataset, name);
-      const { rows } = decodeIndex(await store.readAll(path), path);
+      const bytes = await store.readAll(path);
+      await paced?.(bytes.length);
+      const { rows } = decodeIndex(bytes, path);
       const words = new Uint32Array(new Uint8Array(rows).buffer);
       for (let at = 0; at < words.length; at += rowWords) {
         // the upper bits decide the pass, so that the lower ones stay good for the table

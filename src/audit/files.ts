@@ -32,7 +32,10 @@ export async function checkFile(
     proved();
     if (file.role === 'reference') {
       let positions = 0;
-      for await (const rows of readReference(store, path)) positions += rows.length;
+      for await (const rows of readReference(store, path)) {
+        await paced(0); // read already: it may only be stopped
+        positions += rows.length;
+      }
       if (positions !== file.positions) throw shardDamaged(file.name, file.positions, positions);
     }
     if (file.role === 'index' && file.samples > 0) {
@@ -45,7 +48,7 @@ export async function checkFile(
 /** Adds what does not add up, where every file is as it was written. */
 export async function checkTotals(
   store: Store,
-  resolved: ResolvedSnapshot,
+  { resolved, paced }: { resolved: ResolvedSnapshot; paced: Paced },
   problems: FoundProblem[],
 ): Promise<void> {
   if (problems.length > 0) return;
@@ -59,7 +62,7 @@ export async function checkTotals(
     const sums = [total('samples', shards), total('positions', shards), total('bytes', files)];
     const stated = [totals.samples, totals.positions, totals.bytes];
     if (sums.join() !== stated.join()) throw wrongManifest(sums, stated);
-    const contentId = await hashSampleIds(reader);
+    const contentId = await hashSampleIds(reader, paced);
     if (contentId !== content_id) throw wrongManifest(content_id, contentId);
   });
   await reader.close();

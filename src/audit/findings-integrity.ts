@@ -30,22 +30,6 @@ const damaged = ({ integrity }: AuditReport): Finding[] =>
     return ofFile(code, problem, meaning);
   });
 
-/** A restored file that servers go on to refuse; one that is still damaged is named above. */
-const quarantined = ({ integrity }: AuditReport): Finding[] => {
-  const bad = new Set(integrity.problems.rows.map(({ file }) => file));
-  return integrity.quarantined
-    .filter((file) => !bad.has(file))
-    .map((file) => ({
-      code: 'file-quarantined',
-      severity: 'warning',
-      section: 'integrity',
-      target_set: null,
-      message: `integrity: ${file} is whole, but servers refuse it; lift its quarantine`,
-      expected: 'no file in quarantine',
-      got: file,
-    }));
-};
-
 const orphans = ({ integrity: { orphans } }: AuditReport): Finding[] => {
   if (orphans.total === 0) return [];
   const [first] = orphans.rows;
@@ -104,4 +88,4 @@ const imagesChanged = ({ integrity: { images } }: AuditReport): Finding[] => {
   ];
 };
 
-export const integrityRules = [damaged, quarantined, orphans, tokenizerFile, imagesChanged];
+export const integrityRules = [damaged, orphans, tokenizerFile, imagesChanged];

@@ -19,13 +19,14 @@ export interface Checked {
 }
 
 /**
- * Puts damaged files into the store's quarantine, and takes out those that are whole again; the
- * names of this snapshot's files that are in it now.
+ * Puts damaged files into the store's quarantine, and takes out those of `refused` that are whole
+ * again: what a server has found since the audit began stays. The names of this snapshot's files
+ * that are in it now.
  */
 export async function quarantine(
   store: Store,
   { dataset, files }: Manifest,
-  problems: readonly FoundProblem[],
+  { problems, refused }: Pick<Checked, 'problems'> & { readonly refused: ReadonlySet<string> },
 ): Promise<string[]> {
   const known = await openQuarantine(store);
   const damaged = new Map(
@@ -37,7 +38,7 @@ export async function quarantine(
     if (damage !== undefined) {
       const { expected, got } = damage;
       await known.add(dataset, name, { expected, got });
-    } else if (!failed.has(name) && known.of(dataset)[name] !== undefined) {
+    } else if (refused.has(name) && !failed.has(name)) {
       await known.remove(dataset, name);
     }
   }
@@ -75,7 +76,7 @@ export function integrityReport(
         }),
     },
     orphans: { total: orphans.length, rows: orphans.slice(0, auditRowsMax) },
-    quarantined: [...quarantined],
+    quarantined: { total: quarantined.length, rows: quarantined.slice(0, auditRowsMax) },
     images,
   };
 }

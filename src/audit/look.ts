@@ -14,6 +14,9 @@ const entropyBins = entropyEdges.length - 1;
 /** Levels below this differ from their neighbours by more than 10 % of the probability. */
 const levelMin = 20;
 
+/** Nats; a stored −∞ is as far off as this, so that the report stays finite. */
+const gapMost = 1e6;
+
 /** Sums over the positions looked at; plain data. */
 export interface Sums {
   positions: number;
@@ -119,7 +122,7 @@ export function createLook(set: TargetSet, width: number): Look {
       addFit(sums.fit, logprobs, known);
       const label = labelLogprob?.[t] ?? Number.NaN;
       if (Math.exp(known.own) >= comparedMin && !Number.isNaN(label)) {
-        addTo(sums.labelGap, Math.abs(label - known.own));
+        addTo(sums.labelGap, Math.min(gapMost, Math.abs(label - known.own)));
       }
     }
     if (targets.kind === 'unbiased') return;
@@ -127,7 +130,9 @@ export function createLook(set: TargetSet, width: number): Look {
     for (const [j, temperature] of set.log_z.entries()) {
       const stored = logZ[t * set.log_z.length + j];
       const cells = { logprobs, count: known.count, logRest, others };
-      const gap = Number.isNaN(stored) ? 0 : outOfReach(stored, temperature, cells);
+      const gap = Number.isNaN(stored)
+        ? 0
+        : Math.min(gapMost, outOfReach(stored, temperature, cells));
       if (gap > tolerance * Math.max(1, 1 / temperature)) sums.violations[j]++;
       sums.gaps[j] = Math.max(sums.gaps[j], gap);
     }

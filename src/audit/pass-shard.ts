@@ -12,7 +12,7 @@ import { shardDamaged } from '../shard/shard-file.ts';
 import type { Store } from '../store/store.ts';
 import { openStore } from '../store/table.ts';
 import { type Pace, type PaceShare, paceOf } from './pace.ts';
-import { type FoundProblem, problemOf, wrongManifest } from './problem.ts';
+import { type FoundProblem, isFailure, problemOf, wrongManifest } from './problem.ts';
 import { openSamples } from './samples.ts';
 import { type ReadMemory, readMemory, readShardBytes } from './shard-bytes.ts';
 import { beginTallies, type TallyValues } from './tallies.ts';
@@ -30,12 +30,13 @@ export interface ShardTask {
   /** Whether samples are counted, rather than proved only. */
   readonly counts: boolean;
   readonly pace: PaceShare | undefined;
-  /** Rows of the reference that are the shard's, in order of ordinals. */
+  /** Rows of the reference that are the shard's, in order of ordinals; and its file. */
   readonly reference: readonly ReferencePosition[];
+  readonly referenceName: string | undefined;
 }
 
 export interface ShardResult {
-  /** At most one of the shard and one of its index. */
+  /** At most one each of the shard, of its index, and of its rows of the reference. */
   readonly problems: readonly FoundProblem[];
   /** Undefined where nothing is counted, or the shard or its index is damaged. */
   readonly values: TallyValues | undefined;
@@ -68,6 +69,9 @@ export async function passShard(
   );
   if (found?.wrongRow !== undefined) problems.push(problemOf(file.name, found.wrongRow));
   if (found?.wrongRecord !== undefined) problems.push(problemOf(indexName, found.wrongRecord));
+  if (found?.wrongReference !== undefined) {
+    problems.push(problemOf(task.referenceName ?? '', found.wrongReference));
+  }
   return { problems, values: index === undefined ? undefined : found?.values };
 }
 
@@ -80,7 +84,7 @@ interface Proving {
   readonly proved: () => void;
 }
 
-/** Adds what is wrong with a file, and gives nothing then. Throws `interrupted`. */
+/** Adds what is wrong with a file, and gives nothing then. Throws what says nothing of the file. */
 export async function attempt<T>(
   file: string,
   problems: FoundProblem[],
@@ -93,8 +97,8 @@ export async function attempt<T>(
   try {
     return await action(proved);
   } catch (error) {
+    if (isFailure(error)) throw error;
     const { code } = error as LogitcaskError;
-    if (code === 'interrupted') throw error;
     problems.push(problemOf(file, error, code === 'shard-damaged' && !isProved));
     return undefined;
   }
@@ -152,6 +156,8 @@ interface FoundRows {
   /** The first row, or batch, that is wrong; and the first record of the index that is. */
   readonly wrongRow: unknown;
   readonly wrongRecord: unknown;
+  /** The first row of the reference of a position that its sample does not have. */
+  readonly wrongReference: unknown;
   readonly values: TallyValues | undefined;
 }
 
@@ -167,7 +173,7 @@ async function readShardRows(
   await checkSize(store, path, file);
   const samples = openSamples(manifest, task.reference);
   const tallies = counts ? beginTallies(manifest) : undefined;
-  const found: { row?: unknown; record?: unknown } = {};
+  const found: { row?: unknown; record?: unknown; reference?: unknown } = {};
   const hash = createHash('sha256');
   const failed = await readShardBytes(store, {
     memory,
@@ -184,16 +190,24 @@ async function readShardRows(
         },
         add(sample, ordinal) {
           if (index !== undefined) found.record ??= wrongRecord(index, ordinal - first, sample);
-          tallies?.add(sample);
+          const { mask, reference } = sample;
+          const wrong = reference.find(({ position }) => position >= mask.length);
+          if (wrong === undefined) return tallies?.add(sample);
+          found.reference ??= wrongReference(wrong, mask.length);
+          const inside = reference.filter(({ position }) => position < mask.length);
+          tallies?.add({ ...sample, reference: inside });
         },
       }),
   });
   checkDigest(file, hash.digest('hex'));
   proved();
+  const failure = [failed, found.row].find((error) => error !== undefined && isFailure(error));
+  if (failure !== undefined) throw failure; // in the bytes as they were written
   const wrongCount = index === undefined ? undefined : wrongHeader(file, index, path);
   return {
     wrongRow: wrongCount ?? failed ?? found.row,
     wrongRecord: found.record,
+    wrongReference: found.reference,
     values: wrongCount === undefined ? tallies?.values() : undefined,
   };
 }
@@ -218,6 +232,11 @@ function wrongRecord({ rows }: Index, row: number, { sampleId, mask }: AuditSamp
   const expected = { positions: mask.length, learned };
   const got = { id: id.toString('hex'), positions: ownPositions, learned: ownLearned };
   return indexDamaged(`the record of row ${row}`, expected, got);
+}
+
+function wrongReference({ ordinal, position }: ReferencePosition, positions: number) {
+  const message = `reference: sample ${ordinal} has no position ${position}; build it again`;
+  return new LogitcaskError('shard-damaged', message, { expected: positions, got: position });
 }
 
 const threadMemory = readMemory();

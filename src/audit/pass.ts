@@ -11,6 +11,7 @@ import { type ReferencePosition, readReference } from '../shard/reference.ts';
 import type { Store } from '../store/store.ts';
 import { type Clock, type PaceShare, paceOf, processClock } from './pace.ts';
 import { passShard, type ShardResult, type ShardTask, stopped } from './pass-shard.ts';
+import { isDamage } from './problem.ts';
 import { readMemory } from './shard-bytes.ts';
 
 export interface PassOptions {
@@ -72,7 +73,7 @@ const noReference = async (): Promise<readonly ReferencePosition[]> => [];
 
 /**
  * Gives the rows of the reference that are left, of ordinals below the one asked for. One that is
- * damaged gives none from there on: it is named with the other files.
+ * damaged or gone gives none from there on: it is named with the other files.
  */
 function openReference(store: Store, { dataset, files }: Manifest) {
   const file = files.find(({ role }) => role === 'reference');
@@ -88,7 +89,7 @@ function openReference(store: Store, { dataset, files }: Manifest) {
       rest = own < 0 ? [] : rest.slice(own);
       if (own >= 0 || ended) return found;
       const next = await parts.next().catch((error: unknown) => {
-        if (error instanceof LogitcaskError && error.exitCode === 3) return { done: true as const };
+        if (isDamage(error)) return { done: true as const };
         throw error;
       });
       if (next.done) ended = true;
@@ -99,11 +100,13 @@ function openReference(store: Store, { dataset, files }: Manifest) {
 
 function tasksOf(store: Store, { manifest, counts, pace }: PassOptions): ShardTask[] {
   const indexes = new Map(manifest.files.map((file) => [file.name, file]));
+  const referenceName = manifest.files.find(({ role }) => role === 'reference')?.name;
   let first = 0;
   return manifest.files.filter(isShard).map((file) => {
     const index = indexes.get(indexNameOf(file.name));
     const own = { ...manifest, files: [file] };
-    const task = { url: store.url, manifest: own, index, first, counts, pace, reference: [] };
+    const shared = { url: store.url, counts, pace, reference: [], referenceName };
+    const task = { ...shared, manifest: own, index, first };
     first += file.samples;
     return task;
   });

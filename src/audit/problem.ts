@@ -20,6 +20,23 @@ export function problemOf(file: string, thrown: unknown, isDamage = false): Foun
   return { code, file, message, expected, got, isDamage };
 }
 
+/** What reading of stored values throws where they are not those that were written. */
+const damageCodes: readonly string[] = ['store-not-found', 'row-invalid', 'token-out-of-range'];
+
+/** Whether a file is damaged or gone, which integrity will say. */
+export function isDamage(thrown: unknown): boolean {
+  const { code, exitCode } = asLogitcaskError(thrown);
+  return exitCode === 3 || damageCodes.includes(code);
+}
+
+/** What says nothing of a file: the store failed, the work was stopped, or a defect of our own. */
+export function isFailure(thrown: unknown): boolean {
+  const error = asLogitcaskError(thrown);
+  if (error.code === 'internal') return true;
+  // a link in the place of a file is damage, though the store fails to follow it
+  return error.retryable && (error.cause as NodeJS.ErrnoException | undefined)?.code !== 'ELOOP';
+}
+
 export function wrongManifest(expected: unknown, got: unknown): LogitcaskError {
   const message = 'verify: the manifest contradicts its files; build the data set again';
   return new LogitcaskError('manifest-invalid', message, { expected, got });

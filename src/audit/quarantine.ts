@@ -1,6 +1,8 @@
 /**
  * Damaged files that servers refuse, in this run and in later ones: `quarantine.json` of a store.
- * All of a process share one of each store; what other processes write is kept.
+ * All of a process share one of each store, and read and change it in turn. A change begins with
+ * what is stored, so that what other processes wrote before is kept; of two that write at the same
+ * time, the later one wins, and an audit finds again what the other one had found.
  */
 import type { Store } from '../store/store.ts';
 
@@ -40,24 +42,25 @@ export async function openQuarantine(store: Store): Promise<Quarantine> {
 
 function createQuarantine(store: Store): Shared {
   let stored: Stored = {};
-  let writing: Promise<void> = Promise.resolve();
-  const change = (dataset: string, edit: (names: Record<string, Damage>) => void) => {
-    const write = async () => {
+  let last: Promise<void> = Promise.resolve();
+  const inTurn = (action: () => Promise<void>) => {
+    const done = last.then(action);
+    last = done.catch(() => {}); // the next one may find room again
+    return done;
+  };
+  const change = (dataset: string, edit: (names: Record<string, Damage>) => void) =>
+    inTurn(async () => {
       stored = await read(store);
       const names = { ...stored[dataset] };
       edit(names);
       stored[dataset] = names;
       await store.write(path, Buffer.from(JSON.stringify(stored)));
-    };
-    const written = writing.then(write);
-    writing = written.catch(() => {}); // the next one may find room again
-    return written;
-  };
+    });
   return {
-    async read() {
-      await writing;
-      stored = await read(store);
-    },
+    read: () =>
+      inTurn(async () => {
+        stored = await read(store);
+      }),
     get files() {
       return Object.values(stored).flatMap(Object.keys).length;
     },

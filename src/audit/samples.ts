@@ -174,7 +174,7 @@ function faultOf(
     return { what, isFatal: isOutside || mask.length !== tokens.length };
   }
   if (isOutside) return { what: 'a token lies outside the label space', isFatal: true };
-  if (mask.at(-1) !== 0) return { what: 'the mask is set at the last position', isFatal: false };
+  if (mask.at(-1) === 1) return { what: 'the mask is set at the last position', isFatal: false };
   return undefined;
 }
 

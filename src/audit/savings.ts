@@ -7,12 +7,13 @@ import { type Levels, steps } from '../encode/levels.ts';
 import { encodePlanes } from '../encode/planes.ts';
 import { ranked } from '../encode/ranked.ts';
 import { gridOf, levelsOf } from '../encode/stored-levels.ts';
-import { openCodec } from '../encode/table.ts';
-import { asLogitcaskError } from '../errors.ts';
+import { labelSpaceIn, openCodec } from '../encode/table.ts';
 import { lengthsOf } from '../formats/cells.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { redraw } from '../sparsify/redraw.ts';
 import { type SparsifierOptions, sparsifiers } from '../sparsify/table.ts';
+import { stopped } from './pass-shard.ts';
+import { isDamage } from './problem.ts';
 import {
   addToChoice,
   beginChoice,
@@ -40,6 +41,7 @@ export function spreadOrdinals({ samples, positions }: { samples: number; positi
 /** One target set, and sums over the samples measured. */
 interface SetTally {
   readonly set: TargetSet;
+  readonly labelSpace: LabelSpace;
   /** Bytes of the cells as they are stored. */
   stored: number;
   readonly choices: readonly Tried[];
@@ -59,17 +61,17 @@ const compressionNames = Object.keys(compressions) as Compression[];
  */
 export async function measureSavings(
   reader: SnapshotReader,
-  storedBytes?: ReadonlyMap<string, number>,
+  { storedBytes, signal }: { storedBytes?: ReadonlyMap<string, number>; signal?: AbortSignal },
 ): Promise<AuditSize['savings']> {
   const { target_sets: sets, label_space: labelSpace, totals } = reader.manifest;
-  const { size: width } = labelSpace;
   // scores that do not sum to 1 have no rest to spread
   const tallies = sets
     .filter(({ normalisation }) => normalisation === 'softmax')
-    .map((set) => beginSet(set, width));
+    .map((set) => beginSet(set, labelSpaceIn(set, labelSpace)));
   let sampled = 0;
   for (const ordinal of tallies.length === 0 ? [] : spreadOrdinals(totals)) {
-    sampled += (await addSample(reader, { ordinal, tallies, labelSpace })) ?? 0;
+    if (signal?.aborted) throw stopped();
+    sampled += (await addSample(reader, ordinal, tallies)) ?? 0;
   }
   const rows =
     sampled === 0
@@ -82,7 +84,8 @@ export async function measureSavings(
 }
 
 /** What is worth a try: nothing finer than what is stored, which is all that is left to cut. */
-function beginSet(set: TargetSet, width: number): SetTally {
+function beginSet(set: TargetSet, labelSpace: LabelSpace): SetTally {
+  const { size: width } = labelSpace;
   const { kind, codec, sparsifier } = set;
   const own = codec.name === 'raw' ? { step: 0, tau: 0 } : gridOf(codec);
   const coarser = stepsTried.filter((step) => Math.fround(step) > own.step);
@@ -106,14 +109,14 @@ function beginSet(set: TargetSet, width: number): SetTally {
       if (flagsOf({ sparsifier: tried, step }) === flagsOf({ sparsifier: stored, step })) continue;
       choices.push(begin(tried, kept, cut));
     }
-    return { set, stored: 0, choices, same };
+    return { set, labelSpace, stored: 0, choices, same };
   }
   const tau = stored.type === 'threshold' ? stored.tau : own.tau;
   for (const options of unbiasedTried.filter((tried) => tried.tau > tau)) {
     const fitting = kept.filter((tried) => tried ** 2 <= options.tau);
     choices.push(begin(options, fitting, drawAnew));
   }
-  return { set, stored: 0, choices, same };
+  return { set, labelSpace, stored: 0, choices, same };
 }
 
 type Cut = (
@@ -124,20 +127,13 @@ type Cut = (
 const cut: Cut = (exact, { choice, width }) => cutLists(exact, choice, width);
 const drawAnew: Cut = (exact, { choice, id }) => redraw(exact, choice.steps[0].grid.tau, id);
 
-/** Whether a file is damaged or gone, which integrity will say. */
-export function isDamage(thrown: unknown): boolean {
-  const { code, exitCode } = asLogitcaskError(thrown);
-  return exitCode === 3 || code === 'store-not-found';
-}
-
 /** Positions of the sample; undefined where it cannot be read. */
 async function addSample(
   reader: SnapshotReader,
-  options: { ordinal: number; tallies: readonly SetTally[]; labelSpace: LabelSpace },
+  ordinal: number,
+  tallies: readonly SetTally[],
 ): Promise<number | undefined> {
-  const { ordinal, tallies, labelSpace } = options;
-  const { size: width } = labelSpace;
-  const cellNames = tallies.map(({ set }) =>
+  const cellNames = tallies.map(({ set, labelSpace }) =>
     Object.keys(openCodec(set, labelSpace).columns).map((suffix) => `${set.name}_${suffix}`),
   );
   try {
@@ -145,14 +141,15 @@ async function addSample(
     const columns = await reader.read([ordinal], names);
     const [count] = lengthsOf(columns.mask);
     const sampleId = columns.sample_id.buffers[0];
-    const read = tallies.map(({ set, same }, i) => {
+    const read = tallies.map(({ set, labelSpace, same }, i) => {
       const cells = cellNames[i].map((name) => columns[name].buffers[1]);
       const exact = exactOf(set, cells, { labelSpace, count });
-      const levels = same === null ? undefined : levelsOf(set, cells, { width, count });
+      const levels =
+        same === null ? undefined : levelsOf(set, cells, { width: labelSpace.size, count });
       return { cells, exact, levels };
     });
     tallies.forEach((tally, i) => {
-      addToSet(tally, { ...read[i], sampleId, width });
+      addToSet(tally, { ...read[i], sampleId, width: tally.labelSpace.size });
     });
     return count;
   } catch (thrown) {

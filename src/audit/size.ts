@@ -1,6 +1,7 @@
 /** What a snapshot costs: bytes by column and by role, read from the directories of its shards. */
 import { type AuditSize, auditRowsMax } from '../../schemas/audit.ts';
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
+import { labelSpaceIn } from '../encode/table.ts';
 import { shardColumns, targetColumns } from '../shard/columns.ts';
 import { containerOf } from '../shard/containers.ts';
 import { decodeIndex } from '../shard/index-file.ts';
@@ -10,7 +11,9 @@ import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
 import type { Store } from '../store/store.ts';
 import { otherFormats, peerK } from './other-formats.ts';
-import { isDamage, measureSavings } from './savings.ts';
+import { stopped } from './pass-shard.ts';
+import { isDamage } from './problem.ts';
+import { measureSavings } from './savings.ts';
 
 const directoryBytesMax = 1024 * 1024;
 
@@ -63,22 +66,26 @@ export async function measureSize(store: Store, options: SizeOptions): Promise<S
     files: byRole,
     targets: each(sum([...targetBytes(manifest, byColumn).values()])),
     whole: each(sum(stored.map(({ bytes }) => bytes))),
-    full: 4 * manifest.label_space.size,
+    full: 4 * listWidth(manifest),
     topK: 8 * listEntries(manifest),
   };
 }
 
 /**
  * The size section of an audit, without prices. Shards that cannot be read are left out of what is
- * a column's: integrity names them.
+ * a column's: integrity names them. Throws `interrupted` once `signal` says so.
  */
-export async function auditSize(store: Store, options: SizeOptions): Promise<AuditSize> {
+export async function auditSize(
+  store: Store,
+  options: SizeOptions & { readonly signal?: AbortSignal },
+): Promise<AuditSize> {
   const resolved = await resolveSnapshot(store, options.dataset, options.snapshot);
   const { manifest } = resolved;
   const { positions, bytes } = manifest.totals;
   const byColumn = new Map<string, number>();
   let seen = 0;
   for (const file of shardsOf(manifest)) {
+    if (options.signal?.aborted) throw stopped();
     try {
       add(byColumn, await columnBytes(store, { dataset: options.dataset, manifest, file }));
       seen += file.positions;
@@ -108,10 +115,13 @@ export async function auditSize(store: Store, options: SizeOptions): Promise<Aud
           return { name: file.name, role: file.role, bytes: file.bytes, positions: file.positions };
         }),
       },
-      others: otherFormats(manifest.label_space.size, listEntries(manifest)).map((other) => {
+      others: otherFormats(listWidth(manifest), listEntries(manifest)).map((other) => {
         return { name: other.name, bytes_per_position: other.bytes };
       }),
-      savings: await measureSavings(reader, packed ? each : undefined),
+      savings: await measureSavings(reader, {
+        storedBytes: packed ? each : undefined,
+        signal: options.signal,
+      }),
       cost: null,
     };
   } finally {
@@ -125,6 +135,12 @@ const shardsOf = ({ files }: Manifest) => files.filter(({ role }) => role === 's
 /** K of scaled targets, or that of the lists that sampled ones are compared with. */
 function listEntries({ target_sets }: Manifest): number {
   return target_sets.find(({ kind }) => kind === 'scaled')?.sparsifier.entries_max ?? peerK;
+}
+
+/** V of the set whose lists are compared. */
+function listWidth({ target_sets: sets, label_space }: Manifest): number {
+  const set = sets.find(({ kind }) => kind === 'scaled') ?? sets.at(0);
+  return set === undefined ? label_space.size : labelSpaceIn(set, label_space).size;
 }
 
 function rolesOf({ files }: Manifest): AuditSize['roles'] {

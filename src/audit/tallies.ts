@@ -15,8 +15,10 @@ export type TallyValues = { readonly [Name in keyof Kinds]: ValueOf<Kinds[Name]>
 
 const names = Object.keys(kinds) as (keyof Kinds)[];
 
-/** Changes with the table: what an older one counted is counted again. */
-export const talliesVersion = `1 ${names.join()}`;
+/** Raise it when the shape or the meaning of a tally's value changes. */
+const valuesVersion = 2;
+/** Changes with the table and its values: what an older one counted is counted again. */
+export const talliesVersion = `${valuesVersion} ${names.join()}`;
 
 function byName<T>(each: (kind: TallyKind<unknown>, name: keyof Kinds) => T) {
   const found = names.map((name) => [name, each(kinds[name] as TallyKind<unknown>, name)]);

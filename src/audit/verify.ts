@@ -53,7 +53,7 @@ export async function verifySnapshot(store: Store, options: VerifyOptions): Prom
     await checkFile(store, { dataset, file, paced: async () => {} }, problems);
     passed(file.name);
   }
-  await checkTotals(store, resolved, problems);
+  await checkTotals(store, { resolved, paced: async () => {} }, problems);
   return {
     dataset,
     snapshot: id,

@@ -15,10 +15,9 @@ function histogramFigure(
   const { edges, counts } = histogram;
   const most = counts.indexOf(Math.max(...counts, 0));
   const all = counts.reduce((sum, count) => sum + count, 0);
-  const peak =
-    all === 0
-      ? 'nothing counted'
-      : `most of ${formatCount(all)} between ${figure(edges[most])} and ${figure(edges[most + 1])}`;
+  if (all === 0) return paragraph(`${what}: nothing counted.`);
+  const [from, to] = [edges[most], edges[most + 1]].map(figure);
+  const peak = `most of ${formatCount(all)} between ${from} and ${to}`;
   const title = `Histogram of ${what}: ${peak}`;
   return figureOf(renderHistogram({ title, edges, counts, unit }), `${what}: ${peak}`);
 }
@@ -45,8 +44,8 @@ export function fidelitySections(all: readonly AuditFidelity[]): string[] {
           caption: 'Σ (weight − p) by probability: honest draws stay within 3 standard errors',
           head: ['p from', 'to', 'Entries', 'Error', 'Standard errors'],
           rows: bias.map(({ p_min, p_max, entries, error, z }) => [
-            figure(p_min),
-            figure(p_max),
+            p_max === 0 ? 'ids beyond the lists' : figure(p_min),
+            p_max === 0 ? '' : figure(p_max),
             formatCount(entries),
             figure(error),
             z.toFixed(1),

@@ -1,5 +1,5 @@
 /** Size, integrity and alignment on the page of an audit. */
-import type { AuditAlignment, AuditIntegrity, AuditSize } from '../../schemas/audit.ts';
+import type { AuditIntegrity, AuditReport, AuditSize } from '../../schemas/audit.ts';
 import { renderBars } from '../formats/svg-bars.ts';
 import {
   bestText,
@@ -8,6 +8,7 @@ import {
   logProb,
   lossText,
   moneyText,
+  noAlignmentText,
   percent,
   perPosition,
   ratio,
@@ -163,8 +164,11 @@ export function integritySection(integrity: AuditIntegrity): string {
     );
   }
   if (images !== null) parts.push(paragraph(`Images: ${imagesText(images)}.`));
-  if (quarantined.length > 0) {
-    parts.push(paragraph(`Quarantined, so that servers refuse them: ${quarantined.join(', ')}.`));
+  if (quarantined.total > 0) {
+    const rest = quarantined.total - quarantined.rows.length;
+    const more = rest > 0 ? ` and ${formatCount(rest)} more` : '';
+    const named = `${quarantined.rows.join(', ')}${more}`;
+    parts.push(paragraph(`Quarantined, so that servers refuse them: ${named}.`));
   }
   if (orphans.rows.length > 0) {
     parts.push(
@@ -178,7 +182,8 @@ export function integritySection(integrity: AuditIntegrity): string {
   return section('Integrity', parts);
 }
 
-export function alignmentSection(alignment: readonly AuditAlignment[]): string {
+export function alignmentSection(report: Pick<AuditReport, 'alignment' | 'fidelity'>): string {
+  const { alignment } = report;
   const parts = alignment.flatMap((own) => {
     const at = (name: string, value: number) => ({
       label: `shift ${name}`,
@@ -210,5 +215,6 @@ export function alignmentSection(alignment: readonly AuditAlignment[]): string {
       }),
     ];
   });
-  return section('Alignment', parts.length === 0 ? [paragraph('No target sets.')] : parts);
+  if (parts.length === 0) parts.push(paragraph(`Not told: ${noAlignmentText(report)}.`));
+  return section('Alignment', parts);
 }

@@ -69,7 +69,7 @@ export function renderAudit({ report, drift }: Audited): string {
     findingsSection(report.findings),
     sizeSection(report.size),
     integritySection(report.integrity),
-    alignmentSection(report.alignment),
+    alignmentSection(report),
     ...fidelitySections(report.fidelity),
     coverageSection(report.coverage),
     ...(drift === undefined ? [] : [driftSection(drift)]),

@@ -10,6 +10,7 @@ import {
   figure,
   imagesText,
   logProb,
+  noAlignmentText,
   percent,
   verdictOf,
   verdictText,
@@ -59,9 +60,9 @@ function describeIntegrity({ integrity }: AuditReport, paint: Paint): string {
   const more = problems.total - Math.min(problems.rows.length, problemsShown);
   if (more > 0) lines.push(`  and ${formatCount(more)} more problems`);
   if (images !== null) lines.push(`  images: ${imagesText(images)}`);
-  if (quarantined.length > 0) {
-    const named = quarantined.slice(0, problemsShown).join(', ');
-    const rest = quarantined.length - Math.min(quarantined.length, problemsShown);
+  if (quarantined.total > 0) {
+    const named = quarantined.rows.slice(0, problemsShown).join(', ');
+    const rest = quarantined.total - Math.min(quarantined.rows.length, problemsShown);
     lines.push(`  quarantined: ${named}${rest > 0 ? ` and ${rest} more` : ''}`);
   }
   if (orphans.total > 0) {
@@ -72,8 +73,9 @@ function describeIntegrity({ integrity }: AuditReport, paint: Paint): string {
   return lines.join('\n');
 }
 
-function describeAlignment({ alignment }: AuditReport, paint: Paint): string {
-  if (alignment.length === 0) return `${paint.bold('Alignment')}\n  no target sets`;
+function describeAlignment(report: AuditReport, paint: Paint): string {
+  const { alignment } = report;
+  if (alignment.length === 0) return `${paint.bold('Alignment')}\n  ${noAlignmentText(report)}`;
   const lines = alignment.flatMap((own) => {
     const { before, at, after } = own;
     const values = [before, at, after].map(logProb).join(' / ');
@@ -104,7 +106,8 @@ function describeFidelity(fidelity: AuditFidelity, paint: Paint): string {
   pairs.push(['entropy', line(entropy, ' nats')]);
   if (rest !== null) pairs.push(['rest', line(rest, '')]);
   for (const { p_min, p_max, entries, z } of bias ?? []) {
-    const band = `p ${figure(p_min)} to ${figure(p_max)}`;
+    const isBeyond = p_max === 0;
+    const band = isBeyond ? 'ids beyond the lists' : `p ${figure(p_min)} to ${figure(p_max)}`;
     pairs.push([band, `${z.toFixed(1)} standard errors off (${formatCount(entries)} entries)`]);
   }
   const masses = mass_by_k.map(({ k, mass }) => {

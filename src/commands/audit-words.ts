@@ -71,6 +71,11 @@ export function summaryText({ mean, p99, max }: NonNullable<Fidelity['kl']>): st
 /** Mean log-probs with a minus sign as it is written. */
 export const logProb = (value: number) => value.toFixed(2).replace('-', '−');
 
+/** Why there is nothing to tell of alignment: what has target sets all the same are images. */
+export function noAlignmentText({ fidelity }: Pick<AuditReport, 'fidelity'>): string {
+  return fidelity.length === 0 ? 'no target sets' : 'images: nothing follows them';
+}
+
 export function bestText({ best }: Pick<AuditAlignment, 'best'>): string {
   if (best === null) return 'nothing to tell by';
   return best === 0 ? 'best at 0' : `best at ${best === 1 ? '+1' : '−1'}: misaligned`;

@@ -1,4 +1,5 @@
 /** What follows an audit: a line in the log, and what it found damaged is refused from now on. */
+import { openQuarantine } from '../audit/quarantine.ts';
 import { LogitcaskError } from '../errors.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
@@ -19,22 +20,26 @@ export function auditEnd(store: Store, { integrity, log }: Ears): AuditsOptions[
     }
     const faults = result.findings.filter(({ severity }) => severity === 'fault').length;
     const { quarantined } = result.integrity;
-    log.info({ ...name, faults, quarantined: quarantined.length }, 'audit');
-    if (quarantined.length === 0) return;
-    proveAgain(store, name, { integrity, damaged: new Set(quarantined) }).catch((error) => {
+    log.info({ ...name, faults, quarantined: quarantined.total }, 'audit');
+    if (quarantined.total === 0) return;
+    proveAgain(store, name, { integrity, damaged: quarantined.rows }).catch((error) => {
       log.error({ ...name, error: faultOf(error) }, 'damaged files could not be looked at');
     });
   };
 }
 
-/** Files that the server proved good when it started may have been damaged since. */
+/**
+ * Files that the server proved good when it started may have been damaged since: those that the
+ * report names, and all others in quarantine, since its list is cut.
+ */
 async function proveAgain(
   store: Store,
   { dataset, snapshot }: AuditName,
-  { integrity, damaged }: { integrity: Integrity; damaged: ReadonlySet<string> },
+  { integrity, damaged }: { integrity: Integrity; damaged: readonly string[] },
 ): Promise<void> {
   const { manifest } = await resolveSnapshot(store, dataset, snapshot);
-  for (const file of manifest.files.filter(({ name }) => damaged.has(name))) {
+  const names = new Set([...damaged, ...Object.keys((await openQuarantine(store)).of(dataset))]);
+  for (const file of manifest.files.filter(({ name }) => names.has(name))) {
     integrity.forget(dataset, file);
     await integrity.check(dataset, file).catch(({ code }) => {
       if (code !== 'shard-damaged') throw new Error(`audit: ${file.name} could not be read`);

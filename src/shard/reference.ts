@@ -192,14 +192,21 @@ export async function* readReference(
   path: string,
 ): AsyncGenerator<ReferencePosition[]> {
   const bytes = await store.readAll(path);
+  const damaged = (cause: unknown) => {
+    const message = `reference: ${path} is damaged; restore it, or build the data set again`;
+    return new LogitcaskError('shard-damaged', message, { cause });
+  };
   let batches: readonly Columns[];
   try {
     batches = decodeStream(bytes).batches;
   } catch (cause) {
-    const message = `reference: ${path} is damaged; restore it, or build the data set again`;
-    throw new LogitcaskError('shard-damaged', message, { cause });
+    throw damaged(cause);
   }
-  for (const columns of batches) yield await rowsOf(columns);
+  for (const columns of batches) {
+    yield await rowsOf(columns).catch((cause) => {
+      throw damaged(cause);
+    });
+  }
 }
 
 async function rowsOf(columns: Columns): Promise<ReferencePosition[]> {

@@ -62,7 +62,7 @@ describe.each([
       files_checked: manifest.files.length,
       bytes_checked: manifest.totals.bytes,
       problems: { total: 0 },
-      quarantined: [],
+      quarantined: { total: 0, rows: [] },
     });
     expect(report).toMatchObject({ partial: false, snapshot: id });
     expect(report.progress.bytes).toBe(report.progress.bytes_total);
@@ -97,10 +97,13 @@ describe.each([
       expect(filesOf(report)).toEqual([shard]);
       expect(report.coverage.samples).toBe(36);
       expect(report.alignment[0].shards.total).toBe(3);
-      expect(report.integrity.quarantined).toEqual([shard]);
+      expect(report.integrity.quarantined).toEqual({ total: 1, rows: [shard] });
       writeFileSync(file, good);
     }
-    expect((await audit()).integrity).toMatchObject({ problems: { total: 0 }, quarantined: [] });
+    expect((await audit()).integrity).toMatchObject({
+      problems: { total: 0 },
+      quarantined: { total: 0 },
+    });
   });
 });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fidelityReport } from '../../schemas/audit.ts';
 import type { Manifest, TargetSet } from '../../schemas/manifest.ts';
 import { distributionReports, distributions, strideOf } from '../../src/audit/distributions.ts';
 import type { AuditSample } from '../../src/audit/tally.ts';
@@ -103,6 +104,25 @@ function reported(given: Case, options: SparsifierOptions, log_z: number[] = [])
   tally.add(sample(0, given.rows.length));
   return distributionReports(tally.value(), manifest)[0];
 }
+
+describe('values that cannot be', () => {
+  it('give finite gaps, which a report can hold', () => {
+    const given = drawn(24, 5);
+    const { set, sample } = samplesOf(given, { type: 'top-k', k: width }, [2]);
+    const manifest = manifestOf(set, 23);
+    for (const value of [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]) {
+      const whole = sample(0, 24);
+      const [own] = whole.sets;
+      own.labelLogprob?.fill(value);
+      own.logZ.fill(value);
+      const tally = distributions.begin(manifest);
+      tally.add(whole);
+      const [report] = distributionReports(tally.value(), manifest);
+      expect(fidelityReport.shape.calibration.parse(report.calibration)?.label_gap?.max).toBe(1e6);
+      expect(report.log_z).toEqual([{ temperature: 2, violations: 23, gap: 1e6 }]);
+    }
+  });
+});
 
 describe('distributions', () => {
   it('equal what whole rows give, where all entries are stored', () => {

@@ -9,7 +9,7 @@ import { coded } from '../contracts/store.ts';
 import { configOf, random, writeDump } from '../support/dump.ts';
 import { useStore } from '../support/folder.ts';
 import { ranked, sum } from '../support/naive.ts';
-import { sampleOf, targetSet, writeSamples } from '../support/shards.ts';
+import { labelSpace, sampleOf, targetSet, writeSamples } from '../support/shards.ts';
 
 const place = useStore();
 const width = 40;
@@ -160,6 +160,26 @@ describe('drift', () => {
     expect(there.kl).toMatchObject({ max: 0 });
     const back = await drift('more', 'some');
     expect(back.samples).toEqual({ both: 4, before_only: 3, after_only: 3 });
+  });
+
+  it('refuses target sets over label spaces of their own that differ', async () => {
+    for (const [dataset, size] of [
+      ['wide', 1000],
+      ['wider', 2000],
+    ] as const) {
+      const set = { ...targetSet, label_space: { ...labelSpace, size } };
+      await writeSamples(place.store, [[sampleOf(3, 12)]], { dataset, set });
+    }
+    await expect(drift('wide', 'wider')).rejects.toMatchObject(coded('conflict'));
+    expect((await drift('wide', 'wide')).positions).toBeGreaterThan(0);
+  });
+
+  it('takes any meta: what names no source counts under none', async () => {
+    const metas = ['no JSON', 'null', '[1]', '', '{"source":{}}', '{"source":"a"}'];
+    const samples = metas.map((meta, i) => ({ ...sampleOf(i, 12), meta }));
+    await writeSamples(place.store, [samples], { dataset: 'metas' });
+    const { sources } = await drift('metas', 'metas');
+    expect(sources.rows.map(({ source }) => source).sort()).toEqual(['(none)', 'a']);
   });
 
   it('refuses other label spaces, and target sets that are not there', async () => {

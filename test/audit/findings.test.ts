@@ -45,7 +45,7 @@ const goodSet: AuditFidelity = {
 const nothing = { total: 0, rows: [] };
 const shifts = { positions: 500, before: -9, at: -3, after: -8 };
 const goodReport = {
-  integrity: { problems: nothing, orphans: nothing, quarantined: [] as string[], images: null },
+  integrity: { problems: nothing, orphans: nothing, quarantined: nothing as unknown, images: null },
   alignment: [{ target_set: 'teacher', ...shifts, best: 0, shards: nothing, sources: nothing }],
   fidelity: [goodSet],
   coverage: {
@@ -81,7 +81,7 @@ describe('findings', () => {
     expect(codes(early)).toEqual([]);
   });
 
-  it('name damaged and missing files, wrong manifests, orphans and quarantine; faults first', () => {
+  it('name damaged and missing files, wrong manifests, and orphans; faults first', () => {
     const problem = (code: string, file: string) => ({ code, file, message: 'it is so' });
     const rows = [
       problem('shard-damaged', 'a'),
@@ -92,7 +92,7 @@ describe('findings', () => {
     const integrity = {
       problems: { total: 3, rows },
       orphans,
-      quarantined: ['a', 'c'],
+      quarantined: { total: 1, rows: ['a'] },
       images: null,
     };
     const coverage = { ...goodReport.coverage, duplicates: { samples: 500, positions: 1 } };
@@ -101,7 +101,6 @@ describe('findings', () => {
       'fault file-missing',
       'fault manifest-wrong',
       'fault duplicates',
-      'warning file-quarantined',
       'warning orphan-files',
     ]);
   });

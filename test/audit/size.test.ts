@@ -6,7 +6,7 @@ import { auditSize, measureSize } from '../../src/audit/size.ts';
 import { filePath } from '../../src/shard/names.ts';
 import { openFileStore } from '../../src/store/file.ts';
 import { useStore } from '../support/folder.ts';
-import { rowOf, sampleOf, targetSet, width, writeSamples } from '../support/shards.ts';
+import { labelSpace, rowOf, sampleOf, targetSet, width, writeSamples } from '../support/shards.ts';
 
 const place = useStore();
 const shards = [30, 12].map((count, shard) =>
@@ -108,6 +108,19 @@ describe('the size section of an audit', () => {
     const positions = shards[1].reduce((sum, { tokens }) => sum + tokens.length, 0);
     expect(report.target_bytes_per_position).toBe(frames.bytes / positions);
     expect(report.savings.sampled_positions).toBe(positions);
+  });
+});
+
+describe('a target set with its own label space', () => {
+  it('is measured over that one', async () => {
+    const own = { ...labelSpace, size: 100_000 };
+    const set = { ...targetSet, label_space: own };
+    const { id } = await writeSamples(place.store, shards, { set });
+    const options = { dataset: 'default', snapshot: id };
+    const { savings, others } = await auditSize(place.store, options);
+    expect(savings.sampled_positions).toBeGreaterThan(0);
+    expect(others[0].bytes_per_position).toBe(400_000);
+    expect((await measureSize(place.store, options)).full).toBe(400_000);
   });
 });
 

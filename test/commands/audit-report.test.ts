@@ -104,6 +104,19 @@ describe('the text of an audit', () => {
     expect(text(auditReportOf({ partial: true }))).toContain('in what was read so far');
   });
 
+  it('says why nothing is told of alignment, and what lies beyond the lists', () => {
+    const [own] = auditReportOf().fidelity;
+    const band = { p_min: 0, p_max: 0, entries: 9, error: 0, z: 0.5, z_spread: 0 };
+    const images = auditReportOf({ alignment: [], fidelity: [{ ...own, bias: [band] }] });
+    const none = auditReportOf({ alignment: [], fidelity: [] });
+    for (const made of [text, page]) {
+      expect(made(images)).toContain('images: nothing follows them');
+      expect(made(images)).toContain('ids beyond the lists');
+      expect(made(images)).not.toMatch(/p 0 to 0|no target sets/);
+      expect(made(none)).toContain('no target sets');
+    }
+  });
+
   it('takes a report of an empty snapshot', () => {
     const { size, coverage } = auditReportOf();
     const nothing = { edges: [], counts: [] };

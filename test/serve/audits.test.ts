@@ -151,7 +151,7 @@ describe('an audit over HTTP', () => {
     truncateSync(join(made.folder, 'store', filePath('plain', `${shard?.name}`)), 100);
     await post('plain');
     const { integrity } = reportOf(nameOf('plain'));
-    const quarantined = [`${shard?.name}`];
+    const quarantined = { total: 1, rows: [`${shard?.name}`] };
     held.begun[0].end(reportOf(nameOf('plain'), { integrity: { ...integrity, quarantined } }));
     await expect
       .poll(async () => (await ask(server.url, shards)).json())

@@ -111,7 +111,7 @@ export function auditReportOf(changes: Partial<AuditReport> = {}): AuditReport {
       bytes_checked: 2_400_000,
       problems: { total: 0, rows: [] },
       orphans: { total: 0, rows: [] },
-      quarantined: [],
+      quarantined: { total: 0, rows: [] },
       images: null,
     },
     alignment: [

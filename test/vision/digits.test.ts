@@ -1,5 +1,6 @@
 /** Images through the whole pipe: build, verify, serve, client. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -114,6 +115,20 @@ describe('digits', () => {
     ]);
     const { findings } = await audit();
     expect(findings.map(({ code }) => code)).toEqual(['images-changed']);
+  });
+
+  it('are missing where their address is no regular file', async () => {
+    const reader = await openSnapshot(store, { dataset: 'digits', snapshot: 'latest' });
+    for (const name of ['7.pgm', '8.pgm']) rmSync(join(folder, 'images', name));
+    execFileSync('mkfifo', [join(folder, 'images', '7.pgm')]);
+    symlinkSync('/dev/zero', join(folder, 'images', '8.pgm'));
+    const { problems } = await checkImages(reader);
+    const missing = problems.filter(({ what }) => what === 'missing');
+    expect(missing.map(({ ordinal }) => ordinal)).toEqual([3, 7, 8]);
+    const stop = async (bytes: number) => {
+      if (bytes > 0) throw new Error('stopped');
+    };
+    await expect(checkImages(reader, stop)).rejects.toThrow('stopped');
   });
 
   it('are refused where a row is not that of its sample id', async () => {

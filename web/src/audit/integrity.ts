@@ -6,6 +6,11 @@ import { facts } from '../parts/facts.ts';
 import { table } from '../parts/table.ts';
 import type { AuditReport } from '../types.ts';
 
+function listed({ total, rows }: AuditReport['integrity']['quarantined']): string {
+  const more = total > rows.length ? ` and ${count(total - rows.length)} more` : '';
+  return `${rows.join(', ')}${more}`;
+}
+
 export function integrityPart(found: AuditReport['integrity']): HTMLElement {
   const { problems, orphans, quarantined, images } = found;
   const verdict =
@@ -21,7 +26,7 @@ export function integrityPart(found: AuditReport['integrity']): HTMLElement {
       ['Checked', `${count(found.files_checked)} of ${count(found.files)}`],
       ['Read', bytes(found.bytes_checked)],
       ['Images', images !== null && `${count(images.checked)} read, ${count(images.wrong)} wrong`],
-      ['Quarantined', quarantined.length > 0 && quarantined.join(', ')],
+      ['Quarantined', quarantined.total > 0 && listed(quarantined)],
     ]),
     problems.total > 0 &&
       table({
