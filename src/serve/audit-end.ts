@@ -20,22 +20,21 @@ export function auditEnd(store: Store, { integrity, log }: Ears): AuditsOptions[
     const faults = result.findings.filter(({ severity }) => severity === 'fault').length;
     const { quarantined } = result.integrity;
     log.info({ ...name, faults, quarantined: quarantined.length }, 'audit');
-    if (quarantined.length === 0) return;
     proveAgain(store, name, { integrity, damaged: new Set(quarantined) }).catch((error) => {
-      log.error({ ...name, error: faultOf(error) }, 'damaged files could not be looked at');
+      log.error({ ...name, error: faultOf(error) }, 'audited files could not be looked at');
     });
   };
 }
 
-/** Files that the server proved good when it started may have been damaged since. */
+/** Files that the server proved may have been damaged, or restored, since. */
 async function proveAgain(
   store: Store,
   { dataset, snapshot }: AuditName,
   { integrity, damaged }: { integrity: Integrity; damaged: ReadonlySet<string> },
 ): Promise<void> {
   const { manifest } = await resolveSnapshot(store, dataset, snapshot);
+  for (const file of manifest.files) integrity.forget(dataset, file);
   for (const file of manifest.files.filter(({ name }) => damaged.has(name))) {
-    integrity.forget(dataset, file);
     await integrity.check(dataset, file).catch(({ code }) => {
       if (code !== 'shard-damaged') throw new Error(`audit: ${file.name} could not be read`);
     });
