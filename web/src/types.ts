@@ -1,22 +1,25 @@
-/** Documents of the server, as its schemas state them, and the two that have no schema. */
-import type { datasetList, datasetReply, problem, versionReply } from '../../schemas/http.ts';
+/** Documents of the server, as its schemas state them, and rows, which have no schema. */
+import type {
+  auditAccepted,
+  datasetList,
+  datasetReply,
+  problem,
+  versionReply,
+} from '../../schemas/http.ts';
 
 type Output<T extends { _zod: { output: unknown } }> = T['_zod']['output'];
 
 export type { AuditReport, Finding, Histogram, Statistics } from '../../schemas/audit.ts';
 export type { Fidelity } from '../../schemas/manifest.ts';
-export type { OrderDigest, PlanReply } from '../../schemas/plan.ts';
+export type { OrderDigest, PlanList, PlanReply } from '../../schemas/plan.ts';
 export type Problem = Output<typeof problem>;
 export type DatasetList = Output<typeof datasetList>;
 export type DatasetReply = Output<typeof datasetReply>;
-/** Of how many positions, where its source knows. */
-export type BuildStatus = DatasetReply['builds'][number] & { positionsTotal?: number | null };
+export type BuildStatus = DatasetReply['builds'][number];
 export type VersionReply = Output<typeof versionReply>;
 
 /** In place of a report that there is not yet. */
-export interface AuditState {
-  readonly state: 'waiting' | 'running';
-}
+export type AuditState = Output<typeof auditAccepted>;
 
 /** One target set of one sample, decoded; entries flattened, positions apart by `counts`. */
 export interface RowTargets {
@@ -42,17 +45,4 @@ export interface Row {
 export interface RowsReply {
   readonly rows: readonly Row[];
   readonly total: number;
-}
-
-/** A plan in the list; what a server adds is not needed here. */
-export interface PlanSummary {
-  readonly plan: string;
-  readonly streams?: readonly { readonly dataset?: string; readonly snapshot?: string }[];
-  readonly steps_per_epoch?: number;
-  readonly created_ms?: number;
-}
-
-export interface PlanList {
-  readonly plans: readonly PlanSummary[];
-  readonly next: string | null;
 }
