@@ -31,16 +31,31 @@ export interface RowTargets {
   readonly label_logprob: readonly (number | null)[] | null;
 }
 
-export interface Row {
+interface AnyRow {
   readonly ordinal: number;
   readonly sample_id: string;
-  readonly tokens: readonly number[];
   readonly mask: readonly boolean[];
   readonly meta: unknown;
-  /** Each token's own text, null where it has none; null where the snapshot has no tokenizer. */
-  readonly text: readonly (string | null)[] | null;
   readonly targets: Readonly<Record<string, RowTargets>>;
 }
+
+export interface TextRow extends AnyRow {
+  readonly tokens: readonly number[];
+  /** Each token's own text, null where it has none; null where the snapshot has no tokenizer. */
+  readonly text: readonly (string | null)[] | null;
+}
+
+export interface ImageRow extends AnyRow {
+  readonly image: { readonly sha256: string; readonly uri: string };
+  /** By field, an item a position: `hard_label`, `geometry`, `augmentation_seed` and the like. */
+  readonly inputs: Readonly<Record<string, readonly InputItem[]>>;
+}
+
+/** NaN is null. */
+type InputNumber = number | string | null;
+export type InputItem = InputNumber | readonly InputNumber[];
+
+export type Row = TextRow | ImageRow;
 
 export interface RowsReply {
   readonly rows: readonly Row[];
