@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { count, name, sha256, targetKind, targetSetName, temperature } from './common.ts';
-import { fidelity, fileRole, summary } from './manifest.ts';
+import { fidelity, fileRole, summary, targetSet } from './manifest.ts';
 
 /** Rows of a list that a report keeps. */
 export const auditRowsMax = 100;
@@ -247,13 +247,20 @@ export const driftReport = z.strictObject({
     .max(20),
 });
 
+/** A label space without the names of its classes. */
+const spaceFacts = z.strictObject({
+  kind: z.string(),
+  size: count,
+  tokenizer: sha256.nullable(),
+});
+
 /** A snapshot at a glance, whatever its number of files: what the console lists. */
 export const statistics = z.strictObject({
   dataset: name,
   snapshot: sha256,
   tags: z.array(name),
   kind: z.enum(['text', 'vision']),
-  label_space: z.strictObject({ kind: z.string(), size: count, tokenizer: sha256.nullable() }),
+  label_space: spaceFacts,
   totals: z.strictObject({ samples: count, positions: count, learned: count, bytes: count }),
   roles: sizeReport.shape.roles,
   bytes_per_position: z.number(),
@@ -265,6 +272,9 @@ export const statistics = z.strictObject({
       name: targetSetName,
       teacher: z.string(),
       kind: targetKind,
+      /** Where it is over other classes than the snapshot's; else null. */
+      label_space: spaceFacts.nullable(),
+      normalisation: targetSet.shape.normalisation,
       sparsifier: z.string(),
       codec: z.string(),
       temperature,

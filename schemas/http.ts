@@ -1,7 +1,7 @@
 /** Parameters and replies of the routes that are no documents of their own. */
 import { z } from 'zod';
 import { batchRequest, layoutName } from './batch.ts';
-import { count, name, sha256 } from './common.ts';
+import { count, name, sha256, targetSetName } from './common.ts';
 
 export const datasetParams = z.object({ dataset: name });
 export const snapshotParams = datasetParams.extend({ snapshot: name });
@@ -42,16 +42,17 @@ export const rowsQuery = z.object({
   layout: layoutName.default('frames'),
 });
 
-/** Ids of tokens, joined by commas. */
+/** Ids of tokens or classes, joined by commas; of a target set that has classes of its own too. */
 export const tokensQuery = z.object({
   ids: z
     .string()
     .regex(/^\d{1,10}(,\d{1,10})*$/, 'expected ids joined by commas')
     .transform((text) => text.split(',').map(Number))
     .pipe(z.array(count).max(1000)),
+  set: targetSetName.optional(),
 });
 
-/** Null where the snapshot's tokenizer, if it has one, knows no such token. */
+/** Null where no tokenizer of the snapshot knows such a token, and where a class has no name. */
 export const tokensReply = z.object({ texts: z.array(z.string().nullable()) });
 
 export const datasetList = z.object({

@@ -24,7 +24,12 @@ export const errors = {
   'row-invalid': [422, 2, false, 'a row of logits holds NaN or +inf, or has no finite entry'],
   'token-out-of-range': [422, 2, false, 'a token id lies outside the label space'],
   unauthorized: [401, 2, false, 'a bearer token is missing or not known'],
-  forbidden: [403, 2, false, 'the bearer token does not have the scope that the route needs'],
+  forbidden: [
+    403,
+    2,
+    false,
+    'the bearer token lacks the scope of the route, or another site asks without one',
+  ],
   'dataset-not-found': [404, 2, false, 'no data set of that name is in the store'],
   'snapshot-not-found': [404, 2, false, 'no snapshot of that digest or tag is in the data set'],
   'file-not-found': [404, 2, false, 'the snapshot lists no file of that name'],

@@ -31,7 +31,7 @@ export interface AuditOptions {
   readonly dataset: string;
   /** Digest or tag. */
   readonly snapshot: string;
-  /** Threads; by default all cores, 6 at most; for a small snapshot none but the calling one. */
+  /** Threads, 6 at most; by default all cores, and the calling one alone for a small snapshot. */
   readonly workers?: number;
   /** What all threads together read in a second. */
   readonly bytesPerSecondMax?: number;

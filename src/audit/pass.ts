@@ -1,6 +1,6 @@
 /**
  * The pass over a snapshot: each shard is read once, by threads on all cores, and its result comes
- * back in order. A small snapshot starts no thread.
+ * back in order. A small snapshot starts no thread that is not asked for.
  */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
@@ -18,7 +18,7 @@ export interface PassOptions {
   readonly manifest: Manifest;
   /** Whether samples are counted, rather than proved only. */
   readonly counts: boolean;
-  /** Threads; by default all cores, 6 at most; for a small snapshot none but the calling one. */
+  /** Threads, 6 at most; by default all cores, and the calling one alone for a small snapshot. */
   readonly workers?: number;
   readonly pace?: PaceShare;
   /** Ends the pass with `interrupted`. */
@@ -125,9 +125,10 @@ function createRunner(
   tasks: readonly ShardTask[],
 ): Runner {
   const bytes = tasks.reduce((sum, { manifest }) => sum + manifest.files[0].bytes, 0);
-  const wanted = workers ?? (bytes <= ownBytes ? 1 : availableParallelism());
+  // asked for, even one is a thread: whoever serves on the calling one cannot wait
+  const wanted = workers ?? (bytes <= ownBytes ? 0 : availableParallelism());
   const threads = Math.min(wanted, threadsMax, tasks.length);
-  if (threads <= 1) {
+  if (threads === 0) {
     const memory = readMemory();
     const run = async (task: ShardTask) => {
       if (signal?.aborted) throw stopped();

@@ -21,16 +21,15 @@ export function auditEnd(store: Store, { integrity, log }: Ears): AuditsOptions[
     const faults = result.findings.filter(({ severity }) => severity === 'fault').length;
     const { quarantined } = result.integrity;
     log.info({ ...name, faults, quarantined: quarantined.total }, 'audit');
-    if (quarantined.total === 0) return;
     proveAgain(store, name, { integrity, damaged: quarantined.rows }).catch((error) => {
-      log.error({ ...name, error: faultOf(error) }, 'damaged files could not be looked at');
+      log.error({ ...name, error: faultOf(error) }, 'audited files could not be looked at');
     });
   };
 }
 
 /**
- * Files that the server proved good when it started may have been damaged since: those that the
- * report names, and all others in quarantine, since its list is cut.
+ * Files that the server proved may have been damaged, or restored, since: those that the report
+ * names, and all others in quarantine, since its list is cut, are proved again.
  */
 async function proveAgain(
   store: Store,
@@ -38,9 +37,9 @@ async function proveAgain(
   { integrity, damaged }: { integrity: Integrity; damaged: readonly string[] },
 ): Promise<void> {
   const { manifest } = await resolveSnapshot(store, dataset, snapshot);
+  for (const file of manifest.files) integrity.forget(dataset, file);
   const names = new Set([...damaged, ...Object.keys((await openQuarantine(store)).of(dataset))]);
   for (const file of manifest.files.filter(({ name }) => names.has(name))) {
-    integrity.forget(dataset, file);
     await integrity.check(dataset, file).catch(({ code }) => {
       if (code !== 'shard-damaged') throw new Error(`audit: ${file.name} could not be read`);
     });

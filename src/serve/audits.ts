@@ -14,8 +14,8 @@ export interface Audits {
   underWay(name: AuditName): Pick<Job, 'state' | 'report'> | undefined;
   /** The report of the audit under way, else the stored one. */
   last(name: AuditName): Promise<AuditReport | undefined>;
-  /** What ended the last run, until it is started again. */
-  failure(name: AuditName): LogitcaskError | undefined;
+  /** What ended the last run before its end, and when, until it is started again. */
+  failure(name: AuditName): AuditFailure | undefined;
   readonly load: AuditLoad;
   /** Stops the one that runs and forgets those that wait. */
   stop(): Promise<void>;
@@ -25,6 +25,12 @@ export interface AuditName {
   readonly dataset: string;
   /** Digest. */
   readonly snapshot: string;
+}
+
+export interface AuditFailure {
+  readonly error: LogitcaskError;
+  /** Milliseconds since the epoch. */
+  readonly at_ms: number;
 }
 
 export type AuditState = 'waiting' | 'running';
@@ -58,7 +64,7 @@ const keyOf = ({ dataset, snapshot }: AuditName) => `${dataset}/${snapshot}`;
 
 export function createAudits({ store, auditor, config, onEnd }: AuditsOptions): Audits {
   const jobs = new Map<string, Job>();
-  const failures = createLru<LogitcaskError>(failuresMax);
+  const failures = createLru<AuditFailure>(failuresMax);
   const stopping = new AbortController();
   const ended = { complete: 0, failed: 0, stopped: 0 };
   let bytes = 0;
@@ -89,7 +95,7 @@ export function createAudits({ store, auditor, config, onEnd }: AuditsOptions): 
       if (stopping.signal.aborted) ended.stopped++;
       else {
         ended.failed++;
-        failures.set(keyOf(job.name), error, 1);
+        failures.set(keyOf(job.name), { error, at_ms: Date.now() }, 1);
         onEnd(job.name, error);
       }
     }

@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Scope, ServeConfig } from '../../schemas/serve-config.ts';
 import { LogitcaskError } from '../errors.ts';
 
+const reading = /^(GET|HEAD|OPTIONS)$/;
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
 /** Throws `config-invalid` where the address would be open to strangers. */
@@ -14,6 +15,21 @@ export function checkExposure({ host, tokens, allow_anonymous }: ServeConfig): v
     `serve: ${host} is not loopback; give tokens, or set allow_anonymous: true`,
     { expected: 'tokens or allow_anonymous', got: host },
   );
+}
+
+/**
+ * Without tokens a page of any site could change something here by the browser of whoever may.
+ * Browsers say where a page is from; other clients do not send the header.
+ */
+export function refuseOtherSites(
+  { method, headers }: FastifyRequest,
+  { tokens }: ServeConfig,
+): void {
+  if (tokens.length > 0 || reading.test(method)) return;
+  const { 'sec-fetch-site': site = 'none' } = headers;
+  if (site === 'same-origin' || site === 'none') return;
+  const message = `request: a page of another site (${site}) changes nothing here; give tokens`;
+  throw new LogitcaskError('forbidden', message, { expected: 'same-origin', got: site });
 }
 
 /** Compares with every token, so that the time says nothing about which one came close. */

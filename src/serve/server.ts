@@ -13,7 +13,7 @@ import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import type { Auditor } from './auditor.ts';
-import { authorize, checkExposure } from './auth.ts';
+import { authorize, checkExposure, refuseOtherSites } from './auth.ts';
 import { observed } from './cache-metrics.ts';
 import type { CachedTeacher } from './cached-teacher.ts';
 import { createContext, type ServeContext } from './context.ts';
@@ -150,6 +150,7 @@ async function createServer(context: ServeContext): Promise<Server> {
     reply.header('x-request-id', request.id);
     logRequest(request, reply);
     refuseEncoding(request.headers['accept-encoding']);
+    refuseOtherSites(request, context.config);
     const { scope } = request.routeOptions.config;
     if (scope !== undefined) authorize(request, context.config, scope);
   });

@@ -1,6 +1,6 @@
 /** A snapshot at a glance, in bounded size: what its manifest says, without the list of files. */
 import type { Statistics } from '../../schemas/audit.ts';
-import type { ManifestFile, TargetSet } from '../../schemas/manifest.ts';
+import type { LabelSpace, ManifestFile, TargetSet } from '../../schemas/manifest.ts';
 import type { ResolvedSnapshot } from '../shard/snapshot.ts';
 
 /** What never changes under a digest. */
@@ -8,12 +8,11 @@ export type SnapshotFacts = Omit<Statistics, 'tags' | 'audit'>;
 
 export function factsOf({ id, manifest }: ResolvedSnapshot): SnapshotFacts {
   const { dataset, kind, label_space, totals, inputs, parent, target_sets, files } = manifest;
-  const { kind: space, size, tokenizer } = label_space;
   return {
     dataset,
     snapshot: id,
     kind,
-    label_space: { kind: space, size, tokenizer },
+    label_space: withoutNames(label_space),
     totals,
     roles: rolesOf(files),
     bytes_per_position: totals.bytes / Math.max(1, totals.positions),
@@ -23,6 +22,8 @@ export function factsOf({ id, manifest }: ResolvedSnapshot): SnapshotFacts {
     target_sets: target_sets.map((set) => setFacts(set, totals.positions)),
   };
 }
+
+const withoutNames = ({ kind, size, tokenizer }: LabelSpace) => ({ kind, size, tokenizer });
 
 function rolesOf(files: readonly ManifestFile[]): SnapshotFacts['roles'] {
   const roles = new Map<ManifestFile['role'], { files: number; bytes: number }>();
@@ -39,6 +40,8 @@ function setFacts(set: TargetSet, positions: number): SnapshotFacts['target_sets
     name,
     teacher: teacher.name,
     kind,
+    label_space: set.label_space === undefined ? null : withoutNames(set.label_space),
+    normalisation: set.normalisation,
     sparsifier: inWords(sparsifier),
     codec: inWords(codec),
     temperature,

@@ -55,6 +55,8 @@ describe('the statistics of a snapshot', () => {
             name: 'teacher',
             teacher: 'dump',
             kind: 'scaled',
+            label_space: null,
+            normalisation: 'softmax',
             sparsifier: 'top-k k=16',
             codec: expect.stringMatching(/^planes .*step=/),
             temperature: 1,

@@ -72,8 +72,8 @@ describe.each([
 
   it('gives in threads what it gives alone', async () => {
     await writeSamples(place.store, shards, { format, set: codec(name) });
-    const alone = counted(await audit({ workers: 1 }));
-    expect(counted(await audit({ workers: 2 }))).toEqual(alone);
+    const alone = counted(await audit());
+    for (const workers of [1, 2]) expect(counted(await audit({ workers }))).toEqual(alone);
   });
 
   it('names each damaged shard, drops it, and counts the others', async () => {
@@ -93,7 +93,7 @@ describe.each([
     ];
     for (const change of changes) {
       change();
-      const report = await audit({ workers: 1 });
+      const report = await audit();
       expect(filesOf(report)).toEqual([shard]);
       expect(report.coverage.samples).toBe(36);
       expect(report.alignment[0].shards.total).toBe(3);
@@ -189,12 +189,12 @@ describe('an audit that is stopped', () => {
         reads.push(name.replace(`${dataset}/files/`, ''));
         if (reads.at(-1) === stopAt) controller.abort();
       });
-    return { reads, ended: audit({ workers: 1, signal: controller.signal }, watch) };
+    return { reads, ended: audit({ signal: controller.signal }, watch) };
   }
 
   it('goes on behind the shards that it has read, to the same report', async () => {
     const { id, manifest } = await writeSamples(place.store, shards);
-    const whole = counted(await audit({ workers: 1 }));
+    const whole = counted(await audit());
     rmSync(place.path(`default/audits/${id}.json`));
     const [first, second, third, fourth] = names(manifest, 'shard');
     const stopped = run(third);
@@ -230,7 +230,7 @@ describe('a pass', () => {
       },
     };
     const pace = sharedPace(bytesPerSecondMax);
-    const passed = passShards(place.store, { manifest, counts: true, workers: 1, pace, clock });
+    const passed = passShards(place.store, { manifest, counts: true, pace, clock });
     for await (const { problems } of passed) expect(problems).toEqual([]);
     const own = manifest.files.filter(({ name }) => /-0000[0-9]\./.test(name));
     const bytes = own.reduce((sum, file) => sum + file.bytes, 0);
@@ -238,5 +238,24 @@ describe('a pass', () => {
     expect(ms - 5000).toBeGreaterThanOrEqual((bytes - largest) / (bytesPerSecondMax / 1000));
     expect(ms - 5000).toBeLessThanOrEqual(bytes / (bytesPerSecondMax / 1000) + 1);
     expect(asked.length).toBeGreaterThan(8);
+  });
+
+  it('leaves the calling thread alone where a thread is asked for, even one', async () => {
+    const { manifest } = await writeSamples(place.store, shards);
+    let looks = 0;
+    // threads have a clock of their own
+    const clock: Clock = { now: () => ++looks, sleep: async () => {} };
+    const pass = async (workers?: number) => {
+      const pace = sharedPace(1e9);
+      const options = { manifest, counts: true, workers, pace, clock };
+      for await (const { problems } of passShards(place.store, options)) {
+        expect(problems).toEqual([]);
+      }
+    };
+    await pass();
+    expect(looks).toBeGreaterThan(0);
+    looks = 0;
+    await pass(1);
+    expect(looks).toBe(0);
   });
 });

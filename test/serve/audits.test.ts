@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
-import { truncateSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditReport, Statistics } from '../../schemas/audit.ts';
 import { serveConfig } from '../../schemas/serve-config.ts';
 import type { AuditOptions } from '../../src/audit/audit.ts';
+import { readAudit } from '../../src/audit/report-file.ts';
 import { LogitcaskError } from '../../src/errors.ts';
 import type { Auditor } from '../../src/serve/auditor.ts';
 import { type RunningServer, startServer } from '../../src/serve/server.ts';
-import { filePath } from '../../src/shard/names.ts';
+import { auditPath, filePath } from '../../src/shard/names.ts';
 import { ask, makeStore, type TestStore } from '../fixtures.ts';
 import { auditReportOf, findingOf } from '../support/audit-report.ts';
 
@@ -131,6 +132,28 @@ describe('an audit over HTTP', () => {
     expect((await get('planes')).status).toBe(202);
   });
 
+  it('is answered by a later report of another process, not by an earlier one', async () => {
+    await begin();
+    held.stored.set('planes', reportOf(nameOf('planes'), { updated_ms: Date.now() - 1000 }));
+    await post('planes');
+    held.begun[0].end(new LogitcaskError('build-running', 'audit: another process audits'));
+    await turn();
+    expect((await get('planes')).json()).toMatchObject({ status: 409, code: 'build-running' });
+    const later = reportOf(nameOf('planes'), { updated_ms: Date.now() + 1000 });
+    held.stored.set('planes', later);
+    expect((await get('planes')).json()).toEqual(later);
+  });
+
+  it('whose report cannot be read is named, and leaves the statistics as they are', async () => {
+    await begin();
+    const { snapshot } = nameOf('raw');
+    Object.assign(held.auditor, { read: readAudit });
+    await made.store.write(auditPath('raw', snapshot), Buffer.from('{"format":0}'));
+    expect((await get('raw')).json()).toMatchObject({ status: 500, code: 'manifest-invalid' });
+    const statistics = await ask(server.url, '/v1/datasets/raw/snapshots/latest/statistics');
+    expect(statistics.json()).toMatchObject({ snapshot, audit: null });
+  });
+
   it('is stopped with the server, and nothing that waits is begun', async () => {
     await begin();
     await post('planes');
@@ -148,7 +171,9 @@ describe('an audit over HTTP', () => {
     const shard = made.plain.manifest.files.find(({ role }) => role === 'shard');
     const shards = `/v1/datasets/plain/snapshots/latest/shards/${shard?.name}`;
     expect((await ask(server.url, shards)).status).toBe(200); // proved good, and remembered
-    truncateSync(join(made.folder, 'store', filePath('plain', `${shard?.name}`)), 100);
+    const path = join(made.folder, 'store', filePath('plain', `${shard?.name}`));
+    const good = readFileSync(path);
+    truncateSync(path, 100);
     await post('plain');
     const { integrity } = reportOf(nameOf('plain'));
     const quarantined = { total: 1, rows: [`${shard?.name}`] };
@@ -161,6 +186,24 @@ describe('an audit over HTTP', () => {
     expect(metrics).toContain('\nlogitcask_quarantined_files 1\n');
     expect(metrics).toContain('\nlogitcask_audits_total{result="complete"} 1\n');
     expect(metrics).toContain('\nlogitcask_audit_bytes_total 100\n');
+    writeFileSync(path, good);
+    await post('plain');
+    held.begun[1].end(reportOf(nameOf('plain')));
+    await expect.poll(async () => (await ask(server.url, shards)).status).toBe(200);
+  });
+
+  it('is not started by a page of another site where no token is asked for', async () => {
+    await begin();
+    for (const site of ['cross-site', 'same-site']) {
+      const refused = await post('planes', { 'sec-fetch-site': site });
+      expect(refused.json()).toMatchObject({ status: 403, code: 'forbidden', got: site });
+    }
+    expect(held.begun).toEqual([]);
+    const read = { headers: { 'sec-fetch-site': 'cross-site' } };
+    expect((await ask(server.url, '/v1/datasets', read)).status).toBe(200);
+    for (const site of ['none', 'same-origin']) {
+      expect((await post('planes', { 'sec-fetch-site': site })).status).toBe(202);
+    }
   });
 
   it('needs the scope write', async () => {

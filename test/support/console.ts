@@ -135,7 +135,7 @@ interface Watched {
 }
 
 /** Statuses that a test asks for: Chromium logs each as an error. */
-const refused = /status of (400|401|404)/;
+const refused = /status of (400|401|404|409)/;
 
 /** Errors of the page and its console (violations of the policy among them), foreign requests. */
 function watch(page: Page, { origin, wrong, sizes }: Watched): void {

@@ -119,6 +119,42 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     expect(await page.title()).toBe('Sample 0 of kept – logitcask');
   });
 
+  it('says that the server cannot be reached where that is so, and nowhere else', async () => {
+    const page = await at.open('/');
+    await page.route('**/v1/plans?*', (route) => route.fulfill({ json: { next: null } }));
+    await page.getByRole('link', { name: 'Plans' }).click();
+    const alert = page.getByRole('alert');
+    await alert.waitFor();
+    expect(await alert.textContent()).not.toContain('the server cannot be reached');
+    await page.evaluate('globalThis.fetch = async () => { throw new TypeError("gone") }');
+    await page.getByRole('link', { name: 'Builds' }).click();
+    await alert.getByText('request: the server cannot be reached').waitFor();
+  });
+
+  it('shows a snapshot whose audit is refused, and tells whether one waits or runs', async () => {
+    const page = await at.open('/datasets/drawn/snapshots/latest');
+    const refusal = { code: 'build-running', detail: 'audit: another process audits it' };
+    const problem = { ...refusal, status: 409, expected: null, got: null, retryable: true };
+    let answer = { status: 409, contentType: 'application/problem+json', json: problem as object };
+    await page.route('**/audit', (route) => route.fulfill(answer));
+    await page.reload();
+    await settled(page);
+    await page.getByRole('heading', { name: 'drawn, latest' }).waitFor();
+    const section = page.getByRole('region', { name: 'Audit' });
+    await expect.poll(() => section.getByRole('alert').textContent()).toContain('build-running');
+    answer = {
+      ...answer,
+      status: 202,
+      contentType: 'application/json',
+      json: { state: 'waiting' },
+    };
+    await section.getByRole('button', { name: 'Audit this snapshot' }).click();
+    await section.getByText('The audit waits for its turn').waitFor();
+    answer = { ...answer, json: { state: 'running' } };
+    await section.getByText('The audit runs').waitFor();
+    await page.unrouteAll();
+  });
+
   it('shows findings, faults by mark and word, their messages as texts', async () => {
     const page = await at.open('/datasets/drawn/snapshots/latest');
     await page.locator('#audit').click();

@@ -34,18 +34,18 @@ const row = { tokens: [9, 3, 7], mask: [true, true, false] } as unknown as Row;
 describe('a position', () => {
   it('has its entries by rank, and an entropy with the rest spread evenly', () => {
     const scaled = { ...set, rest: [0.1, 1, 0.25], label_logprob: null };
-    const [first, second, third] = positionsOf(row, scaled, 10);
+    const [first, second, third] = positionsOf(row, scaled, { labelSpace: 10 });
     expect(first.entries.map(({ id }) => id)).toEqual([5, 3]);
     const rest = -0.1 * Math.log(0.1 / 8);
     expect(first.entropy).toBeCloseTo(-0.7 * Math.log(0.7) - 0.2 * Math.log(0.2) + rest, 12);
     expect(first.surprise).toBeCloseTo(-Math.log(0.2), 12);
     expect(second).toMatchObject({ entries: [], entropy: null, surprise: null, learned: true });
-    expect(third).toMatchObject({ next: null, surprise: null, learned: false });
+    expect(third).toMatchObject({ label: null, surprise: null, learned: false });
   });
 
   it('believes the stored log-prob of the label before its entry', () => {
     const drawn = { ...set, rest: null, label_logprob: [-1.5, null, null] };
-    const [first, second] = positionsOf(row, drawn, 10);
+    const [first, second] = positionsOf(row, drawn, { labelSpace: 10 });
     expect(first).toMatchObject({ rest: null, surprise: 1.5 });
     expect(second.surprise).toBe(null);
   });

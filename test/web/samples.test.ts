@@ -15,7 +15,7 @@ describe.skipIf(chromiumPath === undefined)('the sample browser', () => {
   async function positions(dataset: string, sample = 0) {
     const rows = `/v1/datasets/${dataset}/snapshots/latest/rows?offset=${sample}&length=1`;
     const { rows: found } = (await (await fetch(`${at.url}${rows}`)).json()) as RowsReply;
-    return positionsOf(found[0], found[0].targets.teacher, 8192);
+    return positionsOf(found[0], found[0].targets.teacher, { labelSpace: 8192 });
   }
 
   it('shows the text, each token as a button that tells its number', async () => {
@@ -44,7 +44,7 @@ describe.skipIf(chromiumPath === undefined)('the sample browser', () => {
     await shown.getByRole('heading', { name: 'Position 1' }).waitFor();
     const rows = shown.locator('tbody tr');
     // twenty entries, the others, the rest, and the token that came where it is none of the twenty
-    const isShown = position.entries.slice(0, 20).some(({ id }) => id === position.next);
+    const isShown = position.entries.slice(0, 20).some(({ id }) => id === position.label);
     expect(await rows.count()).toBe(isShown ? 22 : 23);
     const first = await rows.first().locator('td').first().textContent();
     expect(Number(first)).toBeCloseTo(position.entries[0].p, 2);

@@ -35,10 +35,19 @@ async function send<T>(path: string, init: RequestInit): Promise<T> {
   headers.set('accept', 'application/json');
   const token = sessionStorage.getItem(tokenKey);
   if (token !== null) headers.set('authorization', `Bearer ${token}`);
-  const reply = await fetch(path, { ...init, headers });
-  const text = await reply.text();
+  const { reply, text } = await reach(path, { ...init, headers });
   if (reply.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
   throw refusal(reply, text);
+}
+
+async function reach(path: string, init: RequestInit) {
+  try {
+    const reply = await fetch(path, init);
+    return { reply, text: await reply.text() };
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new Error('request: the server cannot be reached', { cause });
+  }
 }
 
 function refusal(reply: Response, text: string): Refused {

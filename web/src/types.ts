@@ -1,22 +1,25 @@
-/** Documents of the server, as its schemas state them, and the two that have no schema. */
-import type { datasetList, datasetReply, problem, versionReply } from '../../schemas/http.ts';
+/** Documents of the server, as its schemas state them, and rows, which have no schema. */
+import type {
+  auditAccepted,
+  datasetList,
+  datasetReply,
+  problem,
+  versionReply,
+} from '../../schemas/http.ts';
 
 type Output<T extends { _zod: { output: unknown } }> = T['_zod']['output'];
 
 export type { AuditReport, Finding, Histogram, Statistics } from '../../schemas/audit.ts';
 export type { Fidelity } from '../../schemas/manifest.ts';
-export type { OrderDigest, PlanReply } from '../../schemas/plan.ts';
+export type { OrderDigest, PlanList, PlanReply } from '../../schemas/plan.ts';
 export type Problem = Output<typeof problem>;
 export type DatasetList = Output<typeof datasetList>;
 export type DatasetReply = Output<typeof datasetReply>;
-/** Of how many positions, where its source knows. */
-export type BuildStatus = DatasetReply['builds'][number] & { positionsTotal?: number | null };
+export type BuildStatus = DatasetReply['builds'][number];
 export type VersionReply = Output<typeof versionReply>;
 
 /** In place of a report that there is not yet. */
-export interface AuditState {
-  readonly state: 'waiting' | 'running';
-}
+export type AuditState = Output<typeof auditAccepted>;
 
 /** One target set of one sample, decoded; entries flattened, positions apart by `counts`. */
 export interface RowTargets {
@@ -28,31 +31,33 @@ export interface RowTargets {
   readonly label_logprob: readonly (number | null)[] | null;
 }
 
-export interface Row {
+interface AnyRow {
   readonly ordinal: number;
   readonly sample_id: string;
-  readonly tokens: readonly number[];
   readonly mask: readonly boolean[];
   readonly meta: unknown;
-  /** Each token's own text, null where it has none; null where the snapshot has no tokenizer. */
-  readonly text: readonly (string | null)[] | null;
   readonly targets: Readonly<Record<string, RowTargets>>;
 }
+
+export interface TextRow extends AnyRow {
+  readonly tokens: readonly number[];
+  /** Each token's own text, null where it has none; null where the snapshot has no tokenizer. */
+  readonly text: readonly (string | null)[] | null;
+}
+
+export interface ImageRow extends AnyRow {
+  readonly image: { readonly sha256: string; readonly uri: string };
+  /** By field, an item a position: `hard_label`, `geometry`, `augmentation_seed` and the like. */
+  readonly inputs: Readonly<Record<string, readonly InputItem[]>>;
+}
+
+/** NaN is null. */
+type InputNumber = number | string | null;
+export type InputItem = InputNumber | readonly InputNumber[];
+
+export type Row = TextRow | ImageRow;
 
 export interface RowsReply {
   readonly rows: readonly Row[];
   readonly total: number;
-}
-
-/** A plan in the list; what a server adds is not needed here. */
-export interface PlanSummary {
-  readonly plan: string;
-  readonly streams?: readonly { readonly dataset?: string; readonly snapshot?: string }[];
-  readonly steps_per_epoch?: number;
-  readonly created_ms?: number;
-}
-
-export interface PlanList {
-  readonly plans: readonly PlanSummary[];
-  readonly next: string | null;
 }

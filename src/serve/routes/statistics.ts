@@ -5,6 +5,7 @@ import {
   statistics as statisticsReply,
 } from '../../../schemas/audit.ts';
 import { snapshotParams } from '../../../schemas/http.ts';
+import { LogitcaskError } from '../../errors.ts';
 import { findSnapshot, readTags, resolveSnapshot } from '../../shard/snapshot.ts';
 import { createLru } from '../../store/lru.ts';
 import { factsOf, type SnapshotFacts } from '../statistics.ts';
@@ -32,7 +33,7 @@ export const statistics: Route = (server, { store, audits }) => {
       const { dataset, snapshot: ref } = request.params;
       const snapshot = await findSnapshot(store, dataset, ref);
       const tags = Object.entries(await readTags(store, dataset));
-      const report = await audits.last({ dataset, snapshot });
+      const report = await audits.last({ dataset, snapshot }).catch(unreadable);
       reply.header('logitcask-snapshot', snapshot).header('cache-control', 'no-cache');
       return {
         ...(await facts(dataset, snapshot)),
@@ -42,6 +43,12 @@ export const statistics: Route = (server, { store, audits }) => {
     },
   );
 };
+
+/** The route of the audit says what is wrong with its file; the manifest tells all the rest. */
+function unreadable(error: unknown): undefined {
+  if (error instanceof LogitcaskError && error.code === 'manifest-invalid') return;
+  throw error;
+}
 
 function glance({ partial, updated_ms, findings }: AuditReport): Statistics['audit'] {
   const of = (wanted: string) => findings.filter(({ severity }) => severity === wanted).length;

@@ -1,5 +1,5 @@
 /** The audit on the page of a snapshot: started here, followed while it runs, then shown. */
-import { get, isRefused, post } from '../api.ts';
+import { get, isRefused, post, type Refused } from '../api.ts';
 import { h } from '../element.ts';
 import { bytes, time } from '../format.ts';
 import { repeat } from '../page.ts';
@@ -15,11 +15,26 @@ import { sizePart } from './size.ts';
 
 const pollMs = 1000;
 
-/** What is known of an audit: its report, that it waits for its turn, or nothing yet. */
-export type Known = AuditReport | AuditState | null;
+/** What is known of an audit: its report, that it waits or runs, or nothing yet. */
+type Known = AuditReport | AuditState | null;
+
+/** A refusal concerns the audit alone: the rest of its page is shown. */
+export interface FirstLook {
+  readonly known: Known;
+  readonly refused?: Refused;
+}
+
+export async function firstLook(api: string, signal: AbortSignal): Promise<FirstLook> {
+  try {
+    return { known: await lastAudit(api, signal) };
+  } catch (error) {
+    if (!isRefused(error) || error.problem.status === 401) throw error;
+    return { known: null, refused: error };
+  }
+}
 
 /** Null where no audit was asked for yet. */
-export async function lastAudit(api: string, signal: AbortSignal): Promise<Known> {
+async function lastAudit(api: string, signal: AbortSignal): Promise<Known> {
   try {
     return await get<AuditReport | AuditState>(`${api}/audit`, signal);
   } catch (error) {
@@ -29,28 +44,30 @@ export async function lastAudit(api: string, signal: AbortSignal): Promise<Known
 }
 
 const reportOf = (known: Known) => (known !== null && 'format' in known ? known : null);
+const turnOf = (known: Known) => (known !== null && 'state' in known ? known.state : undefined);
 const ended = (known: Known) => reportOf(known)?.partial === false;
 
 export interface AuditOptions {
   /** Address of the snapshot. */
   readonly api: string;
-  readonly known: Known;
+  readonly first: FirstLook;
   readonly signal: AbortSignal;
 }
 
-export function auditSection({ api, known: first, signal }: AuditOptions): HTMLElement {
+export function auditSection({ api, first, signal }: AuditOptions): HTMLElement {
   const verdict = h('span');
   const state = h('div');
   const shown = h('div');
   const start = h('button', { type: 'button', class: 'primary', id: 'audit', onclick: begin });
-  let known = first;
+  let { known } = first;
+  let turn = turnOf(known) ?? 'waiting';
 
   function show(running: boolean): void {
     const report = reportOf(known);
     start.disabled = running;
     start.textContent = report === null ? 'Audit this snapshot' : 'Audit again';
     verdict.replaceChildren(auditBadge(glance(report)));
-    state.replaceChildren(running ? progress(report) : when(report));
+    state.replaceChildren(running ? progress(report, turn) : when(report));
     // whoever reads a part with the keyboard is not thrown out of it before the end
     const reading = running && shown.contains(document.activeElement);
     if (report !== null && !reading) shown.replaceChildren(...parts(report));
@@ -58,7 +75,7 @@ export function auditSection({ api, known: first, signal }: AuditOptions): HTMLE
 
   async function begin(): Promise<void> {
     try {
-      await post(`${api}/audit`);
+      turn = (await post<AuditState>(`${api}/audit`)).state;
       follow();
     } catch (error) {
       state.replaceChildren(problemBox(error));
@@ -74,6 +91,7 @@ export function auditSection({ api, known: first, signal }: AuditOptions): HTMLE
     const poll = async () => {
       try {
         known = await lastAudit(api, until);
+        turn = turnOf(known) ?? turn;
         const done = ended(known) && reportOf(known)?.updated_ms !== before;
         if (done) end.abort();
         show(!done);
@@ -89,6 +107,7 @@ export function auditSection({ api, known: first, signal }: AuditOptions): HTMLE
 
   if (known !== null && !ended(known)) follow();
   else show(false);
+  if (first.refused !== undefined) state.replaceChildren(problemBox(first.refused));
   return h(
     'section',
     { 'aria-labelledby': 'audit-title' },
@@ -112,9 +131,10 @@ function when(report: AuditReport | null): HTMLElement {
   return h('p', { role: 'status', class: 'muted' }, said);
 }
 
-function progress(report: AuditReport | null): HTMLElement {
+function progress(report: AuditReport | null, turn: AuditState['state']): HTMLElement {
   if (!report?.partial) {
-    return h('p', { role: 'status' }, 'The audit waits for its turn …');
+    const said = turn === 'running' ? 'The audit runs …' : 'The audit waits for its turn …';
+    return h('p', { role: 'status' }, said);
   }
   const { bytes: done, bytes_total: all } = report.progress;
   const value = all === 0 ? 0 : done / all;

@@ -126,7 +126,7 @@ function buildTable(caption: string, builds: readonly Build[], last: (build: Bui
 }
 
 function positionsOf({ positions, positionsTotal: total, state }: Build): Child {
-  if (state !== 'running' || total === undefined || total === null) return count(positions);
+  if (state !== 'running' || total === null) return count(positions);
   const value = total === 0 ? 0 : positions / total;
   return [
     `${count(positions)} of ${count(total)} `,

@@ -4,7 +4,7 @@ import { h } from '../element.ts';
 import { count, short, time } from '../format.ts';
 import type { PageMaker } from '../page.ts';
 import { table } from '../parts/table.ts';
-import type { PlanList, PlanSummary } from '../types.ts';
+import type { PlanList } from '../types.ts';
 
 export const plansPage: PageMaker = async ({ query, signal }) => {
   const cursor = query.get('cursor');
@@ -27,7 +27,7 @@ export const plansPage: PageMaker = async ({ query, signal }) => {
   return { title: 'Plans', body };
 };
 
-function list(plans: readonly PlanSummary[]): HTMLElement {
+function list(plans: PlanList['plans']): HTMLElement {
   return table({
     caption: 'Plans',
     hiddenCaption: true,
@@ -37,10 +37,10 @@ function list(plans: readonly PlanSummary[]): HTMLElement {
       { name: 'Steps an epoch', numeric: true },
       { name: 'Made' },
     ],
-    rows: plans.map(({ plan, streams = [], steps_per_epoch, created_ms }) => [
+    rows: plans.map(({ plan, streams, steps_per_epoch, created_ms }) => [
       h('a', { href: `/plans/${plan}`, title: plan }, h('code', null, short(plan))),
-      streams.map(({ dataset }) => dataset ?? '?').join(', '),
-      steps_per_epoch === undefined ? '' : count(steps_per_epoch),
+      streams.map(({ dataset }) => dataset).join(', '),
+      count(steps_per_epoch),
       created_ms === undefined ? '' : time(created_ms),
     ]),
   });

@@ -1,4 +1,4 @@
-/** `/datasets/DS/snapshots/SNAP/samples?at=N`: a sample's tokens and what is stored at each. */
+/** `/datasets/DS/snapshots/SNAP/samples?at=N`: a sample, and what is stored at each position. */
 import { get, snapshotPath } from '../api.ts';
 import { h } from '../element.ts';
 import { count, plural, short } from '../format.ts';
@@ -9,12 +9,16 @@ import { facts } from '../parts/facts.ts';
 import { problemBox } from '../parts/problem.ts';
 import { distributionView, shownIds } from '../samples/distribution.ts';
 import { heatNames } from '../samples/heat.ts';
-import { type Position, positionsOf } from '../samples/position.ts';
-import { type Measure, tokenStrip } from '../samples/strip.ts';
-import { quotedText } from '../samples/token-text.ts';
-import type { Row, RowsReply, Statistics } from '../types.ts';
+import { imageView } from '../samples/image-view.ts';
+import { boxesPicture } from '../samples/picture.ts';
+import { labelsOf, type Position, positionsOf, type SetSpace } from '../samples/position.ts';
+import type { RowView } from '../samples/row-view.ts';
+import { type Measure, positionStrip } from '../samples/strip.ts';
+import { textView } from '../samples/text-view.ts';
+import type { ImageRow, Row, RowsReply, Statistics } from '../types.ts';
 
-const rowColumns = 'tokens,mask,meta,targets,text';
+const rowColumns = 'tokens,image,mask,inputs,meta,targets,text';
+const idsMax = 1000;
 /** Kept while samples are browsed. */
 let measure: Measure = 'surprise';
 
@@ -22,7 +26,8 @@ interface Sample {
   readonly api: string;
   readonly row: Row;
   readonly set: string;
-  readonly labelSpace: number;
+  readonly space: SetSpace;
+  readonly view: RowView;
   readonly signal: AbortSignal;
 }
 
@@ -54,11 +59,11 @@ export const samplesPage: PageMaker = async ({ params, query, signal }) => {
   }
   const sets = Object.keys(row.targets);
   const set = sets.find((name) => name === query.get('set')) ?? sets[0];
-  const labelSpace = statistics.label_space.size;
+  const view = 'tokens' in row ? textView(row) : await viewOf(row, { api, signal });
   const shown =
     set === undefined
       ? h('p', null, 'This snapshot has hard labels alone.')
-      : browser({ api, row, set, labelSpace, signal });
+      : browser({ api, row, set, space: spaceOf(statistics, set), view, signal });
   const body = h(
     'div',
     null,
@@ -69,6 +74,20 @@ export const samplesPage: PageMaker = async ({ params, query, signal }) => {
   );
   return { title, body };
 };
+
+async function viewOf(row: ImageRow, { api, signal }: Pick<Sample, 'api' | 'signal'>) {
+  const labels = new Set(labelsOf(row).filter((label) => label !== null));
+  return imageView(row, await textsOf(`${api}/tokens?`, [...labels], signal));
+}
+
+function spaceOf({ target_sets, label_space }: Statistics, name: string): SetSpace {
+  const set = target_sets.find((one) => one.name === name);
+  return {
+    labelSpace: (set?.label_space ?? label_space).size,
+    hasScores: set?.normalisation === 'sigmoid',
+    hasOwnClasses: (set?.label_space ?? null) !== null,
+  };
+}
 
 interface Place {
   readonly at: number;
@@ -119,34 +138,46 @@ function setSwitch(choice: { sets: string[]; set: string; at: number; here: stri
   return h('p', null, h('label', { for: 'set' }, 'Target set '), select);
 }
 
-function about({ sample_id, tokens, mask, meta }: Row): HTMLElement {
+function about(row: Row): HTMLElement {
+  const { sample_id, mask, meta } = row;
+  const image = 'image' in row ? row.image : null;
   const learned = mask.filter(Boolean).length;
   return facts([
     ['Sample id', h('code', { class: 'digest' }, sample_id)],
-    ['Positions', `${plural(tokens.length, 'position')}, ${count(learned)} to be learned`],
+    ['Positions', `${plural(mask.length, 'position')}, ${count(learned)} to be learned`],
+    ['Image', image && h('code', { class: 'digest' }, image.uri)],
+    ['Its digest', image && h('code', { class: 'digest' }, image.sha256)],
     ['Meta', h('code', { class: 'digest' }, JSON.stringify(meta))],
   ]);
 }
 
 function browser(sample: Sample): HTMLElement {
-  const { row, set, labelSpace } = sample;
-  const positions = positionsOf(row, row.targets[set], labelSpace);
+  const { row, set, space, view } = sample;
+  const positions = positionsOf(row, row.targets[set], space);
+  const picture = 'image' in row ? boxesPicture(row) : undefined;
   const shown = h('section', { 'aria-label': 'Stored distribution', 'aria-live': 'polite' });
-  const strip = tokenStrip({
-    row,
+  const strip = positionStrip({
+    view,
     positions,
-    onChoose: (position) => void choose(sample, position, shown),
+    onChoose: (position) => {
+      picture?.mark(position);
+      void choose(sample, position, shown);
+    },
   });
-  strip.colour(measure);
-  shown.append(h('p', { class: 'muted' }, 'Choose a token: what is stored for the one after it?'));
+  const isText = 'tokens' in row;
+  strip.colour(isText ? measure : 'entropy');
+  if (!isText) strip.element.classList.add('places');
+  shown.append(h('p', { class: 'muted' }, view.hint));
   return h(
     'div',
     null,
-    measureSwitch((chosen) => {
-      measure = chosen;
-      strip.colour(chosen);
-    }),
-    legend(),
+    isText &&
+      measureSwitch((chosen) => {
+        measure = chosen;
+        strip.colour(chosen);
+      }),
+    legend(view),
+    picture?.element,
     h('div', { class: 'browser' }, strip.element, shown),
   );
 }
@@ -174,7 +205,7 @@ function measureSwitch(onChange: (measure: Measure) => void): HTMLElement {
   return h('fieldset', { class: 'choice' }, h('legend', null, 'Colour by'), choices);
 }
 
-function legend(): HTMLElement {
+function legend({ colours }: RowView): HTMLElement {
   const steps = heatNames.map((name, i) => {
     const key = h('span', { class: 'token' }, name);
     key.dataset.heat = String(i);
@@ -187,31 +218,35 @@ function legend(): HTMLElement {
     { class: 'legend' },
     h('span', null, 'Nats:'),
     h('ul', { 'aria-label': 'Colours, nats' }, steps, h('li', null, masked)),
-    h('span', { class: 'muted' }, 'A token has the colour of its position: of what follows it.'),
+    h('span', { class: 'muted' }, colours),
   );
 }
 
 let latest = 0;
 
 async function choose(sample: Sample, position: Position, shown: HTMLElement): Promise<void> {
-  const { api, row, labelSpace, signal } = sample;
+  const { api, row, set, space, view, signal } = sample;
   const turn = ++latest;
-  const after = quotedText(row.text?.[position.index], row.tokens[position.index]);
   try {
-    const texts = row.text === null ? null : await textsOf(api, shownIds(position), signal);
+    const texts =
+      'text' in row && row.text === null
+        ? null
+        : await textsOf(`${api}/tokens?set=${set}&`, shownIds(position), signal);
     // a slow answer does not replace that of a later choice
     if (turn !== latest || signal.aborted) return;
-    shown.replaceChildren(distributionView({ position, after, labelSpace, texts }));
+    shown.replaceChildren(distributionView({ position, view, space, texts }));
   } catch (error) {
     if (!signal.aborted && turn === latest) shown.replaceChildren(problemBox(error));
   }
 }
 
-async function textsOf(api: string, ids: readonly number[], signal: AbortSignal) {
-  if (ids.length === 0) return new Map<number, string | null>();
-  const { texts } = await get<{ texts: (string | null)[] }>(
-    `${api}/tokens?ids=${ids.join()}`,
-    signal,
-  );
-  return new Map(ids.map((id, i) => [id, texts[i]]));
+async function textsOf(address: string, ids: readonly number[], signal: AbortSignal) {
+  const found = new Map<number, string | null>();
+  for (let from = 0; from < ids.length; from += idsMax) {
+    const some = ids.slice(from, from + idsMax);
+    const path = `${address}ids=${some.join()}`;
+    const { texts } = await get<{ texts: (string | null)[] }>(path, signal);
+    for (const [i, id] of some.entries()) found.set(id, texts[i]);
+  }
+  return found;
 }

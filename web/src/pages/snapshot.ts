@@ -1,6 +1,6 @@
 /** `/datasets/DS/snapshots/SNAP`: what a snapshot is, and what its audit found. */
 import { get, snapshotPath } from '../api.ts';
-import { auditSection, lastAudit } from '../audit/section.ts';
+import { auditSection, firstLook } from '../audit/section.ts';
 import { h } from '../element.ts';
 import { bytes, count, number, short } from '../format.ts';
 import * as addresses from '../navigate.ts';
@@ -12,9 +12,9 @@ import type { Statistics } from '../types.ts';
 export const snapshotPage: PageMaker = async ({ params, signal }) => {
   const { dataset, snapshot } = params;
   const api = snapshotPath(dataset, snapshot);
-  const [statistics, known] = await Promise.all([
+  const [statistics, first] = await Promise.all([
     get<Statistics>(`${api}/statistics`, signal),
-    lastAudit(api, signal),
+    firstLook(api, signal),
   ]);
   const here = addresses.snapshotPage(dataset, snapshot);
   const name = statistics.tags[0] ?? short(statistics.snapshot);
@@ -31,7 +31,7 @@ export const snapshotPage: PageMaker = async ({ params, signal }) => {
     ),
     overview(statistics),
     statistics.target_sets.map(targetSet),
-    auditSection({ api, known, signal }),
+    auditSection({ api, first, signal }),
   );
   return { title: `${dataset}, ${name}`, body };
 };

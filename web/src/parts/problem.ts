@@ -4,8 +4,7 @@ import { h } from '../element.ts';
 
 export function problemBox(error: unknown): HTMLElement {
   if (!isRefused(error)) {
-    const text = error instanceof TypeError ? 'request: the server cannot be reached' : '';
-    const detail = text || String((error as Error).message ?? error);
+    const detail = String((error as Error).message ?? error);
     return h('div', { class: 'problem', role: 'alert' }, h('p', null, detail));
   }
   const { detail, code, expected, got, retryable } = error.problem;

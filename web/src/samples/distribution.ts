@@ -1,40 +1,42 @@
-/** What is stored at one position, as bars: entries, the rest, and the token that came. */
+/** What is stored at one position, as bars: entries, the rest, and the hard label. */
 import { type Child, h } from '../element.ts';
 import { count, number, plural } from '../format.ts';
 import { bar, table } from '../parts/table.ts';
-import type { Position } from './position.ts';
+import type { Position, SetSpace } from './position.ts';
+import type { RowView } from './row-view.ts';
 import { quotedText } from './token-text.ts';
 
 const rowsMax = 20;
 
 export interface DistributionOptions {
   readonly position: Position;
-  /** The token of the position, as it is read. */
-  readonly after: string;
-  readonly labelSpace: number;
-  /** By id, of `shownIds`; null where the snapshot has no tokenizer. */
+  readonly view: RowView;
+  readonly space: SetSpace;
+  /** By id, of `shownIds`; null where none has a text. */
   readonly texts: ReadonlyMap<number, string | null> | null;
 }
 
 /** Ids whose texts the bars need. */
-export function shownIds({ entries, next }: Position): number[] {
+export function shownIds({ entries, label }: Position): number[] {
   const ids = entries.slice(0, rowsMax).map(({ id }) => id);
-  return next === null || ids.includes(next) ? ids : [...ids, next];
+  return label === null || ids.includes(label) ? ids : [...ids, label];
 }
 
 export function distributionView(options: DistributionOptions): HTMLElement {
-  const { position, after, labelSpace } = options;
+  const { position, view, space } = options;
   const { index, learned, rest, entropy, surprise, entries } = position;
-  const stored = `${plural(entries.length, 'entry', 'entries')} of ${count(labelSpace)}`;
+  const stored = `${plural(entries.length, 'entry', 'entries')} of ${count(space.labelSpace)}`;
   const sum = entries.reduce((total, { p }) => total + p, 0);
   return h(
     'div',
     { class: 'distribution' },
-    h('h2', null, `Position ${index}: after `, h('q', null, after)),
+    h('h2', null, `Position ${index}`, view.heading(index)),
     h(
       'p',
       { class: 'muted' },
+      space.hasScores && 'Scores, each a probability of its own. ',
       rest === null &&
+        !space.hasScores &&
         entries.length > 0 && [
           'Weights drawn without bias: their expectation is the distribution. ',
           `Here they sum to ${number(sum)}. `,
@@ -48,17 +50,18 @@ export function distributionView(options: DistributionOptions): HTMLElement {
   );
 }
 
-function bars({ position, texts }: DistributionOptions): HTMLElement {
-  const { entries, rest, next } = position;
+function bars({ position, view, space, texts }: DistributionOptions): HTMLElement {
+  const { entries, rest, label } = position;
   const shown = entries.slice(0, rowsMax);
   const hidden = entries.slice(rowsMax);
   const most = Math.max(shown[0].p, rest ?? 0);
   const text = (id: number) => quotedText(texts?.get(id), id);
+  const mark = h('strong', { class: 'hard-label' }, `✓ ${view.label}`);
   const rows: Child[][] = shown.map(({ id, p }) => [
     h('q', null, text(id)),
     number(p),
-    bar(p / most, id === next ? 'label' : ''),
-    id === next ? mark() : '',
+    bar(p / most, id === label ? 'label' : ''),
+    id === label ? mark : '',
   ]);
   if (hidden.length > 0) {
     const p = hidden.reduce((sum, entry) => sum + entry.p, 0);
@@ -67,25 +70,26 @@ function bars({ position, texts }: DistributionOptions): HTMLElement {
   if (rest !== null) {
     rows.push(['rest: not stored', number(rest), bar(rest / most, 'rest'), '']);
   }
-  if (next !== null && !shown.some(({ id }) => id === next)) rows.push(outside(position, text));
+  if (label !== null && !shown.some(({ id }) => id === label)) {
+    rows.push([...outside(position, text), '', mark]);
+  }
+  const [caption, value] = rest !== null || space.hasScores ? words.own : words.drawn;
   return table({
-    caption: rest === null ? 'Stored weights' : 'Stored distribution',
-    columns: [
-      { name: 'Token' },
-      { name: rest === null ? 'Weight' : 'Probability', numeric: true },
-      { name: '' },
-      { name: 'Note' },
-    ],
+    caption,
+    columns: [{ name: view.entry }, { name: value, numeric: true }, { name: '' }, { name: 'Note' }],
     rows,
   });
 }
 
-const mark = () => h('strong', { class: 'hard-label' }, '✓ came next');
+const words = {
+  own: ['Stored distribution', 'Probability'],
+  drawn: ['Stored weights', 'Weight'],
+} as const;
 
-/** The token that came, where its bar is not among those shown. */
-function outside({ entries, next, surprise }: Position, text: (id: number) => string): Child[] {
-  const stored = entries.some(({ id }) => id === next);
+/** The hard label and its probability, where its bar is not among those shown. */
+function outside({ entries, label, surprise }: Position, text: (id: number) => string): Child[] {
+  const stored = entries.some(({ id }) => id === label);
   const note = stored ? ' (one of those)' : ' (not stored)';
   const p = surprise === null ? '–' : number(Math.exp(-surprise));
-  return [[h('q', null, text(next as number)), note], p, '', mark()];
+  return [[h('q', null, text(label as number)), note], p];
 }

@@ -1,13 +1,9 @@
-/**
- * A sample's tokens as buttons in a row: one stop of the tab key, arrows move within. Each stands
- * for its position: the distribution of what follows it.
- */
+/** A sample's positions as buttons in a row: one stop of the tab key, arrows move within. */
 import { h } from '../element.ts';
 import { number } from '../format.ts';
-import type { Row } from '../types.ts';
 import { heatOf } from './heat.ts';
 import type { Position } from './position.ts';
-import { quotedText, visibleText } from './token-text.ts';
+import type { RowView } from './row-view.ts';
 
 export type Measure = 'surprise' | 'entropy';
 
@@ -17,18 +13,17 @@ export interface Strip {
 }
 
 export interface StripOptions {
-  readonly row: Row;
+  readonly view: RowView;
   readonly positions: readonly Position[];
   onChoose(position: Position): void;
 }
 
-export function tokenStrip({ row, positions, onChoose }: StripOptions): Strip {
+export function positionStrip({ view, positions, onChoose }: StripOptions): Strip {
   const buttons = positions.map((position) => {
     const { index, learned } = position;
-    const text = visibleText(row.text?.[index], row.tokens[index]);
     const onclick = () => choose(index);
     const state = learned ? 'token' : 'token masked';
-    return h('button', { type: 'button', class: state, tabindex: '-1', onclick }, text);
+    return h('button', { type: 'button', class: state, tabindex: '-1', onclick }, view.text(index));
   });
   buttons[0]?.setAttribute('tabindex', '0');
   const onkeydown = (event: KeyboardEvent) => {
@@ -51,14 +46,14 @@ export function tokenStrip({ row, positions, onChoose }: StripOptions): Strip {
   }
   const element = h(
     'div',
-    { class: 'strip', role: 'group', 'aria-label': 'Tokens of the sample', onkeydown },
+    { class: 'strip', role: 'group', 'aria-label': view.name, onkeydown },
     buttons,
   );
   function colour(measure: Measure): void {
     for (const [i, button] of buttons.entries()) {
       const heat = heatOf(positions[i][measure]);
       button.dataset.heat = heat === null ? 'none' : String(heat);
-      const label = described(row, positions[i], measure);
+      const label = described(view, positions[i], measure);
       button.setAttribute('aria-label', label);
       button.title = label;
     }
@@ -66,12 +61,11 @@ export function tokenStrip({ row, positions, onChoose }: StripOptions): Strip {
   return { element, colour };
 }
 
-function described(row: Row, position: Position, measure: Measure): string {
+function described(view: RowView, position: Position, measure: Measure): string {
   const { index, learned } = position;
   const nats = position[measure];
   const value = nats === null ? `${measure} unknown` : `${measure} ${number(nats)} nats`;
-  const text = quotedText(row.text?.[index], row.tokens[index]);
-  return `${text}, position ${index}, ${value}${learned ? '' : ', masked: not to be learned'}`;
+  return `${view.spoken(index)}, position ${index}, ${value}${learned ? '' : ', masked: not to be learned'}`;
 }
 
 /** Where an arrow leads: up and down to the nearest token of the line above and below. */
