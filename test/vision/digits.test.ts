@@ -138,7 +138,9 @@ describe('digits', () => {
       const codec = { type: 'raw' }; // large enough for several shards
       const settings = { store: join(folder, name), dataset: 'd', source, shard, codec };
       const stop = new AbortController();
-      const onProgress = ({ shards }: { shards: number }) => {
+      let seen = 0;
+      const onProgress = ({ shards, positions }: { shards: number; positions: number }) => {
+        seen = Math.max(seen, positions);
         if (i === 1 && shards > 0) stop.abort();
       };
       const options = { dataFolder: 'data', onProgress, signal: stop.signal };
@@ -147,7 +149,10 @@ describe('digits', () => {
           code: 'interrupted',
         });
       }
-      const report = await build(configOf(settings), { dataFolder: 'data' });
+      const report = await build(configOf(settings), { dataFolder: 'data', onProgress });
+      // a position that two heads score is one
+      expect(seen).toBe(96 * views);
+      expect(report.positions).toBe((96 - report.resumedSamples) * views);
       if (i === 1) expect(report.resumedSamples).toBeGreaterThan(0);
       expect(report.manifest.target_sets.map(({ kind }) => kind)).toEqual([
         'scaled',
