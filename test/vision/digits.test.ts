@@ -8,6 +8,7 @@ import { auditSnapshot } from '../../src/audit/audit.ts';
 import { checkImages } from '../../src/audit/images.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
 import { build } from '../../src/build.ts';
+import { readBatch } from '../../src/client/batch.ts';
 import type { Client } from '../../src/client/client.ts';
 import { openClient } from '../../src/client/client.ts';
 import { exportSnapshot, importSnapshot } from '../../src/convert.ts';
@@ -60,6 +61,24 @@ describe('digits', () => {
     }
     const answer = await ask(server.url, '/v1/datasets/digits/snapshots/latest/rows?length=1');
     expect(answer.json()).toMatchObject({ rows: [{ meta: { digit: digits.labels[0] } }] });
+  });
+
+  it('come with lengths that fit their layout, or are refused', async () => {
+    const { bytes } = await client.rows({
+      dataset: 'digits',
+      offset: 3,
+      length: 5,
+      layout: 'dense',
+    });
+    for (const length of [2 ** 31 - 1, views + 1, -1, -(2 ** 31)]) {
+      const forged = Buffer.from(bytes);
+      const { buffers } = readBatch(forged).columns.length;
+      expect(buffers[0].buffer).toBe(forged.buffer);
+      forged.writeInt32LE(length, buffers[0].byteOffset - forged.byteOffset + 4);
+      expect(() => readBatch(forged)).toThrowError(
+        expect.objectContaining({ code: 'reply-invalid', expected: '0 … 4', got: length }),
+      );
+    }
   });
 
   it('go to Parquet and back bit for bit', async () => {
