@@ -150,7 +150,8 @@ export const source = z.discriminatedUnion('type', [
 
 /**
  * Step on √p: `fine` (KL ≤ 1e-4 at K=64), `standard` (≤ 1e-3), or a number. Default: `fine` for
- * scaled targets, `standard` for unbiased ones, whose variance hides the difference.
+ * scaled targets, `standard` for unbiased ones, whose variance hides the difference, and for
+ * vision. There they are √(6e-4 / K) and √(6e-3 / K), K the most entries of a position.
  */
 const step = z.union([z.enum(['fine', 'standard']), z.number().min(2e-5).max(0.5)]).optional();
 
@@ -162,8 +163,8 @@ const settings = z.strictObject({
   target_set: targetSetName.default('teacher'),
   source: source.default({ type: 'ngram', held_out: 10, sample_length: 512 }),
   /**
-   * Default: `threshold` for sources of whole distributions; top-k 64 for top lists, and where a KL
-   * budget or temperatures are given, which only scaled targets have.
+   * Default: `threshold` for sources of whole distributions; top-k 64 for top lists and vision,
+   * and where a KL budget or temperatures are given, which only scaled targets have.
    */
   sparsifier: sparsifier.optional(),
   codec: z

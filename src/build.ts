@@ -247,9 +247,9 @@ async function captureAll(
     const chunks = timed(source.chunks(from, pool.lend), seconds);
     for await (const begun of begunAhead(chunks, assembler, pool.ahead)) {
       if (run.signal?.aborted) throw stopped();
-      const { sample, rows } = begun.chunk;
+      const { sample, rows, head = 0 } = begun.chunk;
       const row = assembler.add(begun, await begun.reduced);
-      positions += rows.count;
+      if (head === 0) positions += rows.count;
       if (row !== undefined) {
         const writing = performance.now();
         const closed = await shards.add(row, sample.ordinal + 1);

@@ -61,7 +61,7 @@ class Step(NamedTuple):
     def check(self, index: int, step: Mapping[str, Any]) -> None:
         name, wanted = step["type"], {"type", *self.fields}
         if set(step) != wanted:
-            raise refused(f"step {index} ({name}) has fields", sorted(wanted), sorted(step))
+            raise refused(f"step {index} ({name}) has fields", sorted(wanted), list(step))
         for key, (least, most) in self.fields.items():
             values = step[key] if key in self.ranges else [step[key]]
             whole = isinstance(values, (list, tuple)) and all(type(one) is int for one in values)
@@ -86,9 +86,21 @@ def _draw_crop(step: Mapping[str, Any], draws: Draws, size: Size) -> tuple[Drawn
     width = min(max(_root(area * ratio, MILLE**2), 1), size.width)
     top = draws.integer(0, size.height - height)
     left = draws.integer(0, size.width - width)
-    drawn = {"top": top, "left": left, "height": height, "width": width}
+    drawn = {**_source(size), "top": top, "left": left, "height": height, "width": width}
     after = Size(step["height"], step["width"])
     return {**drawn, "to_height": after.height, "to_width": after.width}, after
+
+
+def _source(size: Size) -> Drawn:
+    """What a step's parameters were drawn for: they mean nothing beside another size."""
+    return {"from_height": size.height, "from_width": size.width}
+
+
+def _check_source(image: Tensor, drawn: Drawn) -> None:
+    expected = (drawn["from_height"], drawn["from_width"])
+    if tuple(image.shape[1:]) != expected:
+        detail = "the parameters are of an image of another size, draw them for this one"
+        raise refused(detail, expected, tuple(image.shape[1:]))
 
 
 def _root(value: int, of: int) -> int:
@@ -97,10 +109,8 @@ def _root(value: int, of: int) -> int:
 
 
 def _apply_crop(image: Tensor, drawn: Drawn, _: Tensor | None) -> Tensor:
+    _check_source(image, drawn)
     top, left, height, width = (drawn[key] for key in ("top", "left", "height", "width"))
-    inside = top + height <= image.shape[1] and left + width <= image.shape[2]
-    if not inside:
-        raise refused("the crop lies in the image", tuple(image.shape[1:]), drawn)
     box = image[:, top : top + height, left : left + width]
     return resize(box, drawn["to_height"], drawn["to_width"])
 
@@ -185,10 +195,11 @@ def _draw_cutmix(step: Mapping[str, Any], draws: Draws, size: Size) -> tuple[Dra
     left = draws.integer(0, size.width - width)
     box = {"top": top, "left": left, "height": height, "width": width}
     weight = {"weight": height * width, "weight_of": size.height * size.width}
-    return {"partner": partner, **weight, **box}, size
+    return {"partner": partner, **weight, **_source(size), **box}, size
 
 
 def _apply_cutmix(image: Tensor, drawn: Drawn, partner: Tensor | None) -> Tensor:
+    _check_source(image, drawn)
     rows = slice(drawn["top"], drawn["top"] + drawn["height"])
     columns = slice(drawn["left"], drawn["left"] + drawn["width"])
     mixed = image.clone()

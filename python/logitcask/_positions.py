@@ -193,6 +193,9 @@ class View:
 
     def labels(self) -> Tensor:
         """The hard label of every position that is to be learned: the token behind it."""
+        if self.set.own_space:
+            detail = f"the batch's hard labels are no classes of {self.set.name}, pass labels"
+            raise refused(detail, "a set without classes of its own", self.set.name)
         if "hard_label" in self.batch.arrays:
             return self["hard_label"].long()
         if "tokens" not in self.batch.arrays:

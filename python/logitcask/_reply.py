@@ -75,6 +75,7 @@ def _target_sets(
     for document in documents:
         space = document.get("label_space", label_space)
         own = {"vocabulary": int(space["size"]), "classes": tuple(space.get("names", ()))}
+        own["own_space"] = space != label_space
         fields = {**document, **own, "log_z": tuple(document["log_z"])}
         one = TargetSet(*(fields[name] for name in TargetSet._fields))
         if one.kind not in KINDS:

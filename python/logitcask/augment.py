@@ -3,7 +3,7 @@
 A pipeline is described in plain JSON; its digest stands in the manifest of the snapshot. From a
 seed and an image's size come integers, the parameters, by SHA-256 alone; from those and the image
 comes the crop, by integer arithmetic alone. So a seed a crop is all that is stored, and any
-machine, device and version gives the same bytes. Steps and formulas: docs/vision.md.
+machine, device and version gives the same bytes. Steps and formulas: docs/augmentation.md.
 
     pipeline = Pipeline(description)
     pipeline.check(manifest.document["augmentation_pipeline"])
@@ -35,7 +35,7 @@ class Pipeline:
 
     Args:
         description: ``{"format": "logitcask/augmentation/1", "parameters": {}, "steps": […]}``;
-            no parameters are stored, as a seed gives them. Steps: docs/vision.md.
+            no parameters are stored, as a seed gives them. Steps: docs/augmentation.md.
 
     Attributes:
         text: the description as canonical JSON: the content of the file that a build is given.
@@ -87,7 +87,8 @@ class Pipeline:
         """The crop, uint8 [C, height, width] on the image's device.
 
         Args:
-            image: uint8 [C, H, W] of the size that the parameters were drawn for; C is 1 or 3.
+            image: uint8 [C, H, W], C is 1 or 3; where a step's parameters follow from a size, of
+                the one that they were drawn for.
             params: of ``sample``.
             partner: where the parameters name one: its own crop, as this method gives it, without
                 its mix step (``view``).
@@ -131,14 +132,15 @@ def mix_weight(params: Sequence[Drawn]) -> tuple[int, float] | None:
 
 def _checked(description: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     expected = {"format": FORMAT, "parameters": {}}
-    if {**description, "steps": None} != {**expected, "steps": None} or "steps" not in description:
+    steps = description.get("steps") if isinstance(description, Mapping) else None
+    is_list = isinstance(steps, (list, tuple))
+    if not is_list or {**description, "steps": None} != {**expected, "steps": None}:
         raise refused("a description has other fields", {**expected, "steps": "[…]"}, description)
-    steps = list(description["steps"])
     for index, step in enumerate(steps):
-        kind = step.get("type")
-        if kind not in STEPS:
+        kind = step.get("type") if isinstance(step, Mapping) else step
+        if not isinstance(kind, str) or not isinstance(step, Mapping) or kind not in STEPS:
             raise refused(f"step {index} has a type that is not known", sorted(STEPS), kind)
         STEPS[kind].check(index, step)
         if STEPS[kind].mixes and index != len(steps) - 1:
             raise refused("a step that mixes is the last one", len(steps) - 1, index)
-    return steps
+    return list(steps)

@@ -25,6 +25,7 @@ class TargetSet(NamedTuple):
         step, tau: what levels are read with; None where the set has none.
         vocabulary: V, the size of what the set is over: its own classes, or those of the batch.
         classes: their names, where they have any.
+        own_space: whether it is over classes of its own, which the batch's hard labels are not of.
     """
 
     name: str
@@ -37,6 +38,7 @@ class TargetSet(NamedTuple):
     tau: float | None
     vocabulary: int = 0
     classes: tuple[str, ...] = ()
+    own_space: bool = False
 
 
 @dataclass(frozen=True)

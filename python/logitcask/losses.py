@@ -265,8 +265,17 @@ def foreground_weights(
         background: its class id; None for independent targets, which have no such class.
         temperature: T of softmax heads; the batch must have its targets at T.
         target_set: see Options.
+
+    Raises:
+        LogitcaskError: ``request-invalid`` where the background and the kind of the set do not fit;
+            ``temperature-unsupported`` where the targets are not to be had at T.
     """
     view = View(batch, target_set, torch.as_tensor(batch["mask"]).device)
+    classes = view.set.vocabulary or batch.vocabulary
+    if background is None and view.set.kind != "independent":
+        raise refused("give the class of background", f"0 … {classes - 1}", background)
+    if background is not None and not 0 <= background < classes:
+        raise refused("the background is a class of the set", f"0 … {classes - 1}", background)
     soft = view.stored() if background is None else view.soft(temperature, True)
     nothing = soft.probs.new_zeros(soft.positions)
     if background is None:

@@ -77,9 +77,11 @@ def box_kl_loss(
     Args:
         student_logits: [..., S, bins], laid out as for kd_loss before the last two dimensions.
         sides: names of the S target sets, in the order of the logits.
-        temperature, approximate, options, raises: see losses.kd_loss; a head and a target set are
-            not taken.
+        temperature, approximate, options, raises: see losses.kd_loss; a head, a target set and
+            alpha are not taken: a batch has no hard labels of the bins.
     """
+    if "alpha" in options:
+        raise refused("a batch has no hard labels of the bins", "no alpha", options["alpha"])
     if student_logits.dim() < 3 or student_logits.shape[-2] != len(sides):
         raise refused(
             "boxes are logits [..., sides, bins]", len(sides), tuple(student_logits.shape)

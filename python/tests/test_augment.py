@@ -92,7 +92,16 @@ def test_parameters_and_bytes_are_frozen():
 FROZEN = {
     "digest": "94bda7b5ebd31b03b271da93ad69b87a832f38a7454989603983fcea6b8194da",
     "params": [
-        {"top": 0, "left": 9, "height": 23, "width": 22, "to_height": 7, "to_width": 9},
+        {
+            "from_height": 23,
+            "from_width": 31,
+            "top": 0,
+            "left": 9,
+            "height": 23,
+            "width": 22,
+            "to_height": 7,
+            "to_width": 9,
+        },
         {"flip": 0},
         {"brightness_per_mille": 1067, "contrast_per_mille": 903, "saturation_per_mille": 974},
         {"partner": 239, "weight": 324, "weight_of": 1000},
@@ -103,6 +112,8 @@ FROZEN = {
             "partner": 636,
             "weight": 567,
             "weight_of": 2000,
+            "from_height": 40,
+            "from_width": 50,
             "top": 18,
             "left": 22,
             "height": 21,
@@ -235,6 +246,17 @@ def test_cutmix_pastes_a_box_that_weighs_its_area():
     "description",
     [
         {"steps": []},
+        None,
+        [],
+        {**described(), "steps": None},
+        {**described(), "steps": {}},
+        {**described(), "steps": "flip"},
+        {**described(), "steps": [5]},
+        {**described(), "steps": [None]},
+        {**described(), "steps": ["flip"]},
+        described({"type": ["flip"]}),
+        described({"type": None}),
+        described({**FLIP, 5: 1}),
         {**described(), "format": "logitcask/augmentation/2"},
         {**described(), "parameters": {"top": "int32"}},
         {**described(), "more": 1},
@@ -261,6 +283,10 @@ def test_what_does_not_fit_is_refused():
     pipeline = Pipeline(described(CROP, MIXUP))
     params = pipeline.sample(3, image.shape[1:])
     assert params[1]["weight"] > 0
+    other = pipeline.view(picture(4), params)
+    assert pipeline.apply(image, params, other).shape == other.shape
+    paste = Pipeline(described(CUTMIX))
+    box = paste.sample(3, image.shape[1:])
     for call in (
         lambda: pipeline.sample(-1, (4, 4)),
         lambda: pipeline.sample(1 << 64, (4, 4)),
@@ -269,7 +295,11 @@ def test_what_does_not_fit_is_refused():
         lambda: pipeline.apply(image, params, image),
         lambda: pipeline.apply(image.float(), params),
         lambda: pipeline.apply(image[:2], params),
-        lambda: pipeline.apply(image[:, :3, :3], params),
+        lambda: pipeline.apply(image[:, :3, :3], params, other),
+        lambda: pipeline.apply(picture(3, 31, 23), params, other),
+        lambda: pipeline.apply(picture(3, 24, 31), params, other),
+        lambda: pipeline.view(picture(3, 23, 32), params),
+        lambda: paste.apply(picture(3, 24, 31), box, picture(4, 24, 31)),
         lambda: pipeline.apply(image, params[:1]),
         lambda: resize(torch.zeros(1, 1, 1, dtype=torch.uint8).expand(1, 1 << 14, 1 << 14), 1, 1),
     ):

@@ -5,7 +5,7 @@ import torch
 from loss_cases import FLOAT, Case, bucket, hard, kl, mean, reference
 
 from logitcask import LogitcaskError, Targets
-from logitcask.losses import Soft, foreground_weights, kd_loss, soft_cross_entropy
+from logitcask.losses import Soft, cross_entropy, foreground_weights, kd_loss, soft_cross_entropy
 from logitcask.losses_detection import binary_kd_loss, box_kl_loss
 
 LAYOUTS = ["joined", "padded", "dense"]
@@ -138,6 +138,45 @@ def test_the_kinds_do_not_take_each_others_loss():
     p = torch.tensor([0.9, 0, 0.8])
     expected = kl(torch.stack((p, 1 - p), -1), torch.stack((q, 1 - q), -1)).sum()
     torch.testing.assert_close(binary_kd_loss(z, targets), expected)
+
+
+def test_labels_of_another_head_are_refused():
+    case = Case(5)
+    batch, z = vision(case, "dense", own_space=True), case.logits
+    own = batch["hard_label"].clamp(min=0)
+    for call in (
+        lambda **options: cross_entropy(z, batch, **options),
+        lambda **options: kd_loss(z, batch, alpha=0.1, **options),
+        lambda **options: kd_loss(z, batch, alpha=1, **options),
+    ):
+        with pytest.raises(LogitcaskError, match="no classes of teacher") as caught:
+            call()
+        assert caught.value.code == "request-invalid"
+        assert call(labels=own).isfinite()
+    assert kd_loss(z, batch).isfinite()
+
+
+def test_boxes_take_no_hard_labels():
+    boxes = Boxes("dense", k=5)
+    with pytest.raises(LogitcaskError, match="no hard labels"):
+        box_kl_loss(boxes.student("dense"), boxes.batch, SIDES, alpha=0.1)
+
+
+def test_the_background_is_a_class_of_softmax_heads_alone():
+    case, coins = Case(6), Scores(6)
+    for batch, background in (
+        (case.batch("dense"), None),
+        (case.batch("joined"), None),
+        (case.batch("joined"), 17),
+        (case.batch("joined"), -1),
+        (case.batch("joined", vocabulary=5), 5),
+        (coins.batch("joined"), 0),
+    ):
+        with pytest.raises(LogitcaskError) as caught:
+            foreground_weights(batch, background)
+        assert caught.value.code == "request-invalid"
+    assert foreground_weights(case.batch("joined", vocabulary=18), 17).min() == 1
+    assert foreground_weights(coins.batch("joined")).max() > 0.5
 
 
 def test_a_score_of_0_or_1_is_no_nan():

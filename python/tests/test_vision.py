@@ -10,7 +10,7 @@ from conftest import run_cli, serve
 from vision_data import SIDES, softmax, write_detector, write_digits
 
 from logitcask import Client, LogitcaskError, LogitDataset
-from logitcask.losses import kd_loss
+from logitcask.losses import cross_entropy, kd_loss
 
 LAYOUTS = ("frames", "plain", "dense")
 
@@ -101,6 +101,7 @@ def test_every_head_of_a_detector_is_a_target_set(vision, layout):
             one = batch.target_sets[name]
             assert one.vocabulary == expected.shape[1]
             assert one.kind == ("independent" if name == "objects" else "scaled")
+            assert one.own_space == (name != "teacher")
             assert (f"{name}_rest" in batch.arrays) == (name != "objects")
             targets = [batch[f"{name}_{part}"] for part in ("offsets", "ids", "probs")]
             got = dense_of(targets, expected.shape[1], count)
@@ -139,6 +140,11 @@ def test_what_needs_texts_refuses_images(vision):
     heads = batches_of(vision, "detector")[0]
     with pytest.raises(LogitcaskError, match="no distribution"):
         kd_loss(torch.zeros(len(heads["mask"]), 5), heads, target_set="objects")
+    sides = torch.zeros(len(heads["mask"]), 8)
+    assert kd_loss(sides, heads, target_set="left").isfinite()
+    with pytest.raises(LogitcaskError, match="no classes of left"):
+        kd_loss(sides, heads, target_set="left", alpha=0.5)
+    assert cross_entropy(sides[:, :6], heads, target_set="teacher").isfinite()
     with pytest.raises(LogitcaskError):
         vision.client.create_plan(
             [{"dataset": "digits"}], global_batch=2, packing={"length": 8, "window": 4}

@@ -17,11 +17,17 @@ const tauRange = { low: 1e-4, high: 0.5 } as const;
  */
 export async function chooseRules(config: ChosenConfig, source: Source): Promise<Rules[]> {
   const rules: Rules[] = [];
-  for (const [i, head] of headsOf(source).entries()) {
-    rules.push(await chooseFor(config, headOf(source, i), head));
+  const heads = headsOf(source);
+  // only distributions have a KL: beside them sigmoid scores have the default step
+  const solved = heads.some((head) => !isSigmoid(head));
+  const beside = solved ? { ...config, budget: { ...config.budget, max_kl: undefined } } : config;
+  for (const [i, head] of heads.entries()) {
+    rules.push(await chooseFor(isSigmoid(head) ? beside : config, headOf(source, i), head));
   }
   return rules;
 }
+
+const isSigmoid = (head?: Head) => head?.normalisation === 'sigmoid';
 
 async function chooseFor(
   config: ChosenConfig,
@@ -64,8 +70,8 @@ function checkBudget({ sparsifier, codec, budget }: ChosenConfig, head?: Head): 
   const refuse = (what: string, expected: string, got: unknown) => {
     throw new LogitcaskError('config-invalid', `config: ${what}`, { expected, got });
   };
-  if (head?.normalisation === 'sigmoid') {
-    refuse('sigmoid scores have no KL; give codec.step', 'no budget', budget);
+  if (isSigmoid(head)) {
+    refuse('no budget is solved for sigmoid scores; give codec.step', 'no budget', budget);
   } else if (codec.type === 'raw') {
     refuse('codec raw is lossless and takes no budget; take codec planes', 'planes', 'raw');
   } else if (sparsifier.type === 'threshold') {

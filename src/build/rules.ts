@@ -39,8 +39,8 @@ export function rulesAt(
   { step, tau, width, head }: { step: number; tau: number; width: number; head?: Head },
 ): Rules {
   const kind = kindOf(sparsifier, head);
-  if (sparsifier.type !== 'threshold') {
-    const chosen = head === undefined ? sparsifier : withinHead(sparsifier, head);
+  const chosen = head === undefined ? sparsifier : withinHead(sparsifier, head);
+  if (chosen.type !== 'threshold') {
     return rulesOf(chosen, createCodec(codec.type, { kind, width }, { ...codec, step }));
   }
   if (codec.type === 'raw') {
@@ -68,14 +68,14 @@ export function kindOf({ type }: SparsifierConfig, head?: Head): TargetKind {
 
 /** The rule for a head: no more entries than it has classes, and scores taken as they are. */
 function withinHead(
-  sparsifier: Exclude<SparsifierConfig, { type: 'threshold' }>,
+  sparsifier: SparsifierConfig,
   { labelSpace, normalisation, name }: Head,
-): SparsifierOptions {
+): SparsifierConfig | SparsifierOptions {
   if (sparsifier.type === 'top-k') {
     const k = Math.min(sparsifier.k, labelSpace.size);
     return { type: normalisation === 'sigmoid' ? 'independent' : 'top-k', k };
   }
   if (normalisation === 'softmax') return sparsifier;
-  const message = `config: the sigmoid scores of ${name} are no distribution; take top-k`;
+  const message = `config: the sigmoid scores of ${name} are no distribution to sample; take top-k`;
   throw new LogitcaskError('config-invalid', message, { expected: 'top-k', got: sparsifier.type });
 }

@@ -41,12 +41,28 @@ export async function readPipeline(file: string): Promise<Pipeline> {
   }
   if (typeof parameters !== 'object' || parameters === null) throw refuse(parameters);
   for (const [name, type] of Object.entries(parameters)) {
-    if (!/^[a-z][a-z0-9_]{0,31}$/.test(name) || name === 'seed' || !(type in arrays)) {
+    if (
+      !/^[a-z][a-z0-9_]{0,31}$/.test(name) ||
+      name === 'seed' ||
+      !Object.keys(arrays).includes(type)
+    ) {
       throw refuse({ [name]: type });
     }
   }
   return { digest: sha256Hex(bytes), parameters: parameters as Pipeline['parameters'] };
 }
+
+const lineKeys: readonly string[] = [
+  'sha256',
+  'uri',
+  'positions',
+  'hard_label',
+  'geometry',
+  'seed',
+  'params',
+  'mask',
+  'meta',
+] satisfies (keyof ImageLine)[];
 
 /** What a line may say, beside the image: lists with an item a position. */
 interface ImageLine {
@@ -86,15 +102,48 @@ export async function fieldsOf(file: string, pipeline?: Pipeline): Promise<Input
   throw wrong(file, 1, 'an image', 'nothing');
 }
 
-/** Images in order. Throws `source-unreadable`. */
-export async function* readImages(
-  file: string,
-  fields: readonly InputField[],
-): AsyncGenerator<SampleInput> {
+/** What `readImages` reads. */
+export interface Images {
+  readonly file: string;
+  readonly fields: readonly InputField[];
+  /** Of the scores: the images have as many in all. */
+  readonly positions: number;
+}
+
+/** Images in order. Throws `source-unreadable`, `source-mismatch`. */
+export async function* readImages(images: Images): AsyncGenerator<SampleInput> {
+  const { file, fields, positions } = images;
+  const declared = fields
+    .filter(({ name }) => name.startsWith(augmentation) && name !== `${augmentation}seed`)
+    .map(({ name }) => name.slice(augmentation.length));
   let ordinal = 0;
+  let keys: readonly string[] | undefined;
   for await (const { value, line } of readJsonLines(file)) {
-    yield imageOf(value, { ordinal: ordinal++, fields, place: { file, line } });
+    const place = { file, line };
+    keys ??= knownKeys(value, place);
+    sameKeys(value, keys, { what: 'the keys of the first line', place });
+    const { params = {} } = Object(value) as ImageLine;
+    sameKeys(params, declared, { what: 'the `params` that the pipeline declares', place });
+    yield imageOf(value, { ordinal: ordinal++, fields, positions, place });
   }
+}
+
+/** Those of the first line, which all have: a list that some lack would be read of none. */
+function knownKeys(value: unknown, { file, line }: Place): readonly string[] {
+  const keys = Object.keys(Object(value));
+  const unknown = keys.find((key) => !lineKeys.includes(key));
+  if (unknown === undefined) return keys;
+  throw wrong(file, line, `keys of ${lineKeys.join(', ')} alone`, unknown);
+}
+
+function sameKeys(
+  value: unknown,
+  expected: readonly string[],
+  { what, place: { file, line } }: { what: string; place: Place },
+): void {
+  const keys = Object.keys(Object(value));
+  if (keys.length === expected.length && keys.every((key) => expected.includes(key))) return;
+  throw wrong(file, line, `${what} (${expected.join(', ') || 'none'})`, keys);
 }
 
 interface Place {
@@ -104,7 +153,7 @@ interface Place {
 
 function imageOf(
   value: unknown,
-  { ordinal, fields, place }: { ordinal: number; fields: readonly InputField[]; place: Place },
+  { ordinal, fields, positions, place }: Omit<Images, 'file'> & { ordinal: number; place: Place },
 ): SampleInput {
   const { file, line } = place;
   const image = Object(value) as ImageLine;
@@ -114,6 +163,8 @@ function imageOf(
   }
   if (typeof meta !== 'object' || meta === null) throw wrong(file, line, 'an object `meta`', meta);
   const count = countOf(image, place);
+  // before anything is made of so many
+  if (count > positions) throw mismatch('the images have more positions', positions, count);
   const values = fields.map((field) => valuesOf(image, { field, count, place }));
   const mask = listOf(image.mask ?? true, { name: 'mask', count, place });
   const labels = fields.findIndex(({ name }) => name === 'hard_label');
@@ -198,8 +249,8 @@ function numberOf(
     throw refuse();
   }
   const number = typeof value === 'boolean' ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isFinite(number)) throw refuse();
-  if (type === 'float32') return number;
+  if (typeof number !== 'number') throw refuse();
+  if (type === 'float32' && Number.isFinite(Math.fround(number))) return number;
   if (new arrays[type]([number])[0] === number) return number;
   throw refuse();
 }
@@ -207,4 +258,9 @@ function numberOf(
 function wrong(file: string, line: number, expected: string, got: unknown): LogitcaskError {
   const message = `capture: line ${line} of ${file} does not have ${expected}; write it again`;
   return new LogitcaskError('source-unreadable', message, { expected, got });
+}
+
+export function mismatch(what: string, expected: number, got: number): LogitcaskError {
+  const message = `capture: ${what} than there are scores of; take files of one export`;
+  return new LogitcaskError('source-mismatch', message, { expected, got });
 }

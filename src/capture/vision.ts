@@ -1,6 +1,5 @@
 /** Images that a teacher has scored elsewhere: one list of them, and an array of scores a head. */
 import type { VisionSourceConfig } from '../../schemas/build-config.ts';
-import type { InputField } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { digestOfFile } from './input-file.ts';
@@ -13,7 +12,7 @@ import {
   type SampleInput,
   type Source,
 } from './source.ts';
-import { fieldsOf, readImages, readPipeline } from './vision-images.ts';
+import { fieldsOf, type Images, mismatch, readImages, readPipeline } from './vision-images.ts';
 import { openScores, type Scores } from './vision-scores.ts';
 
 /** An array of scores, and the heads that it gives: one, or one for each part. */
@@ -108,22 +107,16 @@ async function digestFiles(config: VisionSourceConfig): Promise<string> {
   return digestOf(digests);
 }
 
-interface Images {
-  readonly file: string;
-  readonly fields: readonly InputField[];
-  /** Of the scores. */
-  readonly positions: number;
-}
-
 async function* chunks(
-  { file, fields, positions }: Images,
+  images: Images,
   given: readonly Given[],
   { from, lend }: { from: number; lend: Lend },
 ): AsyncGenerator<Chunk> {
   const cursors = new Map<Given, Awaited<ReturnType<Scores['rows']>>>();
+  const { positions } = images;
   let first = 0;
   try {
-    for await (const sample of readImages(file, fields)) {
+    for await (const sample of readImages(images)) {
       const count = sample.mask.length;
       if (first + count > positions)
         throw mismatch('the images have more positions', positions, first + count);
@@ -156,9 +149,4 @@ function refuseLabels({ ordinal, image }: SampleInput, width: number): void {
   if (got === undefined) return;
   const message = `capture: image ${ordinal} has the hard label ${got}; it is a class, or -100`;
   throw new LogitcaskError('token-out-of-range', message, { expected: `0 … ${width - 1}`, got });
-}
-
-function mismatch(what: string, expected: number, got: number): LogitcaskError {
-  const message = `capture: ${what} than there are scores of; take files of one export`;
-  return new LogitcaskError('source-mismatch', message, { expected, got });
 }

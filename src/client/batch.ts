@@ -1,11 +1,6 @@
 /** Batches as received: nothing is believed that the stream's own metadata does not confirm. */
 import { type BatchTargetSet, batchMetadata, batchTargetSets } from '../../schemas/batch.ts';
-import {
-  type InputField,
-  inputFields,
-  type LabelSpace,
-  labelSpace,
-} from '../../schemas/manifest.ts';
+import { type InputField, inputFields, labelSpace } from '../../schemas/manifest.ts';
 import { type DecodedTargets, selectPositions } from '../distribution/targets.ts';
 import { checkFrame, damaged } from '../encode/frame.ts';
 import { decodeFrame } from '../encode/planes.ts';
@@ -15,15 +10,16 @@ import { LogitcaskError } from '../errors.ts';
 import type { Columns, ColumnTypes } from '../formats/arrow.ts';
 import { readStream, type StreamSchema } from '../formats/arrow-read.ts';
 import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
-import { type ColumnType, int32Of, list, primitive, unpackBits } from '../formats/layout.ts';
-import { inputFrame, visionInputs } from '../shard/inputs.ts';
+import { type ColumnType, int32Of, list, primitive } from '../formats/layout.ts';
+import { inputFrame } from '../shard/inputs.ts';
+import { labelSpaceDigest, sampleIdBytes, type VisionSpace } from '../shard/sample-id.ts';
 import {
-  labelSpaceDigest,
-  sampleIdBytes,
-  textSampleId,
-  type VisionSpace,
-  visionSampleId,
-} from '../shard/sample-id.ts';
+  checkImages,
+  checkLengths,
+  checkSampleIds,
+  type Received,
+  type Spans,
+} from './sample-ids.ts';
 
 export interface Batch {
   readonly rows: number;
@@ -94,6 +90,7 @@ export function openBatch(
   const vision = visionOf(metadata);
   checkTypes(types, vision?.fields);
   const received: Received = { types, columns, rows, spans: spansOf(columns) };
+  checkLengths(received);
   if (vision === undefined) checkSampleIds(received, space);
   else checkImages(received, { ...vision, labelSpace: labelSpaceDigest(space) });
   const decoders = new Map<string, RowDecoder[]>();
@@ -194,45 +191,9 @@ function checkTypes(types: ColumnTypes, fields: readonly InputField[] | undefine
   expectType(types, 'sample_positions', primitive('int32'));
 }
 
-/** Plans of packs: where each row begins in its sample, and how many positions that has. */
-interface Spans {
-  readonly first: Int32Array;
-  readonly samples: Int32Array;
-}
-
-interface Received {
-  readonly types: ColumnTypes;
-  readonly columns: Columns;
-  readonly rows: number;
-  readonly spans: Spans | undefined;
-}
-
 function spansOf({ first_position: first, sample_positions: samples }: Columns): Spans | undefined {
   if (first === undefined) return undefined;
   return { first: int32Of(first.buffers[0]), samples: int32Of(samples.buffers[0]) };
-}
-
-/** Content addresses prove what no frame's checksum covers; parts of samples have none. */
-function checkSampleIds({ types, columns, rows, spans }: Received, labelSpace: LabelSpace): void {
-  const { sample_id, tokens, mask, length } = columns;
-  const fixed = types.tokens.type === 'fixed_list' ? types.tokens.size : undefined;
-  const buffer = fixed === undefined ? 1 : 0;
-  const starts = int32Of(fixed === undefined ? tokens.buffers[0] : length.buffers[0]);
-  const ids = int32Of(tokens.buffers[buffer]);
-  const learned = unpackBits(mask.buffers[buffer], ids.length);
-  const digest = labelSpaceDigest(labelSpace);
-  for (let row = 0; row < rows; row++) {
-    const from = fixed === undefined ? starts[row] : row * fixed;
-    const to = fixed === undefined ? starts[row + 1] : from + starts[row];
-    if (spans !== undefined && spans.samples[row] !== to - from) continue;
-    const sample = { tokens: ids.subarray(from, to), mask: learned.subarray(from, to) };
-    const stated = sample_id.buffers[0].subarray(row * sampleIdBytes, (row + 1) * sampleIdBytes);
-    if (textSampleId(digest, sample).equals(stated)) continue;
-    const text = `client: tokens or mask of row ${row} have another sample id than came with them`;
-    throw new LogitcaskError('reply-invalid', text, {
-      expected: Buffer.from(stated).toString('hex'),
-    });
-  }
 }
 
 /** What a batch says of images, or undefined where it holds texts. */
@@ -242,27 +203,6 @@ function visionOf(
   if (metadata['logitcask.kind'] === undefined) return undefined;
   const fields = metadataJson(inputFields, metadata, 'input_fields');
   return { fields, pipeline: metadata['logitcask.augmentation_pipeline'] ?? null };
-}
-
-function checkImages({ types, columns, rows }: Received, space: VisionSpace): void {
-  const { fields } = space;
-  const length = types.mask.type === 'fixed_list' ? types.mask.size : undefined;
-  for (let row = 0; row < rows; row++) {
-    const padded =
-      length === undefined
-        ? undefined
-        : { length, positions: int32Of(columns.length.buffers[0])[row] };
-    const stated = columns.sample_id.buffers[0].subarray(
-      row * sampleIdBytes,
-      (row + 1) * sampleIdBytes,
-    );
-    if (visionSampleId(space, visionInputs({ columns, fields }, row, padded)).equals(stated))
-      continue;
-    const text = `client: the inputs of row ${row} have another sample id than came with them`;
-    throw new LogitcaskError('reply-invalid', text, {
-      expected: Buffer.from(stated).toString('hex'),
-    });
-  }
 }
 
 function positionsOf({ types, columns, rows }: Received): number {

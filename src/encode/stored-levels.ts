@@ -18,9 +18,9 @@ export function levelsOf(
   { width, count }: { width: number; count: number },
 ): Levels {
   const { kind, codec } = set;
-  if (codec.name === 'plain') return readPlain(cells, { kind, width, count });
-  const { header, levels } = decodePlanes(cells[0], { width, count });
   const { step, tau } = gridOf(codec);
+  if (codec.name === 'plain') return readPlain(cells, { kind, width, count, step });
+  const { header, levels } = decodePlanes(cells[0], { width, count });
   // columns have one step and τ, those of the manifest
   if (header.kind === kind && header.step === step && header.tau === tau) return levels;
   const got = { kind: header.kind, step: header.step, tau: header.tau };

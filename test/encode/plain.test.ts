@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { steps } from '../../src/encode/levels.ts';
+import type { TargetSet } from '../../schemas/manifest.ts';
+import { scoreMax, steps } from '../../src/encode/levels.ts';
 import { plain, plainColumns, readPlain } from '../../src/encode/plain.ts';
 import { decodePlanes, planes } from '../../src/encode/planes.ts';
+import { levelsOf } from '../../src/encode/stored-levels.ts';
 import { bytesOf } from '../../src/formats/layout.ts';
 import { cellsOf, damagedFrame, describeCodec } from '../contracts/codec.ts';
 import { expectedAt } from '../support/quantised.ts';
@@ -68,5 +70,27 @@ describe('plain of unbiased targets', () => {
   it('names step and τ for the manifest', () => {
     expect(codec.parameters).toEqual({ step, tau });
     expect(Object.keys(plainColumns('unbiased'))).toEqual(['counts', 'ids', 'levels']);
+  });
+});
+
+describe('plain of scores that stand for themselves', () => {
+  const step = Math.fround(0.01);
+  const set = {
+    name: 'objects',
+    kind: 'independent',
+    codec: { name: 'plain', parameters: { step } },
+  } as unknown as TargetSet;
+
+  it('has no levels above those of a probability, whoever reads it', () => {
+    const codec = plain({ kind: 'independent', step, width: 10 });
+    const cells = cellsOf(codec, targetsOf([[{ id: 2, p: 0.2 }]], { kind: 'independent' }));
+    const shape = { width: 10, count: 1 };
+    const most = scoreMax(step);
+    const at = (level: number) => cells.with(2, bytesOf(Uint16Array.of(level)));
+    expect(levelsOf(set, at(most), shape).levels).toEqual(Uint16Array.of(most));
+    for (const above of [most + 1, 65_534 - most]) {
+      expect(() => codec.decode(at(above), 1)).toThrowError(damagedFrame);
+      expect(() => levelsOf(set, at(above), shape)).toThrowError(damagedFrame);
+    }
   });
 });

@@ -9,6 +9,7 @@ import { auditSnapshot } from '../../src/audit/audit.ts';
 import { checkImages } from '../../src/audit/images.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
 import { build } from '../../src/build.ts';
+import { readBatch } from '../../src/client/batch.ts';
 import type { Client } from '../../src/client/client.ts';
 import { openClient } from '../../src/client/client.ts';
 import { exportSnapshot, importSnapshot } from '../../src/convert.ts';
@@ -61,6 +62,24 @@ describe('digits', () => {
     }
     const answer = await ask(server.url, '/v1/datasets/digits/snapshots/latest/rows?length=1');
     expect(answer.json()).toMatchObject({ rows: [{ meta: { digit: digits.labels[0] } }] });
+  });
+
+  it('come with lengths that fit their layout, or are refused', async () => {
+    const { bytes } = await client.rows({
+      dataset: 'digits',
+      offset: 3,
+      length: 5,
+      layout: 'dense',
+    });
+    for (const length of [2 ** 31 - 1, views + 1, -1, -(2 ** 31)]) {
+      const forged = Buffer.from(bytes);
+      const { buffers } = readBatch(forged).columns.length;
+      expect(buffers[0].buffer).toBe(forged.buffer);
+      forged.writeInt32LE(length, buffers[0].byteOffset - forged.byteOffset + 4);
+      expect(() => readBatch(forged)).toThrowError(
+        expect.objectContaining({ code: 'reply-invalid', expected: '0 … 4', got: length }),
+      );
+    }
   });
 
   it('go to Parquet and back bit for bit', async () => {
@@ -153,7 +172,9 @@ describe('digits', () => {
       const codec = { type: 'raw' }; // large enough for several shards
       const settings = { store: join(folder, name), dataset: 'd', source, shard, codec };
       const stop = new AbortController();
-      const onProgress = ({ shards }: { shards: number }) => {
+      let seen = 0;
+      const onProgress = ({ shards, positions }: { shards: number; positions: number }) => {
+        seen = Math.max(seen, positions);
         if (i === 1 && shards > 0) stop.abort();
       };
       const options = { dataFolder: 'data', onProgress, signal: stop.signal };
@@ -162,7 +183,10 @@ describe('digits', () => {
           code: 'interrupted',
         });
       }
-      const report = await build(configOf(settings), { dataFolder: 'data' });
+      const report = await build(configOf(settings), { dataFolder: 'data', onProgress });
+      // a position that two heads score is one
+      expect(seen).toBe(96 * views);
+      expect(report.positions).toBe((96 - report.resumedSamples) * views);
       if (i === 1) expect(report.resumedSamples).toBeGreaterThan(0);
       expect(report.manifest.target_sets.map(({ kind }) => kind)).toEqual([
         'scaled',
