@@ -248,11 +248,7 @@ export const driftReport = z.strictObject({
 });
 
 /** A label space without the names of its classes. */
-const spaceFacts = z.strictObject({
-  kind: z.string(),
-  size: count,
-  tokenizer: sha256.nullable(),
-});
+const spaceFacts = z.strictObject({ kind: z.string(), size: count, tokenizer: sha256.nullable() });
 
 /** A snapshot at a glance, whatever its number of files: what the console lists. */
 export const statistics = z.strictObject({
