@@ -33,7 +33,7 @@ const shards = [0, 1, 2, 3].map((shard) =>
 async function audit(options: Partial<AuditOptions> = {}, wrap = (store: Store) => store) {
   const store = await openFileStore(place.folder);
   try {
-    const place = { dataset, snapshot: 'latest', workers: 1 };
+    const place = { dataset, snapshot: 'latest' };
     return await auditSnapshot(wrap(store), { ...place, ...options });
   } finally {
     await store.close();
@@ -241,7 +241,7 @@ describe('an audit that goes on', () => {
     const store = namingStore(place.store, (name) => {
       if (name.endsWith(third)) added ??= quarantine.add(dataset, first, { expected: 1, got: 2 });
     });
-    const options = { dataset, snapshot: 'latest', workers: 1 };
+    const options = { dataset, snapshot: 'latest' };
     const { integrity } = await auditSnapshot(store, options);
     await added;
     expect(integrity.problems.total).toBe(0);

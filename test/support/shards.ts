@@ -73,7 +73,13 @@ export function rowOf({ tokens, targets, meta: given }: Sample, set = targetSet)
     ...Object.fromEntries(stored),
     [`${set.name}_label_logprob`]: listCell(bytesOf(toFloat16(targets.labelLogprob)), n),
   };
-  return { columns, sampleId, positions: n, learned: n - 1, entries: targets.ids.length };
+  return {
+    columns,
+    sampleId,
+    positions: n,
+    learned: Math.max(0, n - 1),
+    entries: targets.ids.length,
+  };
 }
 
 export interface WriteOptions {

@@ -1,4 +1,4 @@
-/** GET …/snapshots/{snap}/tokens?ids: texts of tokens by the snapshot's tokenizer, or class names. */
+/** GET …/snapshots/{snap}/tokens?ids: texts of tokens by the own tokenizer, or class names. */
 import { snapshotParams, tokensQuery, tokensReply } from '../../../schemas/http.ts';
 import type { LabelSpace, Manifest } from '../../../schemas/manifest.ts';
 import { labelSpaceIn } from '../../encode/table.ts';

@@ -65,7 +65,8 @@ function described(view: RowView, position: Position, measure: Measure): string 
   const { index, learned } = position;
   const nats = position[measure];
   const value = nats === null ? `${measure} unknown` : `${measure} ${number(nats)} nats`;
-  return `${view.spoken(index)}, position ${index}, ${value}${learned ? '' : ', masked: not to be learned'}`;
+  const note = learned ? '' : ', masked: not to be learned';
+  return `${view.spoken(index)}, position ${index}, ${value}${note}`;
 }
 
 /** Where an arrow leads: up and down to the nearest token of the line above and below. */
