@@ -37,6 +37,8 @@ describe('vLLM', () => {
     expect([...answer.lists!.labelLogprob!]).toEqual(labels);
     expect(teacher.asked).toHaveLength(1);
     expect(teacher.asked[0]).toMatchObject({ prompt: '.\nAnd Joseph', logprobs: 16, seed: 7 });
+    // the model's own way of sampling is switched off
+    expect(teacher.asked[0]).toMatchObject({ top_k: -1, min_p: 0, repetition_penalty: 1 });
   });
 
   it('has lists of chats read, without the token drawn where it may be beyond them', async () => {
@@ -57,7 +59,18 @@ describe('vLLM', () => {
     }
     expect(without).toBeGreaterThan(0);
   });
+
+  it('is asked for two entries where one is wanted, since the token drawn may stand for one', async () => {
+    const { generator, teacher } = await generatorOf('vllm', vllmGenerates);
+    await generator.ask(question(conversation, { k: 1 }));
+    expect(teacher.asked[0]).toMatchObject({ top_logprobs: 2 });
+  });
 });
+
+interface Meta {
+  output_token_logprobs?: unknown[];
+  output_top_logprobs?: (unknown[] | null)[];
+}
 
 describe('SGLang', () => {
   it.each(['flat', 'nested'] as const)('gives the same in its %s form', async (form) => {
@@ -66,6 +79,30 @@ describe('SGLang', () => {
     expect([...answer.tokens!]).toEqual(completion.choices[0].token_ids);
     for (const [i, list] of completed.entries()) expect(listAt(answer.lists!, i)).toEqual(list);
     expect(teacher.asked[0].input_ids).toEqual([...tokenizer.encode('.\nAnd Joseph', true)]);
+  });
+
+  it.each<[string, (reply: { output_ids: number[]; meta_info: Meta }) => void, string]>([
+    ['no log-probs', ({ meta_info }) => delete meta_info.output_token_logprobs, 'output_token_'],
+    ['no lists', ({ meta_info }) => delete meta_info.output_top_logprobs, 'of 24 tokens, got none'],
+    ['a list too few', ({ meta_info }) => meta_info.output_top_logprobs!.pop(), 'got 23'],
+    [
+      'no list in its place',
+      ({ meta_info }) => (meta_info.output_top_logprobs![3] = null),
+      'empty',
+    ],
+    ['other tokens', ({ output_ids }) => output_ids[3]++, 'token 3'],
+    ['a token too many', ({ output_ids }) => output_ids.push(7), 'those of 25 tokens'],
+  ])('is refused where it has %s', async (_, change, message) => {
+    const { generator } = await generatorOf('sglang', (body, path) => {
+      const reply = structuredClone(sglangGenerates('nested')(body, path)) as never;
+      change(reply);
+      return reply;
+    });
+    await expect(generator.ask(question(text))).rejects.toMatchObject({
+      code: 'teacher-unsuitable',
+      message: expect.stringMatching(/SGLang 0\.5\.23.*SGLANG_RETURN_ORIGINAL_LOGPROB/),
+    });
+    await expect(generator.ask(question(text))).rejects.toThrow(message);
   });
 });
 
@@ -183,6 +220,22 @@ describe('log-probs that change with sampling', () => {
     }
   });
 
+  /** Other entries at the end, and the same log-probs of those that are left. */
+  const others = changed(({ logprobs }, { top_p }) => {
+    if (top_p === 1) return;
+    const { top_logprobs: lists, tokens } = logprobs!;
+    for (const [i, list] of lists.entries()) {
+      const undrawn = Object.keys(list).filter((token) => token !== tokens[i]);
+      for (const [j, token] of undrawn
+        .sort((a, b) => list[a] - list[b])
+        .slice(0, 3)
+        .entries()) {
+        list[`token_id:${8000 + j}`] = list[token];
+        delete list[token];
+      }
+    }
+  });
+
   it('are refused, since a top list cannot be turned back', async () => {
     const { generator } = await generatorOf('vllm', scaled);
     await expect(generator.ask(question(text, { temperature: 2 }))).rejects.toMatchObject({
@@ -192,6 +245,10 @@ describe('log-probs that change with sampling', () => {
     expect((await generator.ask(question(text))).lists!.count).toBe(24);
     const { generator: masked } = await generatorOf('vllm', cut);
     await expect(masked.ask(question(text, { top_p: 0.9 }))).rejects.toThrow('raw_logprobs');
+    const { generator: replaced } = await generatorOf('vllm', others);
+    await expect(replaced.ask(question(text, { top_p: 0.9 }))).rejects.toThrow(
+      /change by 0.*not those at temperature 1/,
+    );
   });
 
   it('are looked for once for each way of sampling', async () => {
