@@ -67,11 +67,6 @@ describe('vLLM', () => {
   });
 });
 
-interface Meta {
-  output_token_logprobs?: unknown[];
-  output_top_logprobs?: (unknown[] | null)[];
-}
-
 describe('SGLang', () => {
   it.each(['flat', 'nested'] as const)('gives the same in its %s form', async (form) => {
     const { generator, teacher } = await generatorOf('sglang', sglangGenerates(form));
@@ -79,30 +74,6 @@ describe('SGLang', () => {
     expect([...answer.tokens!]).toEqual(completion.choices[0].token_ids);
     for (const [i, list] of completed.entries()) expect(listAt(answer.lists!, i)).toEqual(list);
     expect(teacher.asked[0].input_ids).toEqual([...tokenizer.encode('.\nAnd Joseph', true)]);
-  });
-
-  it.each<[string, (reply: { output_ids: number[]; meta_info: Meta }) => void, string]>([
-    ['no log-probs', ({ meta_info }) => delete meta_info.output_token_logprobs, 'output_token_'],
-    ['no lists', ({ meta_info }) => delete meta_info.output_top_logprobs, 'of 24 tokens, got none'],
-    ['a list too few', ({ meta_info }) => meta_info.output_top_logprobs!.pop(), 'got 23'],
-    [
-      'no list in its place',
-      ({ meta_info }) => (meta_info.output_top_logprobs![3] = null),
-      'empty',
-    ],
-    ['other tokens', ({ output_ids }) => output_ids[3]++, 'token 3'],
-    ['a token too many', ({ output_ids }) => output_ids.push(7), 'those of 25 tokens'],
-  ])('is refused where it has %s', async (_, change, message) => {
-    const { generator } = await generatorOf('sglang', (body, path) => {
-      const reply = structuredClone(sglangGenerates('nested')(body, path)) as never;
-      change(reply);
-      return reply;
-    });
-    await expect(generator.ask(question(text))).rejects.toMatchObject({
-      code: 'teacher-unsuitable',
-      message: expect.stringMatching(/SGLang 0\.5\.23.*SGLANG_RETURN_ORIGINAL_LOGPROB/),
-    });
-    await expect(generator.ask(question(text))).rejects.toThrow(message);
   });
 });
 
