@@ -9,7 +9,8 @@ import { joinSnapshots } from '../../src/convert.ts';
 import { type RunningServer, startServer } from '../../src/serve/server.ts';
 import type { Store } from '../../src/store/store.ts';
 import { openStore } from '../../src/store/table.ts';
-import { ngramTokenizer, startNgramTeacher } from '../support/ngram-teacher.ts';
+import { coded } from '../contracts/store.ts';
+import { ngramAnswer, ngramTokenizer, startNgramTeacher } from '../support/ngram-teacher.ts';
 import type { Teacher } from '../support/replay-teacher.ts';
 
 let folder = '';
@@ -78,4 +79,24 @@ it('two teachers score one request, and are one data set once they are joined', 
     [4, true],
     [5, false],
   ]);
+});
+
+it('a teacher whose rows are shifted is not opened', async () => {
+  const late = await startNgramTeacher({
+    answer: async (body) => {
+      const reply = (await ngramAnswer(body)) as { choices: { prompt_logprobs: unknown[] }[] };
+      const [{ prompt_logprobs: rows }] = reply.choices;
+      rows.splice(1, rows.length - 1, ...rows.slice(2), rows.at(-1));
+      return reply;
+    },
+  });
+  const shifted = { type: 'vllm', url: late.url, tokenizer: ngramTokenizer, top_k: 8 };
+  const opened = openCachedTeachers({
+    store,
+    teachers: { shifted: cachedTeacher.parse(shifted) },
+    cache: cacheConfig.parse({}),
+    onError: () => {},
+  });
+  await expect(opened).rejects.toThrowError(coded('source-misaligned'));
+  await late.close();
 });

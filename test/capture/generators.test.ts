@@ -37,6 +37,8 @@ describe('vLLM', () => {
     expect([...answer.lists!.labelLogprob!]).toEqual(labels);
     expect(teacher.asked).toHaveLength(1);
     expect(teacher.asked[0]).toMatchObject({ prompt: '.\nAnd Joseph', logprobs: 16, seed: 7 });
+    // the model's own way of sampling is switched off
+    expect(teacher.asked[0]).toMatchObject({ top_k: -1, min_p: 0, repetition_penalty: 1 });
   });
 
   it('has lists of chats read, without the token drawn where it may be beyond them', async () => {
@@ -56,6 +58,12 @@ describe('vLLM', () => {
       );
     }
     expect(without).toBeGreaterThan(0);
+  });
+
+  it('is asked for two entries where one is wanted, since the token drawn may stand for one', async () => {
+    const { generator, teacher } = await generatorOf('vllm', vllmGenerates);
+    await generator.ask(question(conversation, { k: 1 }));
+    expect(teacher.asked[0]).toMatchObject({ top_logprobs: 2 });
   });
 });
 
@@ -183,6 +191,22 @@ describe('log-probs that change with sampling', () => {
     }
   });
 
+  /** Other entries at the end, and the same log-probs of those that are left. */
+  const others = changed(({ logprobs }, { top_p }) => {
+    if (top_p === 1) return;
+    const { top_logprobs: lists, tokens } = logprobs!;
+    for (const [i, list] of lists.entries()) {
+      const undrawn = Object.keys(list).filter((token) => token !== tokens[i]);
+      for (const [j, token] of undrawn
+        .sort((a, b) => list[a] - list[b])
+        .slice(0, 3)
+        .entries()) {
+        list[`token_id:${8000 + j}`] = list[token];
+        delete list[token];
+      }
+    }
+  });
+
   it('are refused, since a top list cannot be turned back', async () => {
     const { generator } = await generatorOf('vllm', scaled);
     await expect(generator.ask(question(text, { temperature: 2 }))).rejects.toMatchObject({
@@ -192,6 +216,10 @@ describe('log-probs that change with sampling', () => {
     expect((await generator.ask(question(text))).lists!.count).toBe(24);
     const { generator: masked } = await generatorOf('vllm', cut);
     await expect(masked.ask(question(text, { top_p: 0.9 }))).rejects.toThrow('raw_logprobs');
+    const { generator: replaced } = await generatorOf('vllm', others);
+    await expect(replaced.ask(question(text, { top_p: 0.9 }))).rejects.toThrow(
+      /change by 0.*not those at temperature 1/,
+    );
   });
 
   it('are looked for once for each way of sampling', async () => {

@@ -142,5 +142,17 @@ describe('llama-cpp-python', () => {
     changed.choices[0].logprobs!.top_logprobs[2] = { '': -0.5, ...list };
     const fewer = llamaCppPython.parse(bytes(changed), asked, { strings, shift: 1 });
     expect([...fewer.offsets]).toEqual([0, 0, 3, 5, 8, 11, 14, 14]);
+    const refused = (change: (choice: Reply['choices'][0]) => void) => {
+      const reply = structuredClone(response);
+      change(reply.choices[0]);
+      return expect(() => llamaCppPython.parse(bytes(reply), asked, { strings, shift: 1 }));
+    };
+    refused((choice) => {
+      choice.logprobs = null;
+    }).toThrow('expected lists, got none');
+    refused(({ logprobs }) => {
+      logprobs!.top_logprobs[2] = { 'no token has it': -0.5 };
+    }).toThrow('"no token has it"');
+    refused(({ logprobs }) => void logprobs!.top_logprobs.pop()).toThrow('a list for each');
   });
 });

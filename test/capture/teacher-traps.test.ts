@@ -13,7 +13,7 @@ import {
   sglangAnswer,
   vllmAnswer,
 } from '../support/replay-teacher.ts';
-import { sourceOf } from '../support/server-source.ts';
+import { open, sourceOf } from '../support/server-source.ts';
 
 type Entry = { logprob: number; rank?: number };
 interface Reply {
@@ -73,6 +73,9 @@ describe('a trap of vLLM', () => {
       (choice) => {
         choice.prompt_logprobs.length = 20;
       },
+      (choice) => {
+        choice.prompt_token_ids = choice.prompt_token_ids.slice(0, 20);
+      },
     ];
     for (const cut of cuts) {
       await expect(sourceOf(changed(cut))).rejects.toMatchObject({ code: 'teacher-unsuitable' });
@@ -108,11 +111,39 @@ describe('a trap of vLLM', () => {
     await expect(sourceOf(answer)).rejects.toThrowError(coded('source-misaligned'));
   });
 
-  it('leaves ranks out', async () => {
+  it('gives other entries where a later token differs', async () => {
+    const answer = changed(({ prompt_logprobs: rows }) => {
+      for (const [i, row] of rows.entries()) {
+        const other = Object.entries(row ?? {}).map(([id, entry]) => [Number(id) ^ 4096, entry]);
+        if (row !== null) rows[i] = Object.fromEntries(other);
+      }
+    }, 1);
+    await expect(sourceOf(answer)).rejects.toThrowError(coded('source-misaligned'));
+  });
+
+  it('leaves ranks out, behind the probes as well', async () => {
     const answer = changed(({ prompt_logprobs: rows }) => {
       for (const entry of Object.values(rows[7]!)) delete entry.rank;
+    }, 2);
+    const source = await sourceOf(answer);
+    await expect(allChunks(source.chunks(0))).rejects.toMatchObject({
+      code: 'teacher-unsuitable',
+      message: expect.stringContaining('ranks from 1 on'),
     });
-    await expect(sourceOf(answer)).rejects.toThrowError(coded('teacher-unsuitable'));
+  });
+
+  it('gives two entries the last rank', async () => {
+    const answer = changed(({ prompt_logprobs: rows }) => {
+      rows[7]![8191] = { logprob: -12, rank: recordedK };
+    }, 2);
+    const source = await sourceOf(answer);
+    await expect(allChunks(source.chunks(0))).rejects.toThrow('at most 16 entries');
+  });
+
+  it('is asked for the log-probs of the prompt, and for its ids', async () => {
+    await sourceOf(vllmAnswer);
+    const asked = { prompt_logprobs: recordedK, return_token_ids: true };
+    expect(open.at(-1)!.asked[0]).toMatchObject(asked);
   });
 
   it('sends a short row later on: it stays short, its mass is not filled up', async () => {
@@ -142,6 +173,7 @@ describe('a trap of SGLang', () => {
   interface Meta {
     input_token_logprobs?: (number | null)[][];
     input_top_logprobs?: ((number | null)[][] | null)[];
+    input_top_logprobs_idx_flat_b64: string;
     input_top_logprobs_shape: number[];
     input_top_logprobs_null_prefix: number;
   }
@@ -154,9 +186,9 @@ describe('a trap of SGLang', () => {
   };
   it.each<[string, Answer, string]>([
     ['no log-probs', changedMeta('flat', (meta) => delete meta.input_token_logprobs), 'SGLang'],
-    ['no lists', changedMeta('nested', (meta) => delete meta.input_top_logprobs), 'SGLang'],
-    ['only the output', changedMeta('flat', (meta) => (meta.input_token_logprobs = [])), 'tokens'],
-    ['a cut prompt', changedMeta('flat', (meta) => meta.input_token_logprobs!.pop()), 'tokens'],
+    ['no lists', changedMeta('nested', (meta) => delete meta.input_top_logprobs), '_top_'],
+    ['only the output', changedMeta('flat', (meta) => (meta.input_token_logprobs = [])), '_token_'],
+    ['a cut prompt', changedMeta('flat', (meta) => meta.input_token_logprobs!.pop()), '_token_'],
     ['other tokens', changedMeta('flat', (meta) => meta.input_token_logprobs![3][1]!++), 'token 3'],
     [
       'a shape that is not that of its arrays',
@@ -180,6 +212,25 @@ describe('a trap of SGLang', () => {
     });
   });
 
+  it('is asked for the log-probs of the whole prompt', async () => {
+    await sourceOf(sglangAnswer('flat'), { type: 'sglang' });
+    const asked = { return_logprob: true, logprob_start_len: 0, top_logprobs_num: recordedK };
+    expect(open.at(-1)!.asked[0]).toMatchObject(asked);
+  });
+
+  it('is no short row that its flat arrays fill up under the id −1', async () => {
+    let request = 0;
+    const answer = changedMeta('flat', (meta) => {
+      if (request++ < 2) return;
+      const ids = Buffer.from(meta.input_top_logprobs_idx_flat_b64, 'base64');
+      for (let j = 3; j < recordedK; j++) ids.writeInt32LE(-1, 4 * (6 * recordedK + j));
+      meta.input_top_logprobs_idx_flat_b64 = ids.toString('base64');
+    });
+    const [first] = await allChunks((await sourceOf(answer, { type: 'sglang' })).chunks(0));
+    const { offsets } = first.rows as ListRows;
+    expect([offsets[6] - offsets[5], offsets[7] - offsets[6]]).toEqual([recordedK, 3]);
+  });
+
   it('is no shape that counts the rows that are null', async () => {
     const answer = changedMeta('flat', (meta) => meta.input_top_logprobs_shape[0]++);
     const counted = await allChunks((await sourceOf(answer, { type: 'sglang' })).chunks(0));
@@ -195,6 +246,7 @@ describe('a trap of SGLang', () => {
     });
     await expect(sourceOf(answer, { type: 'sglang' })).rejects.toMatchObject({
       code: 'teacher-unsuitable',
+      message: expect.stringContaining('row 1'),
     });
   });
 });

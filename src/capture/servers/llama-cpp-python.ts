@@ -86,6 +86,9 @@ function rowsOf({ tokens: texts, lists, actual, read }: Echo, asked: Asked, read
   const n = tokens.length;
   const { strings, shift } = reading;
   if (read !== n) throw otherTokens(`${n} tokens`, read);
+  if (lists.length !== texts.length) {
+    throw unsuitable('top_logprobs', `a list for each of ${texts.length} tokens`, lists.length);
+  }
   // the token that begins a text is read, but not told
   const isTold = (lead: number) => (_: unknown, j: number) =>
     texts[j] === strings[tokens[lead + j]];
