@@ -45,18 +45,18 @@ function columns({ columns, positions }: Size): HTMLElement {
   });
 }
 
-function others({ others, bytes_per_position }: Size): HTMLElement {
+function others({ others, target_bytes_per_position: targets }: Size): HTMLElement {
   return table({
     caption: 'The same positions stored otherwise',
     columns: [
       { name: 'As' },
       { name: 'Bytes a position', numeric: true },
-      { name: 'Times this size', numeric: true },
+      { name: 'Times the targets', numeric: true },
     ],
     rows: others.map(({ name, bytes_per_position: size }) => [
       name,
       number(size),
-      number(size / bytes_per_position),
+      number(size / Math.max(Number.MIN_VALUE, targets)),
     ]),
   });
 }
