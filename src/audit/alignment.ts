@@ -3,6 +3,7 @@
  * source as sources are before they are built, from the stored lists alone.
  */
 import { type AuditAlignment, auditRowsMax } from '../../schemas/audit.ts';
+import { rounded } from '../distribution/rounded.ts';
 import { outsideLogprob, shifts } from '../distribution/shifts.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { type EveryNth, everyNth } from './every-nth.ts';
@@ -147,9 +148,7 @@ export function alignmentReport(value: AlignmentValue): AuditAlignment[] {
 
 /** Means, to six digits. */
 function shiftsOf([positions, ...sums]: Sums) {
-  const [before, at, after] = sums.map((sum) =>
-    Number((sum / Math.max(1, positions)).toPrecision(6)),
-  );
+  const [before, at, after] = sums.map((sum) => rounded(sum / Math.max(1, positions)));
   return { positions, before, at, after };
 }
 

@@ -7,6 +7,7 @@
 import type { AuditFidelity } from '../../schemas/audit.ts';
 import type { TargetSet } from '../../schemas/manifest.ts';
 import type { ExactPosition } from '../distribution/divergence.ts';
+import { rounded } from '../distribution/rounded.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { stepOf } from './known-part.ts';
 
@@ -122,5 +123,3 @@ export function biasOf(bands: readonly Band[], set: TargetSet): NonNullable<Audi
   });
   return rows.filter(({ entries }) => entries > 0);
 }
-
-const rounded = (value: number) => Number(value.toPrecision(6));

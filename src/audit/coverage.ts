@@ -1,5 +1,4 @@
 /** What a snapshot covers: samples and positions by source, lengths, tokens, masks, and waste. */
-
 import { type AuditCoverage, auditRowsMax } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import { entropyOf } from '../distribution/entropy.ts';
@@ -9,7 +8,7 @@ import { type EveryNth, everyNth } from './every-nth.ts';
 import { binOf, lengthBins, lengthHistogram } from './lengths.ts';
 import { createNamedSums, linesOf, mergeNamedSums, type NamedSums } from './named-sums.ts';
 import { sourceReader } from './source-of.ts';
-import type { AuditSample, AuditTargets, TallyKind } from './tally.ts';
+import { type AuditSample, type AuditTargets, addSums, type TallyKind } from './tally.ts';
 import { createTokenCounter, mergeTokenCounts, mostOf, type TokenCounts } from './token-counts.ts';
 
 /** Entropies in nats below which a position carries little. */
@@ -67,18 +66,14 @@ export const coverage: TallyKind<CoverageValue> = {
     };
   },
   merge: (a, b) => ({
-    sums: added(a.sums, b.sums),
+    sums: addSums(a.sums, b.sums),
     sources: mergeNamedSums(a.sources, b.sources),
-    lengths: added(a.lengths, b.lengths),
+    lengths: addSums(a.lengths, b.lengths),
     tokens: mergeTokenCounts(a.tokens, b.tokens),
-    faults: added(a.faults, b.faults),
-    little: a.little.map((own, i) => added(own, b.little[i])),
+    faults: addSums(a.faults, b.faults),
+    little: a.little.map((own, i) => addSums(own, b.little[i])),
   }),
 };
-
-function added(a: readonly number[], b: readonly number[]): number[] {
-  return a.map((own, i) => own + b[i]);
-}
 
 /** Whether a position is to be learned that has no target. */
 function learnsNothing(
@@ -151,7 +146,7 @@ export function coverageReport(
     },
     mask_faults: { last: value.faults[0], without_target: value.faults[1] },
     little: littleEntropies.map((entropy_max, i) => {
-      below = added(below, value.little[i]);
+      below = addSums(below, value.little[i]);
       return { entropy_max, positions: below[0], bytes_saved: Math.round(below[1]) };
     }),
   };

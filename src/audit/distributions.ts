@@ -5,18 +5,11 @@
  */
 import type { AuditFidelity, Calibration, Histogram } from '../../schemas/audit.ts';
 import type { Manifest, TargetSet } from '../../schemas/manifest.ts';
+import { rounded } from '../distribution/rounded.ts';
 import { labelSpaceIn } from '../encode/table.ts';
-import {
-  addSums,
-  createLook,
-  entropyEdges,
-  type Look,
-  mergeSums,
-  newSums,
-  type Sums,
-} from './look.ts';
+import { createLook, entropyEdges, type Look, mergeSums, newSums, type Sums } from './look.ts';
 import { summaryOf } from './sketch.ts';
-import type { AuditSample, AuditTargets, TallyKind } from './tally.ts';
+import { type AuditSample, type AuditTargets, addSums, type TallyKind } from './tally.ts';
 import { fittedTemperature } from './temperature-fit.ts';
 
 /** Looked at closely: one learned position of 128, but so many where there are, and no more. */
@@ -156,5 +149,3 @@ function calibrationOf(sums: Sums): Calibration | null {
     top1: rounded(sums.top1 / positions),
   };
 }
-
-const rounded = (value: number) => Number(value.toPrecision(6));

@@ -6,6 +6,7 @@
 import type { DriftReport } from '../../schemas/audit.ts';
 import { auditRowsMax } from '../../schemas/audit.ts';
 import type { TargetSet } from '../../schemas/manifest.ts';
+import { rounded } from '../distribution/rounded.ts';
 import { labelSpaceIn } from '../encode/table.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson } from '../formats/canonical.ts';
@@ -185,5 +186,3 @@ function createTally() {
     },
   };
 }
-
-const rounded = (value: number) => Number(value.toPrecision(6));

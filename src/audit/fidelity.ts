@@ -2,15 +2,13 @@
 import type { AuditFidelity } from '../../schemas/audit.ts';
 import type { Fidelity, Manifest, TargetSet } from '../../schemas/manifest.ts';
 import { divergence, squaredError } from '../distribution/divergence.ts';
+import { rounded } from '../distribution/rounded.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { labelSpaceIn } from '../encode/table.ts';
 import { readTargets } from '../shard/read-targets.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import type { ReferencePosition } from '../shard/reference.ts';
 import { addBias, type Band, biasOf, mergeBands, newBands } from './bias.ts';
-
-/** Six significant digits: enough to compare, and stable where sums round differently. */
-const rounded = (value: number) => Number(value.toPrecision(6));
 
 /** What reference positions showed, position by position; plain data. */
 export interface Comparison {

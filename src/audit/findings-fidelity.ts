@@ -1,5 +1,6 @@
 /** Rules over what is stored beside the reference, and what the manifest states of it. */
 import type { AuditFidelity, AuditReport, Finding } from '../../schemas/audit.ts';
+import { brief as n } from '../distribution/rounded.ts';
 
 /** z of a band: one in two million by chance, and honest draws have less than unit variance. */
 const zMax = 5;
@@ -25,8 +26,6 @@ const eachSet =
       const found = rule(set);
       return found ? [{ ...found, section: 'fidelity', target_set: set.target_set }] : [];
     });
-
-const n = (value: number) => Number(value.toPrecision(3)).toString();
 
 const massLow = eachSet(({ kind, measured, mass_by_k, kl_all, calibration }) => {
   const seen = calibration ? mass_by_k.at(-1)?.mass : undefined;

@@ -4,6 +4,7 @@
  */
 import type { AuditFidelity, AuditReport, Calibration, Finding } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
+import { brief as n } from '../distribution/rounded.ts';
 
 /** Fewer positions than this tell nothing for sure. */
 const positionsMin = 64;
@@ -72,8 +73,6 @@ function ownTokens({ responses }: Manifest): boolean | undefined {
   const { temperature, top_p } = responses.sampling;
   return temperature === 1 && top_p === 1 ? true : undefined;
 }
-
-const n = (value: number) => Number(value.toPrecision(3)).toString();
 
 const misaligned = (report: AuditReport): Finding[] =>
   report.alignment.flatMap(({ target_set, best, before, at, after, positions, shards }) => {

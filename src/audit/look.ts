@@ -2,7 +2,7 @@
 import type { TargetSet } from '../../schemas/manifest.ts';
 import { drawnWeight, massMin, restOf, stepOf } from './known-part.ts';
 import { addTo, mergeSketches, newSketch, type Sketch } from './sketch.ts';
-import type { AuditTargets } from './tally.ts';
+import { type AuditTargets, addSums } from './tally.ts';
 import { addFit, newFit } from './temperature-fit.ts';
 
 /** Nats; a position that carries little lies in the first bins. */
@@ -59,8 +59,6 @@ function ksOf({ kind, sparsifier: { entries_max: most } }: TargetSet): number[] 
   for (let k = 1; k < most; k *= 2) ks.push(k);
   return [...ks, most];
 }
-
-export const addSums = (a: readonly number[], b: readonly number[]) => a.map((n, i) => n + b[i]);
 
 export function mergeSums(a: Sums, b: Sums): Sums {
   return {

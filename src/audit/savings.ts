@@ -1,6 +1,7 @@
 /** What other ways to store the same targets would take and lose, measured on a sample of them. */
 import type { AuditSize, Saving } from '../../schemas/audit.ts';
 import type { LabelSpace, TargetSet } from '../../schemas/manifest.ts';
+import { rounded } from '../distribution/rounded.ts';
 import type { Targets } from '../distribution/targets.ts';
 import { type Compression, compressions } from '../encode/compression.ts';
 import { type Levels, steps } from '../encode/levels.ts';
@@ -90,7 +91,7 @@ function beginSet(set: TargetSet, labelSpace: LabelSpace): SetTally {
   const own = codec.name === 'raw' ? { step: 0, tau: 0 } : gridOf(codec);
   const coarser = stepsTried.filter((step) => Math.fround(step) > own.step);
   const standing = Object.values(steps).find((step) => Math.fround(step) === own.step);
-  const step = standing ?? Number(own.step.toPrecision(6));
+  const step = standing ?? rounded(own.step);
   const kept = codec.name === 'raw' ? coarser : [step, ...coarser];
   const same = codec.name === 'raw' ? null : { zstd: 0, lz4: 0 };
   const begin = (options: SparsifierOptions, tried: readonly number[], targetsOf: Cut): Tried => {
@@ -197,8 +198,6 @@ function addToSet(
     tally.same[compression] += frame.length;
   }
 }
-
-const rounded = (value: number) => Number(value.toPrecision(6));
 
 function savingsOf(
   { set, choices, same }: SetTally,

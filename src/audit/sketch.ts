@@ -1,5 +1,6 @@
 /** Mean, maximum and 99th percentile of any number of values, in fixed room; p99 to within 9 %. */
 import type { Fidelity } from '../../schemas/manifest.ts';
+import { rounded } from '../distribution/rounded.ts';
 
 /** Bins an octave, and the octaves below and above 1; what lies lower is in the first bin. */
 const binsPerOctave = 8;
@@ -45,6 +46,5 @@ export function summaryOf({ count, sum, max, bins: counts }: Sketch): Fidelity['
   let bin = 0;
   for (let seen = counts[0]; seen <= wanted; seen += counts[++bin]);
   const edge = 2 ** ((bin + 1) / binsPerOctave - octavesBelow);
-  const rounded = (value: number) => Number(value.toPrecision(6));
   return { mean: rounded(sum / count), p99: rounded(Math.min(edge, max)), max: rounded(max) };
 }

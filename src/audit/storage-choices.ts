@@ -1,6 +1,7 @@
 /** Ways to store targets, measured side by side: bytes by compression, and what is lost. */
 import type { Fidelity } from '../../schemas/manifest.ts';
 import { divergences } from '../distribution/divergence.ts';
+import { rounded } from '../distribution/rounded.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import type { TargetKind, Targets } from '../distribution/targets.ts';
 import { type Compression, compressions } from '../encode/compression.ts';
@@ -158,7 +159,7 @@ export function choicesOf(tallies: readonly ChoiceTally[], positions: number): D
   return distinct.flatMap(({ options, sparsifier: { kind }, steps }) =>
     steps.map(({ grid, stored, bytes, kl, klSpread, mass, variance }) => ({
       sparsifier: options,
-      step: Number(grid.step.toPrecision(6)),
+      step: rounded(grid.step),
       kind,
       entries: stored / positions,
       bytes: { zstd: bytes.zstd / positions, lz4: bytes.lz4 / positions },

@@ -55,3 +55,6 @@ export interface TallyKind<Value> {
   /** Associative; the values of all shards, in order, give that of the snapshot. */
   merge(a: Value, b: Value): Value;
 }
+
+/** Sums of two parts, one by one. */
+export const addSums = (a: readonly number[], b: readonly number[]) => a.map((n, i) => n + b[i]);

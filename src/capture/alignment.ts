@@ -1,5 +1,6 @@
 /** The alignment self-test: a source must predict the next token, and no other, to be stored. */
 import type { AlignmentCheck } from '../../schemas/manifest.ts';
+import { rounded } from '../distribution/rounded.ts';
 import type { Rows } from '../distribution/rows.ts';
 import { outsideLogprob, shifts } from '../distribution/shifts.ts';
 import { LogitcaskError } from '../errors.ts';
@@ -39,9 +40,7 @@ export async function checkAlignment(
     rowsSeen += rows.count;
     if (positions >= positionsMin || rowsSeen >= positionsMin * rowsPerPositionMax) break;
   }
-  const [before, at, after] = sums.map((sum) =>
-    Number((sum / Math.max(1, positions)).toPrecision(6)),
-  );
+  const [before, at, after] = sums.map((sum) => rounded(sum / Math.max(1, positions)));
   if (positions > 0 && !(at > before && at > after)) throw misaligned({ before, at, after });
   if (prompt !== undefined) await checkCausality(source, prompt);
   return { positions, before, at, after };

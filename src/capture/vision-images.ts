@@ -3,21 +3,12 @@ import type { InputField } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson, sha256Hex } from '../formats/canonical.ts';
 import { readJsonLines } from '../formats/jsonl.ts';
-import { bytesOf } from '../formats/layout.ts';
+import { bytesOf, numberArrays } from '../formats/layout.ts';
 import { readInput } from './input-file.ts';
 import type { SampleInput } from './source.ts';
 
 /** Names that an augmentation's parameters have as columns begin so. */
 const augmentation = 'augmentation_';
-
-const arrays = {
-  int32: Int32Array,
-  uint8: Uint8Array,
-  uint16: Uint16Array,
-  uint32: Uint32Array,
-  uint64: BigUint64Array,
-  float32: Float32Array,
-} as const satisfies Record<InputField['type'], unknown>;
 
 export interface Pipeline {
   /** SHA-256 (hex) of the description's bytes. */
@@ -30,7 +21,7 @@ export async function readPipeline(file: string): Promise<Pipeline> {
   const bytes = await readInput(file);
   const refuse = (got: unknown) => {
     const message = `capture: ${file} is no description of a pipeline; give JSON with parameters`;
-    const expected = `{"parameters": {NAME: ${Object.keys(arrays).join(' or ')}}}`;
+    const expected = `{"parameters": {NAME: ${Object.keys(numberArrays).join(' or ')}}}`;
     return new LogitcaskError('source-unreadable', message, { expected, got });
   };
   let parameters: unknown;
@@ -44,7 +35,7 @@ export async function readPipeline(file: string): Promise<Pipeline> {
     if (
       !/^[a-z][a-z0-9_]{0,31}$/.test(name) ||
       name === 'seed' ||
-      !Object.keys(arrays).includes(type)
+      !Object.keys(numberArrays).includes(type)
     ) {
       throw refuse({ [name]: type });
     }
@@ -222,7 +213,7 @@ function valuesOf(
       : Object(image.params)[parameter]
     : image[name as 'hard_label' | 'geometry'];
   const list = listOf(given, { name, count, place });
-  const out = new arrays[type](count * items);
+  const out = new numberArrays[type](count * items);
   list.forEach((item, t) => {
     const own = items === 1 ? [item] : item;
     if (!Array.isArray(own) || own.length !== items) {
@@ -251,7 +242,7 @@ function numberOf(
   const number = typeof value === 'boolean' ? Number(value) : value;
   if (typeof number !== 'number') throw refuse();
   if (type === 'float32' && Number.isFinite(Math.fround(number))) return number;
-  if (new arrays[type]([number])[0] === number) return number;
+  if (new numberArrays[type]([number])[0] === number) return number;
   throw refuse();
 }
 

@@ -21,6 +21,16 @@ export interface Column {
 
 const widths = { int32: 4, uint8: 1, uint16: 2, uint32: 4, uint64: 8, float16: 2, float32: 4 };
 
+/** What holds values of these types, as they lie in memory. */
+export const numberArrays = {
+  int32: Int32Array,
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+  float32: Float32Array,
+} as const;
+
 export const list = (item: ColumnType): ColumnType => ({ type: 'list', item });
 export const primitive = (type: keyof typeof widths): ColumnType => ({ type });
 

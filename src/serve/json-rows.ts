@@ -5,7 +5,7 @@ import { openCodec } from '../encode/table.ts';
 import type { Columns } from '../formats/arrow.ts';
 import { cellsOf, itemBytes, lengthsOf } from '../formats/cells.ts';
 import { fromFloat16 } from '../formats/float16.ts';
-import { int32Of, unpackBits } from '../formats/layout.ts';
+import { int32Of, numberArrays, unpackBits } from '../formats/layout.ts';
 import { visionInputs } from '../shard/inputs.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { imageOf } from '../shard/sample-id.ts';
@@ -84,22 +84,13 @@ function imageParts(stored: Columns, fields: readonly InputField[]) {
 
 /** A number a position, or a list of them; uint64 as text, whose last bits JSON would lose. */
 function numbersOf({ type, items }: InputField, values: Uint8Array): unknown[] {
-  const found: Iterable<number | bigint> = new arrays[type](new Uint8Array(values).buffer);
+  const found: Iterable<number | bigint> = new numberArrays[type](new Uint8Array(values).buffer);
   const flat = Array.from(found, (value) => (typeof value === 'bigint' ? String(value) : value));
   if (items === 1) return flat;
   return Array.from({ length: flat.length / items }, (_, t) => {
     return flat.slice(t * items, (t + 1) * items);
   });
 }
-
-const arrays = {
-  int32: Int32Array,
-  uint8: Uint8Array,
-  uint16: Uint16Array,
-  uint32: Uint32Array,
-  uint64: BigUint64Array,
-  float32: Float32Array,
-} as const satisfies Record<InputField['type'], unknown>;
 
 function jsonTargets(
   set: TargetSet,

@@ -1,39 +1,30 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, makeStore, serve, shape, type TestStore } from '../fixtures.ts';
+import { describe, expect, it } from 'vitest';
+import { ask, shape } from '../fixtures.ts';
+import { useServedStore } from '../support/served-store.ts';
 
-let made: TestStore;
-let url = '';
-let stop: () => Promise<void>;
-beforeAll(async () => {
-  made = await makeStore();
-  ({ url, close: stop } = await serve(made.store));
-});
-afterAll(async () => {
-  await stop();
-  await made.remove();
-});
+const at = useServedStore();
 
 const planes = '/v1/datasets/planes/snapshots/latest';
 
 describe('data sets', () => {
   it('are listed page by page', async () => {
-    const first = await ask(url, '/v1/datasets?limit=1');
+    const first = await ask(at.url, '/v1/datasets?limit=1');
     expect(first.status).toBe(200);
     expect(first.headers['cache-control']).toBe('no-cache');
     expect(first.json()).toEqual({
-      datasets: [{ name: 'parquet', tags: { latest: made.parquet.snapshot } }],
+      datasets: [{ name: 'parquet', tags: { latest: at.made.parquet.snapshot } }],
       next: 'parquet',
     });
-    const second = await ask(url, '/v1/datasets?limit=1&cursor=planes');
+    const second = await ask(at.url, '/v1/datasets?limit=1&cursor=planes');
     expect(second.json()).toMatchObject({ datasets: [{ name: 'raw' }], next: null });
   });
 
   it('name their tags, snapshots and builds', async () => {
-    expect((await ask(url, '/v1/datasets/planes')).json()).toMatchObject({
+    expect((await ask(at.url, '/v1/datasets/planes')).json()).toMatchObject({
       name: 'planes',
-      tags: { latest: made.planes.snapshot },
-      snapshots: [made.planes.snapshot],
+      tags: { latest: at.made.planes.snapshot },
+      snapshots: [at.made.planes.snapshot],
       builds: [
         {
           state: 'complete',
@@ -48,9 +39,9 @@ describe('data sets', () => {
 
 describe('a manifest', () => {
   it('comes byte for byte, by digest and by tag', async () => {
-    const id = made.planes.snapshot;
+    const id = at.made.planes.snapshot;
     for (const ref of ['latest', id]) {
-      const { body, headers } = await ask(url, `/v1/datasets/planes/snapshots/${ref}`);
+      const { body, headers } = await ask(at.url, `/v1/datasets/planes/snapshots/${ref}`);
       expect(createHash('sha256').update(body).digest('hex')).toBe(id);
       expect(headers['logitcask-snapshot']).toBe(id);
       expect(headers.etag).toBe(`"${id}"`);
@@ -59,14 +50,14 @@ describe('a manifest', () => {
   });
 
   it('is not sent again to whoever has it', async () => {
-    const headers = { 'if-none-match': `W/"x", "${made.planes.snapshot}"` };
-    const answer = await ask(url, planes, { headers });
+    const headers = { 'if-none-match': `W/"x", "${at.made.planes.snapshot}"` };
+    const answer = await ask(at.url, planes, { headers });
     expect([answer.status, answer.body.length]).toEqual([304, 0]);
-    expect((await ask(url, planes, { headers: { 'if-none-match': '"x"' } })).status).toBe(200);
+    expect((await ask(at.url, planes, { headers: { 'if-none-match': '"x"' } })).status).toBe(200);
   });
 
   it('has a schema beside it', async () => {
-    const { columns, target_sets } = (await ask(url, `${planes}/schema`)).json() as unknown as {
+    const { columns, target_sets } = (await ask(at.url, `${planes}/schema`)).json() as unknown as {
       columns: { name: string; type: string }[];
       target_sets: unknown[];
     };
@@ -95,7 +86,7 @@ interface Row {
 describe('rows', () => {
   const rows = async (query: string, dataset = 'planes') => {
     const path = `/v1/datasets/${dataset}/snapshots/latest/rows${query}`;
-    return (await ask(url, path)).json() as unknown as { rows: Row[]; total: number };
+    return (await ask(at.url, path)).json() as unknown as { rows: Row[]; total: number };
   };
 
   it('hold the tokens of the input and the decoded targets', async () => {
@@ -104,18 +95,18 @@ describe('rows', () => {
     expect(found.map(({ ordinal }) => ordinal)).toEqual([99, 100]);
     for (const { ordinal, tokens, mask, targets } of found) {
       const from = ordinal * shape.sampleLength;
-      expect(tokens).toEqual([...made.tokens.subarray(from, from + tokens.length)]);
+      expect(tokens).toEqual([...at.made.tokens.subarray(from, from + tokens.length)]);
       expect(mask).toEqual(tokens.map((_, t) => t < tokens.length - 1));
       const { counts, ids, probs, rest, label_logprob, log_z } = targets.teacher;
       expect(counts.length).toBe(tokens.length);
       expect(rest.length).toBe(tokens.length);
       expect(log_z.length).toBe(tokens.length);
       expect(ids.length).toBe(probs.length);
-      let at = 0;
+      let place = 0;
       for (const [t, count] of counts.entries()) {
-        const kept = probs.slice(at, at + count).reduce((sum, p) => sum + p, 0);
+        const kept = probs.slice(place, place + count).reduce((sum, p) => sum + p, 0);
         expect(kept + rest[t]).toBeCloseTo(1, 5);
-        at += count;
+        place += count;
       }
       expect(label_logprob.every((value) => value === null || value <= 0)).toBe(true);
     }
@@ -137,9 +128,9 @@ describe('rows', () => {
 
   it('are found by sample id', async () => {
     const { rows: found } = await rows('?offset=42&length=1');
-    const answer = await ask(url, `${planes}/rows/${found[0].sample_id}`);
+    const answer = await ask(at.url, `${planes}/rows/${found[0].sample_id}`);
     expect(answer.json()).toMatchObject({ rows: [{ ordinal: 42 }] });
-    const missing = await ask(url, `${planes}/rows/${'0'.repeat(32)}`);
+    const missing = await ask(at.url, `${planes}/rows/${'0'.repeat(32)}`);
     expect(missing.json()).toMatchObject({ status: 404, code: 'sample-not-found' });
   });
 
@@ -151,7 +142,7 @@ describe('rows', () => {
 
   it('come a line each as NDJSON', async () => {
     const headers = { accept: 'application/x-ndjson' };
-    const { body, headers: sent } = await ask(url, `${planes}/rows?length=3`, { headers });
+    const { body, headers: sent } = await ask(at.url, `${planes}/rows?length=3`, { headers });
     expect(sent['content-type']).toBe('application/x-ndjson; charset=utf-8');
     const lines = body.toString().trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line).ordinal)).toEqual([0, 1, 2]);
@@ -189,14 +180,14 @@ describe('what is not there, or not allowed', () => {
     [`${planes}/rows?columns=tokens,secrets`, 400, 'request-invalid'],
     [`${planes}/rows/abc`, 400, 'request-invalid'],
   ])('%s is answered with %i %s', async (path, status, code) => {
-    const answer = await ask(url, path);
+    const answer = await ask(at.url, path);
     expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8');
     expect(answer.json()).toMatchObject({ status, code, retryable: false, instance: path });
     expect(answer.status).toBe(status);
   });
 
   it('says what was expected and what came', async () => {
-    const { code, expected, got, detail } = (await ask(url, '/v1/datasets?limit=0')).json();
+    const { code, expected, got, detail } = (await ask(at.url, '/v1/datasets?limit=0')).json();
     expect(code).toBe('request-invalid');
     expect(detail).toContain('querystring.limit');
     expect(expected).toContain('1');
@@ -204,7 +195,7 @@ describe('what is not there, or not allowed', () => {
   });
 
   it('is refused whatever the method', async () => {
-    const answer = await ask(url, '/v1/datasets', { method: 'DELETE' });
+    const answer = await ask(at.url, '/v1/datasets', { method: 'DELETE' });
     expect(answer.json()).toMatchObject({ status: 404, code: 'route-not-found' });
   });
 });

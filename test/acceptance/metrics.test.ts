@@ -1,20 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, makeStore, postPlan, serve, shape, type TestStore } from '../fixtures.ts';
+import { describe, expect, it } from 'vitest';
+import { ask, postPlan, shape } from '../fixtures.ts';
+import { useServedStore } from '../support/served-store.ts';
 
-let made: TestStore;
-let url = '';
-let stop: () => Promise<void>;
-beforeAll(async () => {
-  made = await makeStore();
-  ({ url, close: stop } = await serve(made.store));
-});
-afterAll(async () => {
-  await stop();
-  await made.remove();
-});
+const at = useServedStore();
 
-const scraped = async () => (await ask(url, '/metrics')).body.toString();
+const scraped = async () => (await ask(at.url, '/metrics')).body.toString();
 const seriesOf = (text: string, series: string) => {
   const line = text.split('\n').find((one) => one.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length));
@@ -59,8 +50,8 @@ function served(text: string): Documented[] {
 
 describe('the metrics', () => {
   it('are those of docs/metrics.md, and no others', async () => {
-    const { plan } = (await postPlan(url, 'planes')).json();
-    await ask(url, `/v1/plans/${plan}/epochs/0/steps/0`);
+    const { plan } = (await postPlan(at.url, 'planes')).json();
+    await ask(at.url, `/v1/plans/${plan}/epochs/0/steps/0`);
     const found = served(await scraped()).sort((a, b) => (a.name < b.name ? -1 : 1));
     const page = documented().sort((a, b) => (a.name < b.name ? -1 : 1));
     const plain = ({ name, type, help }: Documented) => ({ name, type, help });
@@ -81,13 +72,13 @@ describe('the metrics', () => {
   });
 
   it('count what is sent by layout, and where it came from', async () => {
-    const { plan } = (await postPlan(url, 'plain', { global_batch: 4, seed: '5' })).json();
+    const { plan } = (await postPlan(at.url, 'plain', { global_batch: 4, seed: '5' })).json();
     const before = await scraped();
     const path = `/v1/plans/${plan}/epochs/0/steps/3?layout=plain`;
-    const first = await ask(url, path);
-    const second = await ask(url, path);
-    await ask(url, path, { method: 'HEAD' });
-    const stream = await ask(url, `/v1/plans/${plan}/epochs/0/stream?layout=plain&from=3&to=5`);
+    const first = await ask(at.url, path);
+    const second = await ask(at.url, path);
+    await ask(at.url, path, { method: 'HEAD' });
+    const stream = await ask(at.url, `/v1/plans/${plan}/epochs/0/stream?layout=plain&from=3&to=5`);
     const after = await scraped();
     const grown = (series: string) => {
       return (seriesOf(after, series) ?? 0) - (seriesOf(before, series) ?? 0);
@@ -113,11 +104,11 @@ describe('the metrics', () => {
   });
 
   it('never name a plan, a data set or a sample', async () => {
-    const { plan } = (await postPlan(url, 'planes')).json();
-    await ask(url, `/v1/plans/${plan}`);
-    await ask(url, `/v1/plans/${'a'.repeat(64)}`);
-    await ask(url, '/nothing/here/aaaa');
-    await ask(url, '/datasets/planes/snapshots/latest');
+    const { plan } = (await postPlan(at.url, 'planes')).json();
+    await ask(at.url, `/v1/plans/${plan}`);
+    await ask(at.url, `/v1/plans/${'a'.repeat(64)}`);
+    await ask(at.url, '/nothing/here/aaaa');
+    await ask(at.url, '/datasets/planes/snapshots/latest');
     const text = await scraped();
     expect(text).not.toMatch(new RegExp(`${plan}|a{64}|nothing|planes|latest`));
   });
@@ -125,16 +116,16 @@ describe('the metrics', () => {
 
 describe('Server-Timing', () => {
   it('says where the time of a step went, and of the head of a stream', async () => {
-    const { plan } = (await postPlan(url, 'planes')).json();
+    const { plan } = (await postPlan(at.url, 'planes')).json();
     const number = String.raw`\d+(\.\d{1,3})?`;
-    const step = await ask(url, `/v1/plans/${plan}/epochs/0/steps/1`);
+    const step = await ask(at.url, `/v1/plans/${plan}/epochs/0/steps/1`);
     expect(step.headers['server-timing']).toMatch(
       new RegExp(
         `^plan;dur=${number}, wait;dur=${number}, read;dur=${number}, encode;dur=${number}$`,
       ),
     );
     const headers = { 'x-request-id': 'mine' };
-    const stream = await ask(url, `/v1/plans/${plan}/epochs/0/stream?to=2`, { headers });
+    const stream = await ask(at.url, `/v1/plans/${plan}/epochs/0/stream?to=2`, { headers });
     expect(stream.headers['x-request-id']).toBe('mine');
     expect(stream.headers['server-timing']).toMatch(
       new RegExp(`^plan;dur=${number}, encode;dur=${number}$`),

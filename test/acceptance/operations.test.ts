@@ -1,33 +1,28 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { errors } from '../../src/errors.ts';
-import { ask, makeStore, postPlan, serve, type TestStore } from '../fixtures.ts';
+import { ask, postPlan } from '../fixtures.ts';
+import { useServedStore } from '../support/served-store.ts';
 
-let made: TestStore;
-let url = '';
-let stop: () => Promise<void>;
-beforeAll(async () => {
-  made = await makeStore();
-  ({ url, close: stop } = await serve(made.store));
-});
-afterAll(async () => {
-  await stop();
-  await made.remove();
-});
+const at = useServedStore();
 
 describe('operations', () => {
   it('are told that the server lives and is ready, and what it is', async () => {
     for (const path of ['/healthz', '/readyz']) {
-      const { status, json } = await ask(url, path);
+      const { status, json } = await ask(at.url, path);
       expect([status, json()]).toEqual([200, { status: 'ok' }]);
     }
     const version = expect.stringMatching(/^\d+\.\d+\.\d+$/);
-    expect((await ask(url, '/version')).json()).toEqual({ name: 'logitcask', version, format: 1 });
+    expect((await ask(at.url, '/version')).json()).toEqual({
+      name: 'logitcask',
+      version,
+      format: 1,
+    });
   });
 
   it('see requests by route and status, not by address', async () => {
-    const { plan } = (await postPlan(url, 'planes')).json();
-    await ask(url, `/v1/plans/${plan}/epochs/0/steps/0`);
-    const { headers, body } = await ask(url, '/metrics');
+    const { plan } = (await postPlan(at.url, 'planes')).json();
+    await ask(at.url, `/v1/plans/${plan}/epochs/0/steps/0`);
+    const { headers, body } = await ask(at.url, '/metrics');
     expect(headers['content-type']).toMatch(/^text\/plain/);
     const text = body.toString();
     expect(text).toContain('route="/v1/plans/:plan/epochs/:epoch/steps/:step"');
@@ -44,7 +39,7 @@ interface OpenApi {
 
 describe('the OpenAPI document', () => {
   it('names every route, and the codes of all errors', async () => {
-    const document = (await ask(url, '/openapi.json')).json() as unknown as OpenApi;
+    const document = (await ask(at.url, '/openapi.json')).json() as unknown as OpenApi;
     expect(document.openapi).toMatch(/^3\.1/);
     expect(Object.keys(document.paths).sort()).toEqual(
       [

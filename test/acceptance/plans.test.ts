@@ -1,21 +1,12 @@
 /** Filters, packs, mixtures and proofs of order, over HTTP only. */
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readBatch } from '../../src/client/batch.ts';
 import { int32Of, unpackBits } from '../../src/formats/layout.ts';
-import { ask, makeStore, postPlan, serve, type TestStore } from '../fixtures.ts';
+import { ask, postPlan, serve } from '../fixtures.ts';
+import { useServedStore } from '../support/served-store.ts';
 
-let made: TestStore;
-let url = '';
-let stop: () => Promise<void>;
-beforeAll(async () => {
-  made = await makeStore();
-  ({ url, close: stop } = await serve(made.store));
-});
-afterAll(async () => {
-  await stop();
-  await made.remove();
-});
+const at = useServedStore();
 
 interface Row {
   sample_id: string;
@@ -28,14 +19,14 @@ async function rows(): Promise<Row[]> {
   const found: Row[] = [];
   for (const offset of [0, 100]) {
     const path = `/v1/datasets/planes/snapshots/latest/rows?length=100&offset=${offset}`;
-    const page = (await ask(url, path)).json() as unknown as { rows: Row[] };
+    const page = (await ask(at.url, path)).json() as unknown as { rows: Row[] };
     found.push(...page.rows);
   }
   return found;
 }
 
 const planOf = async (body: Record<string, unknown>) => {
-  const answer = await postPlan(url, 'planes', body);
+  const answer = await postPlan(at.url, 'planes', body);
   return { status: answer.status, reply: answer.json() as never as Reply };
 };
 
@@ -49,7 +40,7 @@ interface Reply {
 }
 
 const digestOf = async (plan: string, query = '') =>
-  (await ask(url, `/v1/plans/${plan}/epochs/0/digest${query}`)).json() as never as {
+  (await ask(at.url, `/v1/plans/${plan}/epochs/0/digest${query}`)).json() as never as {
     rows: number;
     digest: string;
     code: string;
@@ -141,7 +132,7 @@ describe('the proof of an order', () => {
     for (let step = 0; step < reply.steps_per_epoch; step++) {
       for (let rank = 0; rank < 3; rank++) {
         const path = `/v1/plans/${reply.plan}/epochs/0/steps/${step}?rank=${rank}&world=3`;
-        const { body } = await ask(url, path);
+        const { body } = await ask(at.url, path);
         const hex = Buffer.from(readBatch(body).columns.sample_id.buffers[0]).toString('hex');
         ids.push(...(hex.match(/.{32}/g) ?? []));
       }
@@ -175,7 +166,7 @@ describe('steps of packs', () => {
     const seen = new Map(all.map(({ sample_id }) => [sample_id, new Set<number>()]));
     const byId = new Map(all.map((row) => [row.sample_id, row]));
     for (let step = 0; step < reply.steps_per_epoch; step++) {
-      const { body } = await ask(url, `/v1/plans/${reply.plan}/epochs/0/steps/${step}`);
+      const { body } = await ask(at.url, `/v1/plans/${reply.plan}/epochs/0/steps/${step}`);
       const batch = readBatch(body, { step });
       expect(batch.metadata['logitcask.pack_length']).toBe('50');
       const targets = batch.targets();
@@ -217,7 +208,7 @@ describe('steps of a mixture', () => {
     const { reply } = await planOf({ streams, global_batch: 12 });
     const counts = [0, 0];
     for (let step = 0; step < reply.steps_per_epoch; step++) {
-      const { body } = await ask(url, `/v1/plans/${reply.plan}/epochs/0/steps/${step}`);
+      const { body } = await ask(at.url, `/v1/plans/${reply.plan}/epochs/0/steps/${step}`);
       const { columns, rows: count } = readBatch(body, { step });
       const bytes = columns.stream.buffers[0];
       for (let row = 0; row < count; row++) counts[bytes[2 * row]]++;
@@ -228,7 +219,7 @@ describe('steps of a mixture', () => {
 
 describe('the plans of a store', () => {
   it('are listed page by page, with what tells them apart', async () => {
-    const own = await serve(made.store);
+    const own = await serve(at.made.store);
     try {
       const before = Date.now();
       const { plan } = (await postPlan(own.url, 'raw', { seed: '77', global_batch: 5 })).json();
@@ -243,12 +234,12 @@ describe('the plans of a store', () => {
         more = next !== null;
         cursor = next ?? '';
       }
-      const stored = (await made.store.list('plans')).filter((name) => name.endsWith('.json'));
+      const stored = (await at.made.store.list('plans')).filter((name) => name.endsWith('.json'));
       expect(listed.map((one) => `${one.plan}.json`)).toEqual(stored);
       const found = listed.find((one) => one.plan === plan);
       expect(found).toEqual({
         plan,
-        streams: [{ dataset: 'raw', snapshot: made.raw.snapshot, samples: 101 }],
+        streams: [{ dataset: 'raw', snapshot: at.made.raw.snapshot, samples: 101 }],
         global_batch: 5,
         seed: '77',
         shuffle: { mode: 'global' },

@@ -1,33 +1,30 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Statistics } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import { writeSnapshot } from '../../src/shard/snapshot.ts';
-import { ask, makeStore, serve, shape, type TestStore } from '../fixtures.ts';
+import { ask, shape } from '../fixtures.ts';
+import { useServedStore } from '../support/served-store.ts';
 
-let made: TestStore;
-let url = '';
-let stop: () => Promise<void>;
-beforeAll(async () => {
-  made = await makeStore();
-  ({ url, close: stop } = await serve(made.store));
-});
-afterAll(async () => {
-  await stop();
-  await made.remove();
-});
+const at = useServedStore();
 
 const of = (dataset: string, snapshot = 'latest') =>
-  ask(url, `/v1/datasets/${dataset}/snapshots/${snapshot}/statistics`);
+  ask(at.url, `/v1/datasets/${dataset}/snapshots/${snapshot}/statistics`);
 const manifestOf = (dataset: 'planes' | 'raw') => {
-  const path = join(made.folder, 'store', dataset, 'snapshots', `${made[dataset].snapshot}.json`);
+  const path = join(
+    at.made.folder,
+    'store',
+    dataset,
+    'snapshots',
+    `${at.made[dataset].snapshot}.json`,
+  );
   return JSON.parse(readFileSync(path, 'utf8')) as Manifest;
 };
 
 describe('the statistics of a snapshot', () => {
   it('are those of its manifest, by tag and by digest', async () => {
-    const { snapshot } = made.planes;
+    const { snapshot } = at.made.planes;
     const manifest = manifestOf('planes');
     const [set] = manifest.target_sets;
     for (const ref of ['latest', snapshot]) {
@@ -73,10 +70,10 @@ describe('the statistics of a snapshot', () => {
   });
 
   it('name the tags of the moment', async () => {
-    const { snapshot } = made.plain;
-    await made.store.write('plain/tags/best', Buffer.from(`${snapshot}\n`));
+    const { snapshot } = at.made.plain;
+    await at.made.store.write('plain/tags/best', Buffer.from(`${snapshot}\n`));
     expect((await of('plain')).json()).toMatchObject({ tags: ['best', 'latest'] });
-    await made.store.remove('plain/tags/best');
+    await at.made.store.remove('plain/tags/best');
     expect((await of('plain', snapshot)).json()).toMatchObject({ tags: ['latest'] });
   });
 
@@ -88,7 +85,7 @@ describe('the statistics of a snapshot', () => {
       { ...shard!, role: 'index' as const, name: `${i}.index`, samples: 0, positions: 0 },
     ]).flat();
     const { bytes } = await writeSnapshot(
-      made.store,
+      at.made.store,
       { ...manifest, dataset: 'large', files },
       'latest',
     );
@@ -112,7 +109,7 @@ describe('the statistics of a snapshot', () => {
 
   it('of another data set are not answered by digest', async () => {
     await of('planes');
-    const answer = await of('raw', made.planes.snapshot);
+    const answer = await of('raw', at.made.planes.snapshot);
     expect(answer.json()).toMatchObject({ status: 404, code: 'snapshot-not-found' });
   });
 });
