@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import ts from 'typescript';
@@ -213,6 +214,11 @@ describe('the console', () => {
 });
 
 describe('every file', () => {
+  it('is a file: no link, which would name a place on the machine that made it', () => {
+    const tracked = execFileSync('git', ['ls-files', '--stage'], { encoding: 'utf8' });
+    expect(tracked.split('\n').filter((line) => line.startsWith('120000'))).toEqual([]);
+  });
+
   it('opens with a line that says what it is', () => {
     const wrong = [...sources, ...web].filter(({ text }) => !/^(#!.*\n)?\/\*\*/.test(text));
     expect(wrong.map(({ path }) => path)).toEqual([]);
