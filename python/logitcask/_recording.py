@@ -16,7 +16,7 @@ from .errors import LogitcaskError
 
 
 class Recording:
-    """``request`` is the upload's but for one member, named ``late``: the first write decides it."""
+    """``request`` is the upload's but for the member ``late``, which the first write decides."""
 
     def __init__(
         self,
