@@ -1,4 +1,4 @@
-/** What an upload is of, texts or images: what it asks of a data set, and how its bodies are read. */
+/** Uploads of texts and of images: what each asks of a data set, and how its bodies are read. */
 import type { LabelSpace, Manifest } from '../../schemas/manifest.ts';
 import type { TextUpload, UploadRequest, VisionUpload } from '../../schemas/upload.ts';
 import { chunksOf } from '../capture/lists-sample.ts';
