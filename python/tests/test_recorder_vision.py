@@ -117,7 +117,7 @@ def test_heads_of_a_detector_are_those_of_a_build(place, half):
     with recorder(place, pushed) as r:
         for line, end in zip(lines_of(detector.source), detector.ends):
             own = slice(end - len(line["mask"]), end)
-            own_scores = {name: torch.tensor(one[own]) for name, one in scores.items()}
+            own_scores = {name: torch.from_numpy(one[own]) for name, one in scores.items()}
             r.write(
                 {"uri": line["uri"], "sha256": line["sha256"]},
                 own_scores if half else {k: v.numpy() for k, v in own_scores.items()},
@@ -126,8 +126,6 @@ def test_heads_of_a_detector_are_those_of_a_build(place, half):
                 mask=torch.from_numpy(detector.mask[own]),
                 meta=line["meta"],
             )
-            for one in own_scores.values():
-                one.fill_(torch.nan)  # as detectors decode in place
     assert_same(place, pushed, built)
     # the same again is known, and a part of it comes beside something else
     with recorder(place, pushed) as r:
@@ -238,3 +236,12 @@ def test_numpy_chooses_as_torch_does(normalisation, size):
     for t, of in enumerate(found[0][0]):
         expected = np.lexsort((np.arange(size), -rows[t]))[: min(64, size)]
         assert set(of) == set(expected.tolist()), (t, least[t])
+
+
+@pytest.mark.parametrize("size", [5, 100])
+def test_scores_may_be_changed_once_they_are_written(size):
+    """As detectors decode in place; the encoder may come later."""
+    for scores in (torch.zeros(3, size), np.zeros((3, size), np.float32)):
+        kept = choose(scores, Head(size), 64)
+        scores[:] = 1
+        assert (kept.values == 0).all()
