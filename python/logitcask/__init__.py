@@ -11,11 +11,15 @@ from .scorer import Scorer
 
 if TYPE_CHECKING:
     from .dataset import LogitDataset
+    from .image_recorder import Head, Image, ImageRecorder
     from .recorder import Recorder
 
 __all__ = [
     "Batch",
     "Client",
+    "Head",
+    "Image",
+    "ImageRecorder",
     "LogitDataset",
     "LogitcaskError",
     "Manifest",
@@ -44,4 +48,8 @@ def __getattr__(name: str) -> Any:
         from .recorder import Recorder
 
         return Recorder
+    if name in ("Head", "Image", "ImageRecorder"):
+        from . import image_recorder
+
+        return getattr(image_recorder, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._choose import Chosen, is_torch
-from ._samples import Sample, cut, record_batch, samples_of
+from ._choose import is_torch
 from ._spool import Spool
 from .errors import LogitcaskError
 
@@ -22,23 +21,18 @@ SPOOL_S = 1.0
 
 
 class Item(NamedTuple):
-    """A batch whose entries may still be on their way to the host."""
+    """What was written: the record batches of it, made when it is its turn."""
 
-    tokens: np.ndarray | Any
-    attention: np.ndarray | Any | None
-    prompt: np.ndarray | Any | None
-    meta: Sequence[Mapping[str, Any]] | None
-    samples: list[Sample] | None
-    chosen: tuple[Any, ...]
-    arrived: Callable[[], object]
+    batches: Callable[[], list[Any]]
+    #: What it holds meanwhile.
     bytes: int
 
 
 class Encoder:
     """Takes what was written, in order; what it made durable goes to ``send``."""
 
-    def __init__(self, spool: Spool, set_name: str, send: Callable[[int, int], None]) -> None:
-        self._spool, self._set, self._send = spool, set_name, send
+    def __init__(self, spool: Spool, send: Callable[[int, int], None]) -> None:
+        self._spool, self._send = spool, send
         #: What ended the thread.
         self.failure: LogitcaskError | None = None
         self._queue: deque[Item] = deque()
@@ -94,7 +88,7 @@ class Encoder:
             try:
                 if item is not None:
                     since = time.monotonic() if size == 0 else since
-                    for batch in self._batches(item):
+                    for batch in item.batches():
                         batches.append(batch)
                         size += batch.nbytes
                         if size >= SHARD_BYTES:
@@ -121,19 +115,6 @@ class Encoder:
         with self._change:
             self.failure = error
             self._change.notify_all()
-
-    def _batches(self, item: Item) -> list[Any]:
-        item.arrived()
-        tokens, attention, prompt = (to_numpy(a) for a in item[:3])
-        samples = (
-            item.samples if item.samples is not None else samples_of(tokens, attention, prompt)
-        )
-        if not samples:
-            return []
-        chosen = Chosen(*(to_numpy(a) for a in item.chosen), *([None] * (5 - len(item.chosen))))
-        meta = item.meta and [item.meta[sample.row] for sample in samples]
-        whole = record_batch(samples, chosen, width=tokens.shape[1], set_name=self._set, meta=meta)
-        return cut(whole, SHARD_BYTES)
 
 
 def to_numpy(array: Any) -> np.ndarray | None:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _choose
-from ._choose import is_torch
-from ._encoder import Encoder, Item, on_host, to_host
+from ._choose import Chosen, is_torch
+from ._encoder import SHARD_BYTES, Item, on_host, to_host, to_numpy
 from ._hook import attach
-from ._http import Transport
+from ._recording import Recording
 from ._sample_id import start_sample_id, text_sample_id
-from ._samples import Sample, invalid, samples_of
-from ._sender import Sender
-from ._spool import Spool
-from .errors import LogitcaskError
+from ._samples import Sample, cut, invalid, record_batch, samples_of
 
 
-class Recorder:
+class Recorder(Recording):
     """Records what a teacher says about sequences, as a data set of a server.
 
     ``write`` chooses entries where the logits are and returns; a thread encodes them into a local
@@ -67,9 +65,8 @@ class Recorder:
         token: str | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        self._top_k, self._tau = top_k, tau
-        self._shared, self._spool_bytes_max = upload is not None, spool_bytes_max
-        self._request = {
+        self._top_k, self._tau, self._set = top_k, tau, target_set
+        request = {
             "teacher": {"name": teacher, "revision": revision},
             "tokenizer": _digest(tokenizer),
             "target_set": target_set,
@@ -78,32 +75,19 @@ class Recorder:
             else {"type": "threshold", "tau": tau},
             "licence": licence,
         }
-        folder = Path("logitcask-spool", dataset, str(worker)) if spool is None else Path(spool)
-        self._spool = Spool(folder)
-        self._vocabulary: int | None = None
-        noted = self._spool.noted("request")
-        if noted is not None:
-            self._check(noted, noted["vocabulary"])
-        self._closed = False
-        self._transport = Transport([url], token=token, timeout_s=timeout_s, attempts=1)
-        self._sender = Sender(
-            self._transport,
-            self._spool,
-            dataset=dataset,
+        super().__init__(
+            url,
+            dataset,
+            request=request,
+            late="vocabulary",
             upload=upload,
             worker=worker,
-            commit_bytes=None if upload is not None else commit_bytes,
+            spool=spool,
+            commit_bytes=commit_bytes,
+            spool_bytes_max=spool_bytes_max,
+            token=token,
+            timeout_s=timeout_s,
         )
-        self._encoder = Encoder(self._spool, target_set, self._sender.add)
-
-    def __enter__(self) -> Recorder:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self.close()
-        else:  # what was written stays in the spool
-            self._end()
 
     def write(
         self,
@@ -137,76 +121,12 @@ class Recorder:
             raise invalid(f"tokens of {tuple(tokens.shape)} for logits of {tuple(logits.shape)}")
         if meta is not None and len(meta) != len(tokens):
             raise invalid(f"{len(meta)} meta for {len(tokens)} sequences")
-        self._begin(logits.shape[2])
+        self._begin(logits.shape[2], f"logits of {logits.shape[2]} ids after those of")
         self._encoder.put(self._item(tokens, logits, attention_mask, prompt_mask, meta))
-
-    def flush(self) -> None:
-        """Returns when all that was written is durable in the spool."""
-        self._encoder.flush()
-
-    def commit(self, timeout_s: float | None = None) -> Mapping[str, Any] | None:
-        """Sends all, and makes a snapshot of it: the server's reply, None where nothing waited."""
-        self.flush()
-        before = len(self._sender.commits)
-        self._sender.wait(commit=True, timeout_s=timeout_s)
-        return self._sender.commits[-1] if len(self._sender.commits) > before else None
-
-    def close(self, timeout_s: float | None = None) -> None:
-        """Sends all, and commits it unless the upload is shared; both go on for ``timeout_s``."""
-        if self._closed:
-            return
-        try:
-            self.flush()
-            self._sender.wait(commit=not self._shared, timeout_s=timeout_s)
-        finally:
-            self._end()
 
     def attach(self, model: Any) -> Any:
         """Records every forward of a Hugging Face model, until ``remove()`` of what it returns."""
         return attach(self, model)
-
-    @property
-    def commits(self) -> list[dict[str, Any]]:
-        """Replies of the server to what was committed."""
-        return list(self._sender.commits)
-
-    def _end(self) -> None:
-        self._closed = True
-        try:
-            if self._encoder.failure is None:
-                self._encoder.flush()
-        finally:
-            self._encoder.stop()
-            self._sender.stop()
-            self._transport.close()
-            self._spool.close()
-
-    def _raise(self) -> None:
-        failure = self._encoder.failure or self._sender.failure
-        if failure is not None:
-            raise failure
-        if self._closed:
-            raise invalid("it is closed")
-
-    def _begin(self, vocabulary: int) -> None:
-        if self._vocabulary is None:
-            self._spool.note("request", {**self._request, "vocabulary": vocabulary})
-            self._vocabulary = vocabulary
-        elif self._vocabulary != vocabulary:
-            raise invalid(f"logits of {vocabulary} ids after those of {self._vocabulary}")
-        if self._sender.bytes > self._spool_bytes_max:
-            detail = f"recorder: over {self._spool_bytes_max} bytes wait for the server"
-            raise LogitcaskError("store-full", 507, detail, True)
-
-    def _check(self, noted: Mapping[str, Any], vocabulary: int) -> None:
-        """What lies in the spool must be of the same teacher; an empty one may be of any."""
-        expected = {**self._request, "vocabulary": vocabulary}
-        if noted == expected:
-            self._vocabulary = vocabulary
-        elif self._spool.sizes():
-            self._spool.close()
-            detail = "recorder: the spool holds another teacher's; give this one a spool of its own"
-            raise LogitcaskError("conflict", 409, detail, expected=noted, got=expected)
 
     def _item(self, tokens: Any, logits: Any, attention: Any, prompt: Any, meta: Any) -> Item:
         flat = logits.reshape(-1, logits.shape[2])
@@ -229,16 +149,41 @@ class Recorder:
             found = _choose.draw(flat, labels, self._tau, self._starts(samples, tokens.shape))
         arrays, arrived = to_host((tokens, attention, prompt, *found))
         size = sum(array.nbytes for array in arrays if array is not None)
-        return Item(*arrays[:3], meta, samples, tuple(arrays[3:]), arrived, size)
+        held = Held(*arrays[:3], meta, samples, tuple(arrays[3:]), arrived)
+        return Item(partial(_batches, held, self._set), size)
 
     def _starts(self, samples: Sequence[Sample], shape: Sequence[int]) -> np.ndarray:
-        space = {"kind": "vocabulary", "size": self._vocabulary}
+        space = {"kind": "vocabulary", "size": self._decided}
         begun = start_sample_id({**space, "tokenizer": self._request["tokenizer"]})
         starts = np.zeros(tuple(shape))
         for row, start, stop, own, mask in samples:
             sample_id = text_sample_id(begun, own, mask)
             starts[row, start:stop] = _choose.start_draws(sample_id, stop - start)
         return starts.reshape(-1)
+
+
+class Held(NamedTuple):
+    """A batch whose entries may still be on their way to the host."""
+
+    tokens: np.ndarray | Any
+    attention: np.ndarray | Any | None
+    prompt: np.ndarray | Any | None
+    meta: Sequence[Mapping[str, Any]] | None
+    samples: list[Sample] | None
+    chosen: tuple[Any, ...]
+    arrived: Callable[[], object]
+
+
+def _batches(held: Held, set_name: str) -> list[Any]:
+    held.arrived()
+    tokens, attention, prompt = (to_numpy(a) for a in held[:3])
+    samples = held.samples if held.samples is not None else samples_of(tokens, attention, prompt)
+    if not samples:
+        return []
+    chosen = Chosen(*(to_numpy(a) for a in held.chosen), *([None] * (5 - len(held.chosen))))
+    meta = held.meta and [held.meta[sample.row] for sample in samples]
+    whole = record_batch(samples, chosen, width=tokens.shape[1], set_name=set_name, meta=meta)
+    return cut(whole, SHARD_BYTES)
 
 
 def _digest(tokenizer: str | PathLike[str] | None) -> str | None:

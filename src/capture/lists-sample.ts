@@ -16,7 +16,7 @@ export interface SampleOptions {
 
 const sampleMax = 2 ** 20;
 
-export type ListSample = Pick<SampleInput, 'tokens' | 'mask' | 'meta'> & {
+export type ListSample = Pick<SampleInput, 'tokens' | 'mask' | 'meta' | 'image'> & {
   readonly rows: ListRows;
 };
 

@@ -2,17 +2,15 @@
 import { type BuildSettings, buildConfig } from '../../schemas/build-config.ts';
 import type { CommitReply, UploadRequest } from '../../schemas/upload.ts';
 import { buildFrom } from '../build.ts';
-import { chunksOf } from '../capture/lists-sample.ts';
 import type { Source } from '../capture/source.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson, digestOf } from '../formats/canonical.ts';
 import type { Precondition, UploadName } from '../serve/uploads.ts';
-import { labelSpaceOf } from '../shard/sample-id.ts';
 import { headSnapshot, type ResolvedSnapshot, resolveSnapshot } from '../shard/snapshot.ts';
 import { acquireLock } from '../store/lock.ts';
 import type { Store } from '../store/store.ts';
 import { freshSamples } from './duplicates.ts';
-import { samplesOfBody } from './samples.ts';
+import { asPushed, pushedChunks, pushedManifest, pushedOf } from './kinds.ts';
 import { readBody, type StoredShard } from './shard-file.ts';
 
 export interface Committing {
@@ -29,20 +27,8 @@ export interface Committing {
 /** Throws `conflict` where a data set holds another teacher's targets. */
 export function refuseOther(head: ResolvedSnapshot | undefined, request: UploadRequest): void {
   if (head === undefined) return;
-  const { label_space, target_sets } = head.manifest;
-  const of = target_sets.map(({ name, teacher, sparsifier }) => ({
-    name,
-    teacher: { name: teacher.name, revision: teacher.revision, source: teacher.source },
-    sparsifier: { type: sparsifier.name, ...sparsifier.parameters },
-  }));
-  const expected = { label_space, sets: of };
-  const { teacher, sparsifier } = request;
-  const own = {
-    name: request.target_set,
-    teacher: { ...teacher, source: 'push' },
-    sparsifier,
-  };
-  const got = { label_space: labelSpaceOf(request), sets: [own] };
+  const expected = asPushed(head.manifest);
+  const got = pushedManifest(request, pushedOf(request));
   if (canonicalJson(expected) === canonicalJson(got)) return;
   const message =
     `push: data set \`${head.manifest.dataset}\` holds targets of another teacher or made ` +
@@ -130,11 +116,9 @@ async function addTo(
 const samplesIn = (shards: readonly StoredShard[]) =>
   shards.reduce((sum, { samples }) => sum + samples, 0);
 
-function settingsOf(
-  store: Store,
-  { dataset }: UploadName,
-  { tag, target_set, sparsifier }: UploadRequest,
-): BuildSettings {
+function settingsOf(store: Store, { dataset }: UploadName, request: UploadRequest): BuildSettings {
+  const { tag, sparsifier } = request;
+  const target_set = request.kind === 'vision' ? request.heads[0].name : request.target_set;
   // draws are no lists that fidelity could be measured by
   const reference = sparsifier.type === 'threshold' ? { positions: 0 } : undefined;
   const given = { store: store.url, dataset, tag, target_set, sparsifier, reference };
@@ -152,16 +136,12 @@ interface SourceOptions {
 }
 
 function sourceOf({ store, request, shards, fresh, digest }: SourceOptions): Source {
-  const { teacher, vocabulary, tokenizer, sparsifier, licence } = request;
+  const { teacher, licence } = request;
+  const pushed = pushedOf(request);
   return {
-    identity: {
-      ...teacher,
-      source: 'push',
-      vocabulary,
-      tokenizer,
-      reports: sparsifier.type === 'threshold' ? 'whole' : 'top-list',
-    },
-    inputs: { origin: `sequences pushed by workers of ${teacher.name}`, licence, digest },
+    identity: { ...teacher, source: 'push', ...pushed.identity },
+    inputs: { origin: `${pushed.what} pushed by workers of ${teacher.name}`, licence, digest },
+    vision: pushed.vision,
     async *chunks(from) {
       let row = 0;
       let ordinal = 0;
@@ -174,9 +154,9 @@ function sourceOf({ store, request, shards, fresh, digest }: SourceOptions): Sou
           continue;
         }
         let i = 0;
-        for (const sample of samplesOfBody(await readBody(store, shard), request)) {
+        for (const sample of pushed.samplesOf(await readBody(store, shard))) {
           if (own[i++] === 0) continue;
-          if (ordinal >= from) yield* chunksOf(sample, ordinal);
+          if (ordinal >= from) yield* pushedChunks(sample, ordinal);
           ordinal++;
         }
       }

@@ -8,17 +8,15 @@ import {
   uploadRequest,
 } from '../../schemas/upload.ts';
 import { checkAlignment } from '../capture/alignment.ts';
-import { chunksOf, type ListSample } from '../capture/lists-sample.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import type { Precondition, UploadName, Uploads } from '../serve/uploads.ts';
-import { labelSpaceDigest, labelSpaceOf, textSampleId } from '../shard/sample-id.ts';
 import { headSnapshot } from '../shard/snapshot.ts';
 import type { Store } from '../store/store.ts';
 import { commitUpload, refuseOther } from './commit.ts';
+import { type Pushed, type PushedSample, pushedChunks, pushedOf } from './kinds.ts';
 import { Leases } from './leases.ts';
 import { Place } from './place.ts';
-import { samplesOfBody } from './samples.ts';
 import { encodeShard, readHead, type StoredShard, sha256Of } from './shard-file.ts';
 
 const openMax = 256;
@@ -222,33 +220,37 @@ async function examine(
   body: Buffer,
   request: UploadRequest,
 ): Promise<{ ids: Buffer; positions: number }> {
-  const space = labelSpaceDigest(labelSpaceOf(request));
+  const pushed = pushedOf(request);
   const ids: Buffer[] = [];
   let positions = 0;
   let learned = 0;
   let turn = 0;
-  const samples: ListSample[] = [];
-  for (const sample of samplesOfBody(body, request)) {
-    ids.push(textSampleId(space, sample));
-    positions += sample.tokens.length;
-    if (learned < alignmentPositions) samples.push(sample);
+  const samples: PushedSample[] = [];
+  for (const sample of pushed.samplesOf(body)) {
+    ids.push(pushed.idOf(sample));
+    positions += sample.mask.length;
+    if (pushed.vision === undefined && learned < alignmentPositions) samples.push(sample);
     learned += sample.mask.reduce((sum, flag) => sum + flag, 0);
     if (positions - turn < positionsAtOnce) continue;
     turn = positions;
     await setImmediate();
   }
-  if (learned >= alignmentPositions) await proveShard(samples, request);
+  const isProved = pushed.vision === undefined && learned >= alignmentPositions;
+  if (isProved) await proveShard(samples, request, pushed);
   return { ids: Buffer.concat(ids), positions };
 }
 
 /** Throws `source-misaligned`: one worker of many may be wrong. */
-async function proveShard(samples: readonly ListSample[], request: UploadRequest): Promise<void> {
-  const { teacher, vocabulary, tokenizer, licence } = request;
+async function proveShard(
+  samples: readonly PushedSample[],
+  { teacher, licence }: UploadRequest,
+  { identity }: Pushed,
+): Promise<void> {
   await checkAlignment({
-    identity: { ...teacher, source: 'push', vocabulary, tokenizer, reports: 'top-list' },
+    identity: { ...teacher, source: 'push', ...identity, reports: 'top-list' },
     inputs: { origin: 'a shard', licence, digest: '' },
     async *chunks() {
-      for (const [ordinal, sample] of samples.entries()) yield* chunksOf(sample, ordinal);
+      for (const [ordinal, sample] of samples.entries()) yield* pushedChunks(sample, ordinal);
     },
     async close() {},
   });

@@ -1,5 +1,6 @@
 /** Keeps the K highest sigmoid scores, each a probability of its own. */
-import type { DenseRows } from '../distribution/rows.ts';
+import type { DenseRows, ListRows } from '../distribution/rows.ts';
+import type { Targets } from '../distribution/targets.ts';
 import { LogitcaskError } from '../errors.ts';
 import { floatOfHalf } from '../formats/float16.ts';
 import { checkLength, trimmed } from './dense.ts';
@@ -12,22 +13,10 @@ export function independent({ k }: { readonly k: number }): Sparsifier {
     entriesMax: k,
     parameters: { k },
     sparsify(rows, { labels }) {
-      if (rows.form === 'lists') {
-        const message = 'sparsify: sigmoid scores come as rows of logits, not as top lists';
-        throw new LogitcaskError('config-invalid', message, { got: rows.form });
-      }
+      if (rows.form === 'lists') return fromLists(rows, k);
       checkLength(rows);
       const { count, width } = rows;
-      const out = {
-        kind: 'independent' as const,
-        count,
-        offsets: new Uint32Array(count + 1),
-        ids: new Uint32Array(count * Math.min(k, width)),
-        logprobs: new Float32Array(count * Math.min(k, width)),
-        rest: new Float32Array(0),
-        labelLogprob: new Float32Array(count).fill(Number.NaN),
-        logZ: new Float32Array(0),
-      };
+      const out = allocate(count, count * Math.min(k, width));
       const row = new Float64Array(width);
       let at = 0;
       for (let t = 0; t < count; t++) {
@@ -41,6 +30,37 @@ export function independent({ k }: { readonly k: number }): Sparsifier {
       }
       return trimmed(out, at);
     },
+  };
+}
+
+/** Lists of log-sigmoids, highest first: as they are, the first K of each. */
+function fromLists({ count, offsets, ids, logprobs }: ListRows, k: number): Targets {
+  const kept = Array.from({ length: count }, (_, t) => Math.min(k, offsets[t + 1] - offsets[t]));
+  const total = kept.reduce((sum, entries) => sum + entries, 0);
+  const out = allocate(count, total);
+  for (let t = 0; t < count; t++) {
+    const [from, at] = [offsets[t], out.offsets[t]];
+    out.ids.set(ids.subarray(from, from + kept[t]), at);
+    // rounding may leave a log-prob a little above 0
+    out.logprobs.set(
+      logprobs.subarray(from, from + kept[t]).map((p) => Math.min(p, 0)),
+      at,
+    );
+    out.offsets[t + 1] = at + kept[t];
+  }
+  return out;
+}
+
+function allocate(count: number, entries: number) {
+  return {
+    kind: 'independent' as const,
+    count,
+    offsets: new Uint32Array(count + 1),
+    ids: new Uint32Array(entries),
+    logprobs: new Float32Array(entries),
+    rest: new Float32Array(0),
+    labelLogprob: new Float32Array(count).fill(Number.NaN),
+    logZ: new Float32Array(0),
   };
 }
 

@@ -1,22 +1,33 @@
-/** The samples of a pushed body: hostile until every value was looked at. */
-import type { UploadRequest } from '../../schemas/upload.ts';
+/** The texts of a pushed body: hostile until every value was looked at. */
+import type { TextUpload } from '../../schemas/upload.ts';
 import type { ListSample } from '../capture/lists-sample.ts';
 import { createListCheck, type ListCheck, orderList } from '../capture/top-list.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Columns, ColumnTypes } from '../formats/arrow.ts';
 import { canonicalJson } from '../formats/canonical.ts';
-import { type Column, int32Of, list, primitive, unpackBits } from '../formats/layout.ts';
+import { int32Of, list, primitive, unpackBits } from '../formats/layout.ts';
 import { arrowBody, invalidBody, metaOf } from '../serve/request-body.ts';
+import {
+  cellOf,
+  checkLengths,
+  float32Of,
+  type Lists,
+  lengthOf,
+  listRows,
+  listsOf,
+  positionsMax,
+  type TargetCells,
+  targetCells,
+} from './cells.ts';
 
-const positionsMax = 2 ** 20;
 /** A label that is kept must have its log-prob; the one in the list was rounded on the same way. */
 const labelSlack = 0.01;
 /** Around log τ: another machine's logarithm. */
 const tauSlack = 1e-5;
 
 /** Throws `request-invalid`, `token-out-of-range`, `row-invalid`. */
-export function* samplesOfBody(body: Buffer, request: UploadRequest): Generator<ListSample> {
+export function* textsOf(body: Buffer, request: TextUpload): Generator<ListSample> {
   const { types, batches } = arrowBody(body);
   const { target_set: set } = request;
   checkTypes(types, set);
@@ -56,56 +67,33 @@ function checkTypes(types: ColumnTypes, set: string): void {
   throw invalidBody('the shard does not have the documented columns', expected, types);
 }
 
-/** Lists of a column: ends of the rows, and the values of all of them. */
 interface Cells {
   readonly tokens: Lists<Int32Array>;
   readonly mask: Lists<Uint8Array>;
   readonly meta: Lists<Uint8Array>;
-  readonly counts: Lists<Uint32Array>;
-  readonly ids: Lists<Uint32Array>;
-  readonly logprobs: Lists<Float32Array>;
-  readonly rest: Lists<Float32Array> | undefined;
+  readonly targets: TargetCells;
   readonly labels: Lists<Float32Array>;
 }
 
-interface Lists<T> {
-  readonly ends: Int32Array;
-  readonly values: T;
-}
-
 function cellsOf(batch: Columns, set: string): Cells {
-  const lists = <T>({ buffers }: Column, values: (bytes: Uint8Array, count: number) => T) => {
-    const ends = int32Of(buffers[0]);
-    return { ends, values: values(buffers[1], ends[ends.length - 1]) };
-  };
-  const uint32 = (bytes: Uint8Array) => new Uint32Array(new Uint8Array(bytes).buffer);
-  const float32 = (bytes: Uint8Array) => new Float32Array(new Uint8Array(bytes).buffer);
-  const rest = batch[`${set}_rest`];
   return {
-    tokens: lists(batch.tokens, int32Of),
-    mask: lists(batch.mask, unpackBits),
-    meta: lists(batch.meta, (bytes) => bytes),
-    counts: lists(batch[`${set}_counts`], uint32),
-    ids: lists(batch[`${set}_ids`], uint32),
-    logprobs: lists(batch[`${set}_logprobs`], float32),
-    rest: rest && lists(rest, float32),
-    labels: lists(batch[`${set}_label_logprob`], float32),
+    tokens: listsOf(batch.tokens, int32Of),
+    mask: listsOf(batch.mask, unpackBits),
+    meta: listsOf(batch.meta, (bytes) => bytes),
+    targets: targetCells(batch, set),
+    labels: listsOf(batch[`${set}_label_logprob`], float32Of),
   };
 }
 
 interface Reading {
-  readonly request: UploadRequest;
+  readonly request: TextUpload;
   readonly check: ListCheck;
   readonly place: string;
 }
 
 function sampleOf(cells: Cells, row: number, reading: Reading): ListSample {
   const { request, place } = reading;
-  const cell = <T extends Uint8Array | Int32Array | Uint32Array | Float32Array>({
-    ends,
-    values,
-  }: Lists<T>) => values.slice(ends[row], ends[row + 1]) as T;
-  const tokens = cell(cells.tokens);
+  const tokens = cellOf(cells.tokens, row);
   const count = tokens.length;
   if (count === 0 || count > positionsMax) {
     throw invalidBody(`${place} has ${count} tokens`, `1 to ${positionsMax}`, count);
@@ -116,43 +104,20 @@ function sampleOf(cells: Cells, row: number, reading: Reading): ListSample {
     const expected = `0 … ${request.vocabulary - 1}`;
     throw new LogitcaskError('token-out-of-range', message, { expected, got: tokens[t] });
   }
-  const mask = cell(cells.mask);
-  const counts = cell(cells.counts);
-  const offsets = new Uint32Array(count + 1);
-  const entries = counts.reduce((sum, entries) => sum + entries, 0); // in float64: cannot wrap
-  const lengths = {
+  const mask = cellOf(cells.mask, row);
+  checkLengths(place, {
     mask: [mask.length, count],
-    counts: [counts.length, count],
-    ids: [lengthOf(cells.ids, row), entries],
-    logprobs: [lengthOf(cells.logprobs, row), entries],
-    rest: [cells.rest === undefined ? count : lengthOf(cells.rest, row), count],
     label_logprob: [lengthOf(cells.labels, row), count],
-  };
-  for (const [name, [got, expected]] of Object.entries(lengths)) {
-    if (got !== expected) throw invalidBody(`${place} has ${got} values of ${name}`, expected, got);
-  }
-  for (let t = 0; t < count; t++) offsets[t + 1] = offsets[t] + counts[t];
+  });
   const rows: ListRows = {
-    form: 'lists',
-    count,
-    width: request.vocabulary,
-    offsets,
-    ids: cell(cells.ids),
-    logprobs: cell(cells.logprobs),
-    tail: cells.rest && cell(cells.rest),
-    labelLogprob: cell(cells.labels),
+    ...listRows(cells.targets, row, { count, width: request.vocabulary, place }),
+    labelLogprob: cellOf(cells.labels, row),
     ...(request.sparsifier.type === 'threshold' && { drawn: Math.fround(request.sparsifier.tau) }),
   };
   checkRows(rows, { tokens, mask }, reading);
-  return {
-    tokens,
-    mask,
-    meta: metaOf(Buffer.from(cell(cells.meta)).toString(), `\`meta\` of ${place}`),
-    rows,
-  };
+  const meta = Buffer.from(cellOf(cells.meta, row)).toString();
+  return { tokens, mask, meta: metaOf(meta, `\`meta\` of ${place}`), rows };
 }
-
-const lengthOf = ({ ends }: Lists<unknown>, row: number): number => ends[row + 1] - ends[row];
 
 function checkRows(
   rows: ListRows,
