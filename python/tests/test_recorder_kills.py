@@ -20,7 +20,7 @@ from recorder_teacher import sequence
 pytest.importorskip("torch")
 WORKER = Path(__file__).with_name("recorder_worker.py")
 #: The benchmark kills more often.
-KILLS = int(os.environ.get("LOGITCASK_KILLS", "6"))
+KILLS = int(os.environ.get("RECORDER_KILLS", "6"))
 
 
 class Server:
