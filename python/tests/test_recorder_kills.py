@@ -79,7 +79,7 @@ def test_random_kills(tmp_path):
             kills += 1
             first = max(written, default=-1) + 1
         last = [sys.executable, WORKER, server.url, spool, str(first), str(first + 1)]
-        done = subprocess.run(last, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(last, capture_output=True, text=True, timeout=120 + KILLS)
         assert done.returncode == 0, done.stderr
         written.append(first)
         found = all_tokens(server.url)
