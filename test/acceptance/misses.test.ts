@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type CachedServer, type ScoreReply, startCached } from '../support/cached-server.ts';
+import { type CachedServer, startCached } from '../support/cached-server.ts';
 import { startNgramTeacher } from '../support/ngram-teacher.ts';
 import type { Teacher } from '../support/replay-teacher.ts';
 
@@ -39,18 +39,21 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-it('asks for waiting sequences together, and gives each client its own', async () => {
+it('asks for waiting sequences together, and gives each its own', async () => {
   begun = teacher.asked.length;
   const sequences = Array.from({ length: 40 }, (_, i) => sequence(i));
-  const replies = await Promise.all(sequences.map((ids) => one.json({ sequences: [ids] })));
+  const { rows } = await one.json({ sequences });
   expect(sizes().reduce((sum, size) => sum + size, 0)).toBe(40);
+  expect(sizes().slice(0, 4)).toEqual([1, 1, 1, 1]); // nothing waits for company
   expect(Math.max(...sizes())).toBeGreaterThan(1);
-  expect(sizes().length).toBeLessThan(25);
+  expect(sizes().length).toBeLessThan(30);
   const alone = await startCached(teacher.url, join(folder, 'alone'));
+  begun = teacher.asked.length;
   for (const [i, ids] of sequences.entries()) {
-    const { rows } = await alone.json({ sequences: [ids] });
-    expect(replies[i].rows).toEqual(rows);
+    const found = await alone.json({ sequences: [ids] });
+    expect(rows[i]).toEqual(found.rows[0]);
   }
+  expect(Math.max(...sizes())).toBe(1);
   await alone.close();
 });
 
@@ -58,15 +61,17 @@ it.each([
   ['is refused', refused, 'teacher-refused'],
   ['is answered with nothing', forgotten, 'teacher-unsuitable'],
 ])('a sequence that %s fails alone', async (_, token, code) => {
+  const fresh = await startCached(teacher.url, join(folder, code));
   begun = teacher.asked.length;
-  const sequences = Array.from({ length: 20 }, (_, i) =>
-    sequence(token + i, i === 9 ? token : undefined),
+  const sequences = Array.from({ length: 30 }, (_, i) =>
+    sequence(i + 100, i === 19 ? token : undefined),
   );
-  const replies = await Promise.all(sequences.map((ids) => one.post({ sequences: [ids] })));
-  expect(Math.max(...sizes())).toBeGreaterThan(1);
-  for (const [i, reply] of replies.entries()) {
-    const body = await reply.json();
-    if (i === 9) expect(body).toMatchObject({ code });
-    else expect((body as ScoreReply).rows[0].targets.teacher.origin).toBe('teacher');
-  }
+  const failed = await fresh.post({ sequences });
+  expect(await failed.json()).toMatchObject({ code });
+  const together = teacher.asked.slice(begun).map(promptsOf);
+  expect(together.filter((ids) => ids.length > 1 && ids.flat().includes(token))).toHaveLength(1);
+  const others = sequences.filter((_, i) => i !== 19);
+  const { rows } = await fresh.json({ sequences: others });
+  for (const { targets } of rows) expect(targets.teacher.origin).toBe('cache');
+  await fresh.close();
 });
