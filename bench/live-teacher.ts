@@ -80,7 +80,7 @@ function main(port: number, pace: number): void {
     if (request.method === 'GET') return reply.end(JSON.stringify(facts[request.url ?? '']?.()));
     const { prompt, prompt_logprobs: k } = JSON.parse(await bodyOf(request));
     const prompts: number[][] = typeof prompt[0] === 'number' ? [prompt] : prompt;
-    for (const ids of prompts.map((one) => one.join())) asked.set(ids, (asked.get(ids) ?? 0) + 1);
+    for (const one of prompts) asked.set(one.join(), (asked.get(one.join()) ?? 0) + 1);
     const choices = prompts.map((tokens, index) => choiceText({ tokens, index, k, known }));
     const text = `{"choices":[${choices}]}`;
     if (pace > 0) {

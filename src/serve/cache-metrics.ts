@@ -16,10 +16,11 @@ const gauges: readonly (readonly [string, keyof CacheLoad, string])[] = [
   ['log_bytes', 'logBytes', 'Bytes of the logs, which are not sealed yet.'],
 ];
 
+const name = (text: string) => `logitcask_cache_${text}`;
+
 /** The same teachers; what they answer is counted. */
 export function observed(client: Client, teachers: readonly CachedTeacher[]): ObservedTeacher[] {
-  const { Counter, Gauge, Histogram } = client;
-  const name = (text: string) => `logitcask_cache_${text}`;
+  const { Counter, Histogram } = client;
   const answers = new Counter({
     name: name('answers_total'),
     help: 'Sequences answered: hits (cache), misses (teacher), joined to another call (shared).',
@@ -36,25 +37,7 @@ export function observed(client: Client, teachers: readonly CachedTeacher[]): Ob
     help: 'Sequences that were not answered, by error code.',
     labelNames: ['target_set', 'code'],
   });
-  for (const [text, key, help] of gauges) {
-    new Gauge({
-      name: name(text),
-      help,
-      labelNames: ['target_set'],
-      collect() {
-        for (const one of teachers) this.set({ target_set: one.name }, one.load[key]);
-      },
-    });
-  }
-  new Counter({
-    name: name('seals_total'),
-    help: 'Logs sealed into snapshots.',
-    labelNames: ['target_set'],
-    collect() {
-      this.reset();
-      for (const one of teachers) this.inc({ target_set: one.name }, one.load.seals);
-    },
-  });
+  reportLoads(client, teachers);
   return teachers.map((teacher) => {
     const target_set = teacher.name;
     for (const origin of origins) answers.inc({ target_set, origin }, 0);
@@ -87,5 +70,27 @@ export function observed(client: Client, teachers: readonly CachedTeacher[]): Ob
       score,
       hit: (startedMs) => count('cache', startedMs),
     };
+  });
+}
+
+function reportLoads({ Counter, Gauge }: Client, teachers: readonly CachedTeacher[]): void {
+  for (const [text, key, help] of gauges) {
+    new Gauge({
+      name: name(text),
+      help,
+      labelNames: ['target_set'],
+      collect() {
+        for (const one of teachers) this.set({ target_set: one.name }, one.load[key]);
+      },
+    });
+  }
+  new Counter({
+    name: name('seals_total'),
+    help: 'Logs sealed into snapshots.',
+    labelNames: ['target_set'],
+    collect() {
+      this.reset();
+      for (const one of teachers) this.inc({ target_set: one.name }, one.load.seals);
+    },
   });
 }
