@@ -50,7 +50,8 @@ function choiceText({ tokens, index, k, known }: Choice): string {
   const rows =
     known.get(ids) ?? `[null,${tokens.slice(1).map((id, t) => rowText(tokens[t], id, k))}]`;
   return (
-    `{"index":${index},"text":"","logprobs":null,"finish_reason":"length","prompt_logprobs":${rows},` +
+    `{"index":${index},"text":"","logprobs":null,"finish_reason":"length",` +
+    `"prompt_logprobs":${rows},` +
     `"prompt_token_ids":[${ids}]}`
   );
 }
