@@ -52,7 +52,7 @@ function killed(log: (text: string) => void): Figure {
   try {
     execFileSync('bash', ['test/python.sh', 'tests/test_recorder_kills.py'], {
       cwd: join(packageFolder, '..'),
-      env: { ...process.env, LOGITCASK_KILLS: String(kills) },
+      env: { ...process.env, RECORDER_KILLS: String(kills) },
       stdio: 'pipe',
     });
     return atMost(figure, 'writes', 0, 0);

@@ -38,12 +38,20 @@ export function rowText(before: number, actual: number, k: number): string {
   return `{${entries.join(',')}}`;
 }
 
-function choiceText(tokens: readonly number[], k: number, known: Map<string, string>): string {
+interface Choice {
+  readonly tokens: readonly number[];
+  readonly index: number;
+  readonly k: number;
+  readonly known: ReadonlyMap<string, string>;
+}
+
+function choiceText({ tokens, index, k, known }: Choice): string {
   const ids = tokens.join();
   const rows =
     known.get(ids) ?? `[null,${tokens.slice(1).map((id, t) => rowText(tokens[t], id, k))}]`;
   return (
-    `{"index":0,"text":"","logprobs":null,"finish_reason":"length","prompt_logprobs":${rows},` +
+    `{"index":${index},"text":"","logprobs":null,"finish_reason":"length",` +
+    `"prompt_logprobs":${rows},` +
     `"prompt_token_ids":[${ids}]}`
   );
 }
@@ -72,12 +80,13 @@ function main(port: number, pace: number): void {
     reply.setHeader('content-type', 'application/json');
     if (request.method === 'GET') return reply.end(JSON.stringify(facts[request.url ?? '']?.()));
     const { prompt, prompt_logprobs: k } = JSON.parse(await bodyOf(request));
-    const ids = prompt.join();
-    asked.set(ids, (asked.get(ids) ?? 0) + 1);
-    const text = `{"choices":[${choiceText(prompt, k, known)}]}`;
+    const prompts: number[][] = typeof prompt[0] === 'number' ? [prompt] : prompt;
+    for (const one of prompts) asked.set(one.join(), (asked.get(one.join()) ?? 0) + 1);
+    const choices = prompts.map((tokens, index) => choiceText({ tokens, index, k, known }));
+    const text = `{"choices":[${choices}]}`;
     if (pace > 0) {
       const now = performance.now();
-      free = Math.max(free, now) + (1000 * prompt.length) / pace;
+      free = Math.max(free, now) + (1000 * prompts.flat().length) / pace;
       await wait(free - now);
     }
     reply.end(text);

@@ -20,6 +20,8 @@ WORKER_STRIDE = 1 << 32
 #: With these an upload is begun again: the server leaves out what a data set has already.
 ENDED = ("upload-not-found", "conflict", "shard-damaged")
 RESTARTS_MAX = 8
+#: An upload takes twice as many.
+COMMIT_SHARDS_MAX = 32_768
 
 
 class Sender:
@@ -85,8 +87,8 @@ class Sender:
         self._thread.join()
 
     def _is_done(self, commit: bool) -> bool:
-        unsent = self._waiting.keys() - self._sent
-        return not unsent and not (commit and (self._waiting or self._wanted))
+        unsent = len(self._waiting) - len(self._sent)
+        return unsent == 0 and not (commit and (self._waiting or self._wanted))
 
     def _run(self) -> None:
         failures = 0
@@ -120,15 +122,22 @@ class Sender:
             self._change.wait_for(lambda: self._stopped, max(0.0, until - time.monotonic()))
 
     def _next(self) -> int | str | None:
-        unsent = self._waiting.keys() - self._sent
-        if unsent:
-            return min(unsent)
+        if self._is_full():  # also while a worker writes faster than the server takes
+            return "commit"
+        unsent = next((number for number in self._waiting if number not in self._sent), None)
+        if unsent is not None:
+            return unsent
         if not self._waiting:
             self._wanted = False
             self._change.notify_all()
             return None
-        full = self._commit_bytes is not None and sum(self._waiting.values()) >= self._commit_bytes
-        return "commit" if self._wanted or full else None
+        return "commit" if self._wanted else None
+
+    def _is_full(self) -> bool:
+        if self._commit_bytes is None:
+            return False
+        sent = sum(self._waiting[number] for number in self._sent)
+        return sent >= self._commit_bytes or len(self._sent) >= COMMIT_SHARDS_MAX
 
     def _is_passing(self, error: LogitcaskError) -> bool:
         if error.code in ENDED and self._upload is not None and self._restarts < RESTARTS_MAX:
@@ -185,9 +194,9 @@ class Sender:
     def _commit(self) -> None:
         upload = self._open()
         with self._change:
-            numbers = sorted(self._waiting.keys() & self._sent)
-            if len(numbers) < len(self._waiting):
+            if self._next() != "commit":  # the upload is another one
                 return
+            numbers = sorted(self._sent)
         # others' shards are not known here
         document = {"shards": len(numbers)} if self._shared is None else {}
         headers = {"Content-Type": "application/json", "If-Match": "*"}

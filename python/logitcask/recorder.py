@@ -41,7 +41,7 @@ class Recorder(Recording):
             calls ``commit`` when all are done.
         worker: this worker's number among them.
         spool: folder of what waits for the server; one a worker.
-        commit_bytes: so much in the spool is committed before the end. None: only at the end.
+        commit_bytes: committed as soon as the server has so much. None: only at the end.
         spool_bytes_max: writing fails when so much waits for a server that does not answer.
     """
 

@@ -191,6 +191,21 @@ def test_the_server_may_come_later_and_shards_may_be_many(tmp_path):
         assert len(rows(url, "later")) == 12
 
 
+def test_a_full_spool_is_committed_while_more_waits(tmp_path):
+    with serve(tmp_path / "store") as (url, _):
+        pass
+    place = url, tmp_path
+    recorder = record(place, "behind", commit_bytes=60_000)
+    for i in range(12):
+        recorder.write(*sequence(i))
+        recorder.flush()
+    with serve(tmp_path / "store", int(url.rsplit(":", 1)[1])):
+        recorder.close()
+        samples = [one["samples"] for one in recorder.commits]
+        assert sum(samples) == 12 and max(samples) <= 4
+        assert len(rows(url, "behind")) == 12
+
+
 def test_workers_share_an_upload(place):
     url, folder = place
     workers = [

@@ -20,7 +20,7 @@ from recorder_teacher import sequence
 pytest.importorskip("torch")
 WORKER = Path(__file__).with_name("recorder_worker.py")
 #: The benchmark kills more often.
-KILLS = int(os.environ.get("LOGITCASK_KILLS", "6"))
+KILLS = int(os.environ.get("RECORDER_KILLS", "6"))
 
 
 class Server:
@@ -79,7 +79,7 @@ def test_random_kills(tmp_path):
             kills += 1
             first = max(written, default=-1) + 1
         last = [sys.executable, WORKER, server.url, spool, str(first), str(first + 1)]
-        done = subprocess.run(last, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(last, capture_output=True, text=True, timeout=120 + KILLS)
         assert done.returncode == 0, done.stderr
         written.append(first)
         found = all_tokens(server.url)

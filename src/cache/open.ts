@@ -112,7 +112,10 @@ async function openOne(name: string, options: OpenCacheOptions): Promise<Opened>
         k: stored.k,
         contextMax: stored.contextMax,
         served: { model: scorer?.model ?? stored.identity.name, tokenizer, pass: scorer?.pass },
-        ask: asking && ((tokens) => asked(asking, tokens)),
+        teacher: asking && {
+          fits: asking.fits,
+          scoreAll: (sequences) => asked(asking, sequences),
+        },
         concurrency: () => asking?.window.limit ?? 1,
         limits: config,
       },
@@ -128,10 +131,10 @@ async function openOne(name: string, options: OpenCacheOptions): Promise<Opened>
   }
 }
 
-async function asked(scorer: Scorer, tokens: Int32Array) {
-  const rows = await scorer.score(tokens);
-  scorer.window.grow();
-  return rows;
+async function asked(scorer: Scorer, sequences: readonly Int32Array[]) {
+  const results = await scorer.scoreAll(sequences);
+  if (results.some(({ status }) => status === 'fulfilled')) scorer.window.grow();
+  return results;
 }
 
 /** A snapshot for the first teacher lies in the data set itself, others beside it. */

@@ -4,6 +4,7 @@
  */
 import type { Scored } from '../capture/scored.ts';
 import { sequenceKey } from '../capture/scored.ts';
+import type { Scorer } from '../capture/server-source.ts';
 import type { TeacherIdentity } from '../capture/source.ts';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
@@ -44,7 +45,7 @@ export interface CacheOptions {
   readonly contextMax?: number;
   readonly served: Served;
   /** Asks the teacher; absent: nothing is asked, only what is cached is answered. */
-  readonly ask?: (tokens: Int32Array) => Promise<ListRows>;
+  readonly teacher?: Pick<Scorer, 'scoreAll' | 'fits'>;
   readonly concurrency: () => number;
   readonly limits: {
     /** Sequences that wait for the teacher. */
@@ -64,7 +65,7 @@ export class TeacherCache implements CachedTeacher {
   readonly served: Served;
   readonly segments: Segments;
   readonly #options: CacheOptions;
-  readonly #turns: FairTurns;
+  readonly #turns: FairTurns<Int32Array, ListRows> | undefined;
   readonly #index = new PrefixIndex((sequence) => this.#tokensOf(sequence));
   readonly #places: Place[] = [];
   readonly #flights = new Map<string, Promise<{ rows: CachedRows; origin: Origin }>>();
@@ -82,10 +83,15 @@ export class TeacherCache implements CachedTeacher {
     this.contextMax = options.contextMax;
     this.served = options.served;
     this.segments = segments;
-    this.#turns = createFairTurns({
-      limit: options.concurrency,
-      waitingMax: options.limits.waiting_max,
-    });
+    const { teacher, concurrency: limit, limits } = options;
+    this.#turns =
+      teacher &&
+      createFairTurns({
+        limit,
+        waitingMax: limits.waiting_max,
+        fits: teacher.fits,
+        call: teacher.scoreAll,
+      });
     this.#kept = createLru<Scored>(options.limits.memory_bytes_max);
   }
 
@@ -113,7 +119,7 @@ export class TeacherCache implements CachedTeacher {
 
   get load(): CacheLoad {
     return {
-      waiting: this.#turns.waiting,
+      waiting: this.#turns?.waiting ?? 0,
       sequences: this.#places.length,
       logBytes: this.segments.bytes,
       seals: this.#seals,
@@ -138,10 +144,9 @@ export class TeacherCache implements CachedTeacher {
   async #answer(tokens: Int32Array, client: unknown, note: ScoreNote): Promise<ScoreAnswer> {
     const found = await this.#find(tokens);
     if (found !== undefined) return { rows: found, origin: 'cache' };
-    const { ask } = this.#options;
-    if (ask === undefined) throw notCached(tokens);
+    if (this.#turns === undefined) throw notCached(tokens);
     if (this.#places.length >= this.#options.limits.sequences_max) throw full(this.#places.length);
-    const rows = await this.#turns.take(client, () => ask(tokens));
+    const rows = await this.#turns.take(client, tokens);
     const scored = { tokens, k: this.k, rows };
     await this.#keep({ scored, learnedFrom: note.learnedFrom ?? 0, meta: note.meta ?? {} });
     return { rows: labelled(rows), origin: 'teacher' };

@@ -9,20 +9,28 @@ import { type ServerName, servers } from './servers/table.ts';
 export interface ReplyTask {
   readonly server: ServerName;
   readonly reply: Uint8Array;
-  readonly asked: Asked;
+  /** In the order of the reply. */
+  readonly asked: readonly Asked[];
 }
 
-/** Throws `teacher-unsuitable`, `row-invalid`. */
+/** Records of what was asked, one behind another. Throws `teacher-unsuitable`, `row-invalid`. */
 export function readReply({ server, reply, asked }: ReplyTask, reading?: Reading): Uint8Array {
-  const { tokens, k } = asked;
+  const { parse, several } = servers[server];
   try {
-    return encodeScored({ tokens, k, rows: servers[server].parse(reply, asked, reading) });
+    const all =
+      asked.length > 1 && several !== undefined
+        ? several.parse(reply, asked)
+        : [parse(reply, asked[0], reading)];
+    return joined(all.map((rows, i) => encodeScored({ ...asked[i], rows })));
   } catch (cause) {
     if (cause instanceof LogitcaskError) throw cause;
     const message = `capture: the teacher's reply cannot be read (${(cause as Error).message})`;
     throw new LogitcaskError('teacher-unsuitable', message, { cause });
   }
 }
+
+const joined = (records: readonly Buffer[]) =>
+  records.length === 1 ? records[0] : Buffer.concat(records);
 
 /** What a thread runs. */
 export function readReplyInThread(task: ReplyTask): Uint8Array | ErrorData {

@@ -3,11 +3,12 @@ import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { type ErrorData, LogitcaskError } from '../errors.ts';
 import { type ReplyTask, readReply } from './read-reply.ts';
+import { splitScored } from './scored.ts';
 import type { Reading } from './servers/server.ts';
 
 export interface ReplyReader {
-  /** A record of `encodeScored`; the reply is gone. Throws what `readReply` throws. */
-  read(task: ReplyTask): Promise<Uint8Array>;
+  /** Records of `encodeScored`; the reply is gone. Throws what `readReply` throws. */
+  read(task: ReplyTask): Promise<Uint8Array[]>;
   close(): Promise<void>;
 }
 
@@ -21,7 +22,7 @@ export function createReplyReader(reading?: Reading): ReplyReader {
   let piscina: Piscina | undefined;
   return {
     async read(task) {
-      if (task.reply.length <= ownBytesMax) return readReply(task, reading);
+      if (task.reply.length <= ownBytesMax) return splitScored(readReply(task, reading));
       piscina ??= new Piscina({
         filename: new URL(`${compiled}read-reply.js`, import.meta.url).href,
         name: 'readReplyInThread',
@@ -30,7 +31,7 @@ export function createReplyReader(reading?: Reading): ReplyReader {
       });
       const transferList = [task.reply.buffer as ArrayBuffer];
       const result: Uint8Array | ErrorData = await piscina.run(task, { transferList });
-      if (!('code' in result)) return result;
+      if (!('code' in result)) return splitScored(result);
       const { code, message, expected, got } = result;
       throw new LogitcaskError(code, message, { expected, got });
     },

@@ -32,12 +32,9 @@ export function encodeScored({ tokens, k, rows }: Scored): Buffer {
 export function decodeScored(record: Uint8Array): Scored {
   // aligned, and the caller's memory may be used again
   const { buffer } = new Uint8Array(record);
-  const words = record.length / 4;
-  const head = new Uint32Array(buffer, 0, words >= headWords ? headWords : 0);
+  const head = new Uint32Array(buffer, 0, record.length >= 4 * headWords ? headWords : 0);
   const [made, n = 0, k = 0, width = 0, entries = 0] = head;
-  if (made !== version || words !== headWords + 3 * n + 1 + 2 * entries) {
-    throw noRecord(made);
-  }
+  if (made !== version || record.length !== bytesOf(n, entries)) throw noRecord(made);
   let at = headWords * 4;
   const next = (length: number) => {
     at += length * 4;
@@ -61,6 +58,21 @@ export function tokensOf(record: Uint8Array): Int32Array {
   const from = record.byteOffset + headWords * 4;
   return new Int32Array(record.buffer.slice(from, from + 4 * n));
 }
+
+/** Whole records that lie one behind another. */
+export function splitScored(records: Uint8Array): Uint8Array[] {
+  const found: Uint8Array[] = [];
+  const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+  for (let from = 0; from < records.length; ) {
+    const [n, entries] = [4, 16].map((at) => view.getUint32(from + at, true));
+    const to = from + bytesOf(n, entries);
+    found.push(records.subarray(from, to));
+    from = to;
+  }
+  return found;
+}
+
+const bytesOf = (n: number, entries: number) => 4 * (headWords + 3 * n + 1 + 2 * entries);
 
 function noRecord(got: unknown): LogitcaskError {
   const message = 'capture: a record of a log holds no scored sequence; move the log away';

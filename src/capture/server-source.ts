@@ -9,6 +9,7 @@ import { digestOfFile, readInput } from './input-file.ts';
 import { openKeptScores } from './kept-scores.ts';
 import { chunksOf } from './lists-sample.ts';
 import { createReplyReader } from './reply-reader.ts';
+import { fitsTogether, scoreTogether } from './score-together.ts';
 import { decodeScored } from './scored.ts';
 import { type Probed, probeServer } from './server-probe.ts';
 import type { ScoreRequest, ServerFacts } from './servers/server.ts';
@@ -34,6 +35,10 @@ export interface Scorer {
   ask(tokens: Int32Array, k?: number): Promise<Uint8Array>;
   /** Its rows. */
   score(tokens: Int32Array, k?: number): Promise<ListRows>;
+  /** Of each, in one request where that is possible: what is wrong with one fails no other. */
+  scoreAll(sequences: readonly Int32Array[]): Promise<PromiseSettledResult<ListRows>[]>;
+  /** Whether a request for these takes one more sequence. */
+  fits(sequences: readonly Int32Array[], tokens: Int32Array): boolean;
   probe(tokens: Int32Array, k?: number): Promise<Probed>;
   close(): Promise<void>;
 }
@@ -49,9 +54,24 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
   const reader = createReplyReader(await protocol.learn?.({ model, tokenizer, ask: post }));
   const ask = async (tokens: Int32Array, k = config.top_k): Promise<Uint8Array> => {
     const reply = await post(protocol.request(model, { tokens, k }, tokenizer));
-    return reader.read({ server: config.type, reply, asked: { tokens, k, width } });
+    const [record] = await reader.read({
+      server: config.type,
+      reply,
+      asked: [{ tokens, k, width }],
+    });
+    return record;
   };
   const score = async (tokens: Int32Array, k?: number) => decodeScored(await ask(tokens, k)).rows;
+  const { several } = protocol;
+  const all =
+    several &&
+    (async (sequences: readonly Int32Array[]) => {
+      const k = config.top_k;
+      const reply = await post(several.request(model, { sequences, k }));
+      const asked = sequences.map((tokens) => ({ tokens, k, width }));
+      const records = await reader.read({ server: config.type, reply, asked });
+      return records.map((record) => decodeScored(record).rows);
+    });
   return {
     identity: {
       name: config.teacher ?? model,
@@ -68,6 +88,9 @@ export async function openScorer(config: ScorerConfig, tokenizer: TextTokenizer)
     window,
     ask,
     score,
+    scoreAll: (sequences) => scoreTogether(sequences, { all, one: score }),
+    fits: (sequences, tokens) =>
+      several !== undefined && fitsTogether([...sequences, tokens], config.top_k),
     close: reader.close,
     probe: (tokens, k = config.top_k) =>
       probeServer({

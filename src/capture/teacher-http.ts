@@ -114,6 +114,12 @@ export function openTeacher({ url, api_key: token, timeout_ms, concurrency }: Te
   return { http, window };
 }
 
+/** Whether another request may fare better: the server answers, and has not too much to do. */
+export function concernsRequest(error: unknown): boolean {
+  if (!(error instanceof LogitcaskError)) return false;
+  return error.code !== 'teacher-unreachable' && !busy.has(error.got as number);
+}
+
 function refused(where: string, status: number, bytes: Uint8Array): LogitcaskError {
   const text = Buffer.from(bytes).toString('utf8', 0, Math.min(bytes.length, textMax));
   const message = `capture: ${where} answered ${status}: ${wordsOf(text)}`;

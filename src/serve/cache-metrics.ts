@@ -1,12 +1,14 @@
 /** Metrics of the caches, by target set: what was answered from where, and what waits. */
 import type { FastifyInstance } from 'fastify';
 import { LogitcaskError } from '../errors.ts';
-import type { CachedTeacher, CacheLoad } from './cached-teacher.ts';
+import type { CachedTeacher, CacheLoad, ObservedTeacher, Origin } from './cached-teacher.ts';
 
 type Client = FastifyInstance['metrics']['client'];
 
 /** From a look-up in memory to a teacher that is busy. */
 const secondsBuckets = [0.0001, 0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60, 300];
+
+const origins: readonly Origin[] = ['cache', 'teacher', 'shared'];
 
 const gauges: readonly (readonly [string, keyof CacheLoad, string])[] = [
   ['waiting', 'waiting', 'Sequences that wait for the teacher.'],
@@ -14,10 +16,11 @@ const gauges: readonly (readonly [string, keyof CacheLoad, string])[] = [
   ['log_bytes', 'logBytes', 'Bytes of the logs, which are not sealed yet.'],
 ];
 
+const name = (text: string) => `logitcask_cache_${text}`;
+
 /** The same teachers; what they answer is counted. */
-export function observed(client: Client, teachers: readonly CachedTeacher[]): CachedTeacher[] {
-  const { Counter, Gauge, Histogram } = client;
-  const name = (text: string) => `logitcask_cache_${text}`;
+export function observed(client: Client, teachers: readonly CachedTeacher[]): ObservedTeacher[] {
+  const { Counter, Histogram } = client;
   const answers = new Counter({
     name: name('answers_total'),
     help: 'Sequences answered: hits (cache), misses (teacher), joined to another call (shared).',
@@ -34,35 +37,19 @@ export function observed(client: Client, teachers: readonly CachedTeacher[]): Ca
     help: 'Sequences that were not answered, by error code.',
     labelNames: ['target_set', 'code'],
   });
-  for (const [text, key, help] of gauges) {
-    new Gauge({
-      name: name(text),
-      help,
-      labelNames: ['target_set'],
-      collect() {
-        for (const one of teachers) this.set({ target_set: one.name }, one.load[key]);
-      },
-    });
-  }
-  new Counter({
-    name: name('seals_total'),
-    help: 'Logs sealed into snapshots.',
-    labelNames: ['target_set'],
-    collect() {
-      this.reset();
-      for (const one of teachers) this.inc({ target_set: one.name }, one.load.seals);
-    },
-  });
+  reportLoads(client, teachers);
   return teachers.map((teacher) => {
     const target_set = teacher.name;
-    for (const origin of ['cache', 'teacher', 'shared']) answers.inc({ target_set, origin }, 0);
+    for (const origin of origins) answers.inc({ target_set, origin }, 0);
+    const count = (origin: Origin, startedMs: number) => {
+      answers.inc({ target_set, origin });
+      seconds.observe({ target_set, origin }, (performance.now() - startedMs) / 1000);
+    };
     const score: CachedTeacher['score'] = async (...asked) => {
       const started = performance.now();
       try {
         const answer = await teacher.score(...asked);
-        const labels = { target_set, origin: answer.origin };
-        answers.inc(labels);
-        seconds.observe(labels, (performance.now() - started) / 1000);
+        count(answer.origin, started);
         return answer;
       } catch (error) {
         const code = error instanceof LogitcaskError ? error.code : 'internal';
@@ -81,6 +68,29 @@ export function observed(client: Client, teachers: readonly CachedTeacher[]): Ca
         return teacher.load;
       },
       score,
+      hit: (startedMs) => count('cache', startedMs),
     };
+  });
+}
+
+function reportLoads({ Counter, Gauge }: Client, teachers: readonly CachedTeacher[]): void {
+  for (const [text, key, help] of gauges) {
+    new Gauge({
+      name: name(text),
+      help,
+      labelNames: ['target_set'],
+      collect() {
+        for (const one of teachers) this.set({ target_set: one.name }, one.load[key]);
+      },
+    });
+  }
+  new Counter({
+    name: name('seals_total'),
+    help: 'Logs sealed into snapshots.',
+    labelNames: ['target_set'],
+    collect() {
+      this.reset();
+      for (const one of teachers) this.inc({ target_set: one.name }, one.load.seals);
+    },
   });
 }

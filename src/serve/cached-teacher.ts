@@ -58,3 +58,9 @@ export interface CachedTeacher {
    */
   score(tokens: Int32Array, client: unknown, note?: ScoreNote): Promise<ScoreAnswer>;
 }
+
+/** One whose answers are counted. */
+export interface ObservedTeacher extends CachedTeacher {
+  /** Counts a sequence that was answered from what was made of an earlier answer. */
+  hit(startedMs: number): void;
+}

@@ -11,7 +11,7 @@ import type { Store } from '../store/store.ts';
 import { auditEnd } from './audit-end.ts';
 import { type Auditor, realAuditor } from './auditor.ts';
 import { type Audits, createAudits } from './audits.ts';
-import type { CachedTeacher } from './cached-teacher.ts';
+import type { ObservedTeacher } from './cached-teacher.ts';
 import { createConverter } from './converter.ts';
 import { createGenerations, type Generations } from './facade/generations.ts';
 import { type Integrity, openIntegrity } from './integrity.ts';
@@ -49,7 +49,7 @@ export interface ServeContext {
   readonly replies: Replies;
   readonly generations: Generations;
   /** Teachers that are asked for what is not cached; none where the server has none. */
-  teachers: readonly CachedTeacher[];
+  teachers: readonly ObservedTeacher[];
   /** What teacher workers push; none where the server takes nothing. */
   readonly uploads: Uploads | undefined;
   /** The console. */
@@ -61,7 +61,7 @@ export interface ServeContext {
   close(): Promise<void>;
 }
 
-interface Given extends Partial<Pick<ServeContext, 'teachers' | 'uploads'>> {
+interface Given extends Partial<Pick<ServeContext, 'uploads'>> {
   readonly auditor?: Auditor;
   readonly webFolder?: string;
 }
@@ -69,7 +69,7 @@ interface Given extends Partial<Pick<ServeContext, 'teachers' | 'uploads'>> {
 export async function createContext(
   store: Store,
   config: ServeConfig,
-  { teachers = [], uploads, auditor = realAuditor, webFolder = builtWebFolder }: Given = {},
+  { uploads, auditor = realAuditor, webFolder = builtWebFolder }: Given = {},
 ): Promise<ServeContext> {
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());
@@ -97,7 +97,7 @@ export async function createContext(
     ready,
     texts,
     replies: createReplies(config.limits),
-    teachers,
+    teachers: [], // once their answers are counted
     generations,
     uploads,
     web: await readWebFiles(webFolder),

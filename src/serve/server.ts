@@ -90,11 +90,12 @@ export interface ServeOptions {
 export async function startServer({
   store,
   config,
+  teachers = [],
   ...given
 }: ServeOptions): Promise<RunningServer> {
   checkExposure(config);
   const context = await createContext(store, config, given);
-  const server = await createServer(context);
+  const server = await createServer(context, teachers);
   try {
     await server.listen({ host: config.host, port: config.port });
   } catch (error) {
@@ -110,7 +111,10 @@ export async function startServer({
   return { url: `http://${host}:${port}`, close: () => stop(server, context) };
 }
 
-async function createServer(context: ServeContext): Promise<Server> {
+async function createServer(
+  context: ServeContext,
+  teachers: readonly CachedTeacher[],
+): Promise<Server> {
   const { limits } = context.config;
   const server = fastify({
     loggerInstance: context.log,
@@ -169,7 +173,7 @@ async function createServer(context: ServeContext): Promise<Server> {
     routeMetrics: { enabled: { summary: false }, groupStatusCodes: true },
   });
   registerMetrics(server.metrics.client, context);
-  context.teachers = observed(server.metrics.client, context.teachers);
+  context.teachers = observed(server.metrics.client, teachers);
   for (const route of routes) route(server, context);
   server.get('/openapi.json', { config: { scope: 'read' } }, async () => server.swagger());
   await server.ready();

@@ -34,6 +34,14 @@ function rowsOf(tokens: Int32Array): ListRows {
   return { form: 'lists', count: n, width, offsets, ids, logprobs, labelLogprob };
 }
 
+/** Takes three sequences at a time. */
+function teacherOf(score: (tokens: Int32Array) => Promise<ListRows>): CacheOptions['teacher'] {
+  return {
+    fits: ({ length }) => length < 3,
+    scoreAll: (sequences) => Promise.allSettled(sequences.map(score)),
+  };
+}
+
 let folder = '';
 let store: Store;
 let asked: Int32Array[] = [];
@@ -58,11 +66,11 @@ beforeEach(async () => {
     },
     k,
     contextMax: 64,
-    ask: async (tokens) => {
+    teacher: teacherOf(async (tokens) => {
       asked.push(tokens);
       await new Promise((resolve) => setTimeout(resolve, 2));
       return rowsOf(tokens);
-    },
+    }),
     served: { model: 'm', tokenizer },
     concurrency: () => 4,
     limits: { waiting_max: 100, sequences_max: 1000, memory_bytes_max: 10_000 },
@@ -93,7 +101,7 @@ describe('the live cache', () => {
     expect(second).toEqual({ ...first, origin: 'cache' });
     await cache.close();
     caches.pop();
-    const again = await opened({ ask: undefined });
+    const again = await opened({ teacher: undefined });
     expect(await again.score(sequence(3, 20), 'c')).toEqual(second);
     expect(asked).toHaveLength(1);
   });
@@ -154,7 +162,7 @@ describe('the live cache', () => {
       if (isDown) throw new LogitcaskError('teacher-unreachable', 'capture: down');
       return rowsOf(asked);
     };
-    const cache = await opened({ ask });
+    const cache = await opened({ teacher: teacherOf(ask) });
     await expect(cache.score(sequence(1, 9), 'a')).rejects.toEqual(coded('teacher-unreachable'));
     isDown = false;
     expect((await cache.score(sequence(1, 9), 'a')).origin).toBe('teacher');
@@ -162,7 +170,7 @@ describe('the live cache', () => {
   });
 
   it('offline says what is missing', async () => {
-    const cache = await opened({ ask: undefined });
+    const cache = await opened({ teacher: undefined });
     await expect(cache.score(sequence(1, 9), 'a')).rejects.toEqual(coded('sample-not-found'));
   });
 

@@ -271,17 +271,17 @@ describe('large replies', () => {
     const reader = createReplyReader();
     const asked = { tokens: big.tokens, k: recordedK, width: 8192 };
     const reply = bytesOf(big.reply);
-    const record = await reader.read({ server: 'vllm', reply, asked });
+    const [record] = await reader.read({ server: 'vllm', reply, asked: [asked] });
     expect(reply.byteLength).toBe(0); // it was sent on, not copied
     const { rows, tokens } = decodeScored(record);
     expect(tokens).toEqual(big.tokens);
     expect(rows.offsets.at(-1)).toBe((tokens.length - 1) * recordedK);
     const other = structuredClone(big.reply);
     other.choices[0].prompt_token_ids[400]++;
-    const refused = reader.read({ server: 'vllm', reply: bytesOf(other), asked });
+    const refused = reader.read({ server: 'vllm', reply: bytesOf(other), asked: [asked] });
     await expect(refused).rejects.toThrowError(coded('teacher-unsuitable'));
     const cut = bytesOf(big.reply).slice(0, -9);
-    const broken = reader.read({ server: 'vllm', reply: cut, asked });
+    const broken = reader.read({ server: 'vllm', reply: cut, asked: [asked] });
     await expect(broken).rejects.toThrowError(coded('teacher-unsuitable'));
     await reader.close();
   });

@@ -41,6 +41,13 @@ export interface LearnContext {
   ask(request: ScoreRequest): Promise<Uint8Array>;
 }
 
+/** How a server is asked for several sequences in one request. */
+export interface SeveralProtocol {
+  request(model: string, asked: { sequences: readonly Int32Array[]; k: number }): ScoreRequest;
+  /** Lists of each, in the order of the request; as `parse`. */
+  parse(reply: Uint8Array, asked: readonly Asked[]): ListRows[];
+}
+
 /** Makes requests and reads replies; it does no I/O, so that replies can be read in any thread. */
 export interface ServerProtocol {
   /** As in the configuration, e.g. `vllm`. */
@@ -63,4 +70,6 @@ export interface ServerProtocol {
    * `teacher-unsuitable` where the reply is not what was asked for.
    */
   parse(reply: Uint8Array, asked: Asked, reading?: Reading): ListRows;
+  /** Absent where the server takes one sequence a request. */
+  readonly several?: SeveralProtocol;
 }

@@ -2,9 +2,10 @@
  * vLLM: prompt log-probs of /v1/completions. A row is an object keyed by ids, and row i predicts
  * token i; the actual token comes along where it is not among the top k.
  */
+import type { ListRows } from '../../distribution/rows.ts';
 import { JsonScanner } from '../../formats/json-scan.ts';
 import { createRowsBuilder, unsuitable } from './rows-builder.ts';
-import type { Asked, ServerProtocol } from './server.ts';
+import type { Asked, ScoreRequest, ServerProtocol } from './server.ts';
 
 interface Models {
   data?: { id?: string; max_model_len?: number; root?: string }[];
@@ -22,39 +23,56 @@ export const vllm: ServerProtocol = {
     const { version = 'unknown' } = (await get('/version')) as { version?: string };
     return { model: model.id, contextMax: model.max_model_len, version: `vLLM ${version}` };
   },
-  request: (model, { tokens, k }) => ({
-    path: '/v1/completions',
-    body: {
-      model,
-      prompt: [...tokens],
-      max_tokens: 1,
-      temperature: 0,
-      prompt_logprobs: k,
-      return_token_ids: true,
-    },
-  }),
-  parse(reply, asked) {
-    const scanner = new JsonScanner(reply);
-    let rows: ReturnType<typeof readRows> | undefined;
-    let isSame: boolean | undefined;
-    scanner.object((key) => {
-      if (key !== 'choices') return scanner.skip();
-      scanner.list((index) => {
-        if (index > 0) return scanner.skip();
-        scanner.object((part) => {
-          if (part === 'prompt_logprobs' && !scanner.isNull()) rows = readRows(scanner, asked);
-          else if (part === 'prompt_token_ids' && !scanner.isNull()) {
-            isSame = readsBack(scanner, asked.tokens);
-          } else if (part !== 'prompt_logprobs' && part !== 'prompt_token_ids') scanner.skip();
-        });
-      });
-    });
-    if (isSame === false)
-      throw unsuitable('prompt_token_ids', 'the tokens that were sent', 'others');
-    if (rows === undefined) throw unsuitable('the whole', 'prompt_logprobs', 'none');
-    return rows;
+  request: (model, { tokens, k }) => scoring(model, [...tokens], k),
+  parse: (reply, asked) => readChoices(reply, [asked])[0],
+  several: {
+    request: (model, { sequences, k }) =>
+      scoring(
+        model,
+        sequences.map((tokens) => [...tokens]),
+        k,
+      ),
+    parse: readChoices,
   },
 };
+
+function scoring(model: string, prompt: number[] | number[][], k: number): ScoreRequest {
+  const how = { max_tokens: 1, temperature: 0, prompt_logprobs: k, return_token_ids: true };
+  return { path: '/v1/completions', body: { model, prompt, ...how } };
+}
+
+/** Choice i is of prompt i. */
+function readChoices(reply: Uint8Array, asked: readonly Asked[]): ListRows[] {
+  const scanner = new JsonScanner(reply);
+  const found: ListRows[] = [];
+  scanner.object((key) => {
+    if (key !== 'choices') return scanner.skip();
+    scanner.list((index) => {
+      if (index < asked.length) found.push(readChoice(scanner, asked[index], index));
+      else scanner.skip();
+    });
+  });
+  if (found.length === asked.length) return found;
+  throw unsuitable('the whole', `prompt_logprobs of ${asked.length}`, found.length || 'none');
+}
+
+function readChoice(scanner: JsonScanner, asked: Asked, index: number): ListRows {
+  let rows: ListRows | undefined;
+  scanner.object((part) => {
+    const isThere = !scanner.isNull();
+    if (!isThere) return;
+    if (part === 'prompt_logprobs') rows = readRows(scanner, asked);
+    else if (part === 'prompt_token_ids') {
+      if (readsBack(scanner, asked.tokens)) return;
+      throw unsuitable('prompt_token_ids', 'the tokens that were sent', 'others');
+    } else if (part === 'index') {
+      const place = scanner.number();
+      if (place !== index) throw unsuitable(`choices[${index}]`, `index ${index}`, place);
+    } else scanner.skip();
+  });
+  if (rows === undefined) throw unsuitable('the whole', 'prompt_logprobs', 'none');
+  return rows;
+}
 
 function readsBack(scanner: JsonScanner, tokens: Int32Array): boolean {
   let isSame = true;

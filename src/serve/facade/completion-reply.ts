@@ -1,5 +1,5 @@
 /** A reply to POST /v1/completions in vLLM's shape, around the texts of its prompts' log-probs. */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { CachedTeacher } from '../cached-teacher.ts';
 import type { Body } from '../replies.ts';
 import { asciiJson } from './prompt-logprobs.ts';
@@ -11,7 +11,7 @@ export function completionReply(
   { prompts, echo, withIds }: PromptRequest,
   logprobs: readonly Buffer[],
 ): Body {
-  const id = `cmpl-${randomBytes(8).toString('hex')}`;
+  const id = `cmpl-${randomUUID()}`;
   const created = Math.floor(Date.now() / 1000);
   const model = asciiJson(served.model);
   const pieces = prompts.flatMap((tokens, index) => {

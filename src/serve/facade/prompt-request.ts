@@ -3,7 +3,7 @@ import type { CompletionBody } from '../../../schemas/facade.ts';
 import type { ServeConfig } from '../../../schemas/serve-config.ts';
 import type { TextTokenizer } from '../../capture/tokenizer.ts';
 import { LogitcaskError } from '../../errors.ts';
-import type { CachedTeacher } from '../cached-teacher.ts';
+import type { CachedTeacher, ObservedTeacher } from '../cached-teacher.ts';
 import type { ServeContext } from '../context.ts';
 import { invalidBody } from '../request-body.ts';
 
@@ -31,7 +31,7 @@ export function asksForScores({ prompt_logprobs, max_tokens }: CompletionBody): 
 }
 
 /** The one that has the model; the first where none is named. Throws `request-invalid`. */
-export function teacherFor({ teachers }: ServeContext, { model }: CompletionBody): CachedTeacher {
+export function teacherFor({ teachers }: ServeContext, { model }: CompletionBody): ObservedTeacher {
   if (teachers.length === 0) {
     const message = 'request: this server has no teacher; start it with --teacher';
     throw new LogitcaskError('route-not-found', message);
@@ -92,14 +92,21 @@ function promptsOf(prompt: unknown, tokenizer: TextTokenizer): Int32Array[] {
 }
 
 function tokensOf(prompt: unknown, tokenizer: TextTokenizer): Int32Array {
-  const tokens = typeof prompt === 'string' ? tokenizer.encode(prompt, true) : prompt;
-  if (!(tokens instanceof Int32Array) && !Array.isArray(tokens)) {
+  if (typeof prompt !== 'string' && !Array.isArray(prompt)) {
     throw invalidBody('a prompt is neither text nor ids', 'a text or ids', typeof prompt);
   }
-  for (const id of tokens) {
-    if (Number.isInteger(id) && id >= 0 && id <= tokenIdMax) continue;
+  const tokens = typeof prompt === 'string' ? tokenizer.encode(prompt, true) : idsOf(prompt);
+  if (tokens.length > 0) return tokens;
+  throw invalidBody('a prompt is empty', 'a token or more', 0);
+}
+
+function idsOf(given: readonly unknown[]): Int32Array {
+  const ids = new Int32Array(given.length);
+  for (let i = 0; i < ids.length; i++) {
+    const id = given[i];
+    ids[i] = id as number;
+    if (ids[i] === id && id >= 0 && id <= tokenIdMax) continue;
     throw invalidBody('a prompt holds what is no token id', `0 … ${tokenIdMax}`, String(id));
   }
-  if (tokens.length > 0) return Int32Array.from(tokens);
-  throw invalidBody('a prompt is empty', 'a token or more', 0);
+  return ids;
 }

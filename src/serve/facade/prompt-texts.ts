@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { sequenceKey } from '../../capture/scored.ts';
 import { createLru } from '../../store/lru.ts';
-import type { CachedTeacher } from '../cached-teacher.ts';
+import type { CachedTeacher, ObservedTeacher } from '../cached-teacher.ts';
 import { promptLogprobs, type TokenText, tokenTexts } from './prompt-logprobs.ts';
 import type { PromptRequest } from './prompt-request.ts';
 import { atTemperature } from './temperature.ts';
@@ -12,7 +12,7 @@ const single = Buffer.from('[null]');
 export interface PromptTexts {
   /** Errors: those of `CachedTeacher.score`. */
   of(
-    teacher: CachedTeacher,
+    teacher: ObservedTeacher,
     tokens: Int32Array,
     asked: Pick<PromptRequest, 'k' | 'temperature'> & { client: unknown },
   ): Promise<Buffer>;
@@ -29,10 +29,14 @@ export function createPromptTexts(bytesMax: number): PromptTexts {
   return {
     async of(teacher, tokens, { k, temperature, client }) {
       if (tokens.length === 1) return single;
-      const { rows } = await teacher.score(tokens, client);
+      const started = performance.now();
       const key = `${teacher.name} ${k} ${temperature} ${sequenceKey(tokens)}`;
       const known = kept.get(key);
-      if (known !== undefined) return known;
+      if (known !== undefined) {
+        teacher.hit(started);
+        return known;
+      }
+      const { rows } = await teacher.score(tokens, client);
       const scaled = atTemperature(rows, temperature);
       const text = promptLogprobs({ tokens, rows: scaled, k, textOf: textOf(teacher) });
       kept.set(key, text, text.length);
