@@ -75,7 +75,8 @@ export function createReferencePicker(options: {
   const { positions, seed, total = 0, learned = total / 2 } = options;
   let kept: number[] = [];
   // so few have a smaller hash that more need not be looked at: an exact list costs several rows
-  const few = 2 ** 53 * Math.min(1, (1.25 * positions) / learned);
+  const enough = 1.25 * positions + 6 * Math.sqrt(positions); // six σ more, and repeated samples
+  const few = 2 ** 53 * Math.min(1, enough / learned);
   let bound = positions === 0 ? -1 : few;
   let fresh: ReferencePosition[] = [];
   const restore = (priority: number) => {
