@@ -197,7 +197,8 @@ async function openStages({ config, store, source, build, seconds, parent }: Run
   const labelSpace = snapshotLabelSpace(source);
   const inputs = draftInputs(config, source);
   const rules = await chooseRules(config, source);
-  const picker = createReferencePicker({ ...config.reference, total: source.positions });
+  const { positions: total, learned } = source;
+  const picker = createReferencePicker({ ...config.reference, total, learned });
   const sets = draftTargetSets({ config, rules, source });
   refuseOther(parent, sets, labelSpace);
   await restoreReference(store, parent, picker);

@@ -57,6 +57,7 @@ export async function openDumpSource(config: DumpSourceConfig): Promise<Source> 
       },
       inputs: { origin: `dump of ${config.teacher}`, licence: config.licence, digest },
       positions: dump.count,
+      learned: learnedOf(dump, config),
       tokenizerJson,
       chunks: (from, lend = ownMemory()) =>
         chunks(dump, ids, { from, lend, length: config.sample_length }),
@@ -128,6 +129,14 @@ function checkIds(
 function mismatch(what: string, expected: unknown, got: unknown): LogitcaskError {
   const message = `capture: ${what}; take files of one export`;
   return new LogitcaskError('source-mismatch', message, { expected, got });
+}
+
+/** All but the last of each sample. */
+function learnedOf(
+  { count, reports }: DumpRows,
+  { sample_length: length }: DumpSourceConfig,
+): number | undefined {
+  return reports === 'whole' ? count - Math.ceil(count / length) : undefined;
 }
 
 /** SHA-256 (hex) over the digests of all input files. */

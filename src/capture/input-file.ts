@@ -1,29 +1,58 @@
-/** Input files: small ones read whole, digests of any. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+/** Input files: small ones read whole, digests of any, large ones by all cores. */
+import { readFile, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { Piscina } from 'piscina';
 import { LogitcaskError } from '../errors.ts';
+import { digestOf } from '../formats/canonical.ts';
+import { digestPiece, pieceBytes } from './digest-piece.ts';
 
 /** Throws `source-unreadable`. */
 export async function readInput(file: string): Promise<Buffer> {
   try {
     return await readFile(file);
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code;
-    const message = `capture: cannot read ${file} (${reason}); correct its path`;
-    throw new LogitcaskError('source-unreadable', message, {
-      expected: 'a file',
-      got: file,
-      cause,
-    });
+    throw unreadable(file, cause);
   }
 }
 
-/** SHA-256 (hex) of a file, streamed. */
+/** Threads run compiled code, also where this file is run as it is written. */
+const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/capture/' : './';
+
+/**
+ * SHA-256 (hex) of a file; of one larger than 64 MiB, over the digests of its pieces, as a JSON
+ * list. Throws `source-unreadable`.
+ */
 export async function digestOfFile(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(file, { highWaterMark: 1024 * 1024 })) {
-    hash.update(piece);
+  try {
+    const { size } = await stat(file);
+    if (size <= pieceBytes) return digestPiece({ file, from: 0 });
+    return digestOf(await digestsOfPieces(file, size));
+  } catch (cause) {
+    throw unreadable(file, cause);
   }
-  return hash.digest('hex');
+}
+
+async function digestsOfPieces(file: string, size: number): Promise<string[]> {
+  const count = Math.ceil(size / pieceBytes);
+  const piscina = new Piscina({
+    filename: new URL(`${compiled}digest-piece.js`, import.meta.url).href,
+    name: 'digestPiece',
+    maxThreads: Math.min(count, availableParallelism()),
+  });
+  const tasks = Array.from({ length: count }, (_, i) => ({ file, from: i * pieceBytes }));
+  try {
+    return await Promise.all(tasks.map((task) => piscina.run(task)));
+  } finally {
+    await piscina.destroy();
+  }
+}
+
+function unreadable(file: string, cause: unknown): LogitcaskError {
+  const reason = (cause as NodeJS.ErrnoException).code;
+  const message = `capture: cannot read ${file} (${reason}); correct its path`;
+  return new LogitcaskError('source-unreadable', message, {
+    expected: 'a file',
+    got: file,
+    cause,
+  });
 }

@@ -103,6 +103,8 @@ export interface Source {
   readonly inputs: { readonly origin: string; readonly licence: string; readonly digest: string };
   /** Number of positions from sample 0 to the end, where it is known without scoring. */
   readonly positions?: number;
+  /** Of these, how many are to be learned; not given where rows may be empty. */
+  readonly learned?: number;
   /** Otherwise, how much of the input the chunks that were given out are, about: 0 to 1. */
   readonly share?: () => number;
   /** tokenizer.json, kept with the snapshot (role `tokenizer`), where the source has one. */

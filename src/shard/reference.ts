@@ -62,16 +62,21 @@ export interface ReferencePicker {
   sample(): (priority: number) => boolean;
 }
 
-/** `total`: positions of the source, where it knows them; half of them or more are learned. */
+/**
+ * `total`: positions of the source, where it knows them, and `learned`, how many of them are to be
+ * learned; half of them or more otherwise.
+ */
 export function createReferencePicker(options: {
   positions: number;
   seed: number;
   total?: number;
+  learned?: number;
 }): ReferencePicker {
-  const { positions, seed, total = 0 } = options;
+  const { positions, seed, total = 0, learned = total / 2 } = options;
   let kept: number[] = [];
-  // so few have a smaller hash that more need not be looked at: an exact list costs ten rows
-  const few = 2 ** 53 * Math.min(1, (2 * positions) / total);
+  // so few have a smaller hash that more need not be looked at: an exact list costs several rows
+  const enough = 1.25 * positions + 6 * Math.sqrt(positions); // six σ more, and repeated samples
+  const few = 2 ** 53 * Math.min(1, enough / learned);
   let bound = positions === 0 ? -1 : few;
   let fresh: ReferencePosition[] = [];
   const restore = (priority: number) => {

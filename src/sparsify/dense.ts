@@ -16,6 +16,7 @@ export function kernels(k: number) {
 }
 
 export function trimmed(targets: Targets, entries: number): Targets {
+  if (entries === targets.ids.length) return targets;
   return {
     ...targets,
     ids: targets.ids.slice(0, entries),

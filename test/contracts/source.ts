@@ -40,6 +40,11 @@ export function describeSource(name: string, open: () => Promise<Source>): void 
       expect(expected).toBe(0);
       const counted = chunks.reduce((sum, { rows }) => sum + rows.count, 0);
       expect(source.positions ?? counted).toBe(counted);
+      const masks = chunks
+        .filter(({ position }) => position === 0)
+        .map(({ sample }) => sample.mask);
+      const learned = masks.reduce((sum, mask) => sum + mask.reduce((n, flag) => n + flag, 0), 0);
+      expect(source.learned ?? learned).toBe(learned);
     });
 
     it('keeps chunks within their bound', () => {

@@ -105,6 +105,21 @@ describe('the picker of reference positions', () => {
     );
   });
 
+  it('asks for little more than it keeps where it is told how many come', () => {
+    const offers = offersOf(4000, 3);
+    for (const positions of [4, 50, 800]) {
+      const all = createReferencePicker({ positions, seed: 7 });
+      const told = createReferencePicker({ positions, seed: 7, learned: offers.length });
+      const asked = offers.filter(({ sampleId, position }) => {
+        return told.priority(sampleId, position) !== undefined;
+      }).length;
+      expect(asked).toBeGreaterThanOrEqual(positions);
+      expect(asked).toBeLessThan(1.25 * positions + 12 * Math.sqrt(positions));
+      for (const picker of [all, told]) offer(picker, offers);
+      expect(kept(told, told.take())).toEqual(kept(all, all.take()));
+    }
+  });
+
   it('draws another sample with another seed, evenly over positions', () => {
     const offers = offersOf(400, 5);
     const sample = (seed: number) => {
