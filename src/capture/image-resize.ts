@@ -30,7 +30,8 @@ function cubic(x: number): number {
 const weightBits = 22;
 
 /**
- * The columns first, then the rows, each rounded to bytes. Where an image becomes smaller, the
+ * The columns first, then the rows, each rounded to bytes: equal to Pillow 12; Pillow 13 does the
+ * rows of some tall images first, which differs by 1 at most. Where an image becomes smaller, the
  * filter becomes wider with it (antialiasing).
  */
 export function resizeImage(image: Pixels, size: Size, resample: Resample): Pixels {

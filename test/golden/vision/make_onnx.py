@@ -2,7 +2,7 @@
 
 The images are scikit-learn's digits (UCI ML hand-written digits, CC BY 4.0) of the last 297, in
 several sizes, colours and file formats; the models were trained on the first 1,500. Needs torch,
-Pillow, onnx and onnxscript.
+Pillow 12, onnx and onnxscript.
 """
 
 import json
