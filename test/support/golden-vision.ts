@@ -1,6 +1,6 @@
 /** The golden images and models of test/golden/vision, and sources over them. */
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { goldenMember } from './golden-npz.ts';
 
 export const goldenVision = resolve('test/golden/vision');
@@ -37,3 +37,14 @@ export const detectorSource = {
   heads: [{ name: 'box', scores: 'sides', parts: sides }],
   geometry: 'boxes',
 };
+
+/** A folder with copies of the first images, and a list. */
+export function imageList(folder: string, lines: readonly object[]): string {
+  mkdirSync(join(folder, 'images'), { recursive: true });
+  for (const { uri } of goldenLines.slice(0, 3)) {
+    writeFileSync(join(folder, uri), readFileSync(join(goldenVision, uri)));
+  }
+  const file = join(folder, 'images.jsonl');
+  writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  return file;
+}
