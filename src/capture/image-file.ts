@@ -19,7 +19,7 @@ export interface ImageFile {
 
 const fileBytesMax = 256 * 1024 * 1024;
 
-/** `uri` is a `file:` address, or a path from the folder of the list. Throws `source-unreadable`. */
+/** `uri` is a `file:` address or a path from the list's folder. Throws `source-unreadable`. */
 export async function readImage(uri: string, list: string): Promise<ImageFile> {
   const refuse = (what: string, cause?: unknown) => {
     const message = `capture: image ${uri} of ${list} ${what}; correct the list or restore it`;

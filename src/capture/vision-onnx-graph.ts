@@ -57,7 +57,8 @@ function refuseMisfit({ channels, type, preprocess }: PixelInput): void {
   const { scale, mean, std } = preprocess;
   const wrong = [mean, std].find((list) => list !== undefined && list.length !== channels);
   if (wrong !== undefined) {
-    const message = `config: \`preprocess\` has ${wrong.length} of mean or std for ${channels} channels`;
+    const given = `${wrong.length} of mean or std for ${channels} channels`;
+    const message = `config: \`preprocess\` has ${given}; give one a channel`;
     throw new LogitcaskError('config-invalid', message, { expected: channels, got: wrong });
   }
   if (type !== 'uint8' || (scale ?? mean ?? std) === undefined) return;

@@ -64,7 +64,7 @@ interface Session {
 /** A thread holds one model. */
 let opened: Promise<Session> | undefined;
 
-/** What a thread runs: one picture a run, so that neighbours and where a build began change none. */
+/** What a thread runs: one picture a run, so that neither neighbours nor resuming change it. */
 export async function scoreImage(task: ImageTask): Promise<ImageFacts | ErrorData> {
   try {
     opened ??= open(task);
@@ -121,7 +121,7 @@ async function run(
   const { model, image } = task;
   const forms = formsOf(task);
   const names = [...new Set(forms.map(({ output }) => output))];
-  const what = `${model} fails on ${image === undefined ? 'an empty image' : `image ${image.name}`}`;
+  const what = `${model} fails on ${image === undefined ? 'an empty image' : image.name}`;
   const hint = 'give it the size that it was exported for';
   const outputs = await refusing('teacher-refused', `${what}; ${hint}`, () =>
     held.session.run({ [held.graph.name]: tensorOf(held, values) }, names),

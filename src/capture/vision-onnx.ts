@@ -65,6 +65,7 @@ export async function openVisionModel(config: Config): Promise<Source> {
     }));
     const known = await checkList(images, scored[0].width);
     const opened: Opened = { config, model, facts, fields, images, scored, known };
+    const described = canonicalJson(facts.input);
     return {
       identity: {
         name: config.teacher,
@@ -75,7 +76,7 @@ export async function openVisionModel(config: Config): Promise<Source> {
         reports: 'whole',
       },
       inputs: {
-        origin: `images of ${config.images}, input of ${basename(config.model)} ${canonicalJson(facts.input)}`,
+        origin: `images of ${config.images}, input of ${basename(config.model)} ${described}`,
         licence: config.licence,
         digest: digestOf({
           images: await digestOfFile(config.images),

@@ -1,4 +1,4 @@
-/** Images that a teacher has scored: one list of them, and an array of scores a head, or a model. */
+/** Images that a teacher has scored: a list of them, and an array of scores a head, or a model. */
 import type { VisionSourceConfig } from '../../schemas/build-config.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { digestOfFile } from './input-file.ts';

@@ -1,4 +1,4 @@
-"""Writes images/, classifier*.onnx, detector.onnx and onnx.npz: models, and what torch makes of them.
+"""Writes images/, classifier*.onnx, detector.onnx and onnx.npz, what torch makes of the images.
 
 The images are scikit-learn's digits (UCI ML hand-written digits, CC BY 4.0) of the last 297, in
 several sizes, colours and file formats; the models were trained on the first 1,500. Needs torch,
