@@ -88,35 +88,72 @@ export const llamaCppPythonSource = z.strictObject({
 
 /** How a head of a teacher of images gives its scores. */
 const scores = {
-  scores: z.string().describe('.npy of scores [N, V], or FILE.npz:MEMBER'),
+  /** With a model, the name of its output. */
+  scores: z.string().describe('.npy of scores [N, V], or FILE.npz:MEMBER; or an output of `model`'),
   normalisation: z.enum(['softmax', 'sigmoid']).default('softmax').describe('how scores add up'),
   values: z.enum(['logits', 'probabilities']).default('logits').describe('what the scores are'),
   /** Names of the classes, in order. */
   classes: z.array(z.string()).optional(),
 };
 
-/** Scores of images that a teacher has seen: classes of crops, or heads of a detector. */
-export const visionSource = z.strictObject({
-  type: z.literal('vision'),
-  images: z.string().describe('JSON lines of images and their positions (docs/vision.md)'),
-  ...scores,
-  /** Further heads, each a target set. */
-  heads: z
-    .array(
-      z.strictObject({
-        name: targetSetName,
-        ...scores,
-        /** Scores [N, parts, V]: a target set for each part, e.g. the sides of a box. */
-        parts: z.array(targetSetName).min(1).max(64).optional(),
-      }),
-    )
-    .max(64)
-    .default([]),
-  /** JSON with `parameters`, names and types of what an augmentation is replayed by. */
-  pipeline: z.string().optional().describe('description of the augmentation pipeline'),
-  teacher: z.string().default('vision'),
-  licence: z.string().default('unknown'),
-});
+/** How the pixels of an image become the input of a model, as in its own evaluation. */
+export const preprocess = z
+  .strictObject({
+    /** Height and width of the input; by default those of the model, which may leave them open. */
+    size: z.tuple([z.int().min(1).max(16_384), z.int().min(1).max(16_384)]).optional(),
+    /** To the size: sides apart, the centre of what covers it, or whole with a border. */
+    resize: z.enum(['stretch', 'crop', 'letterbox']).default('stretch'),
+    /** crop: the shorter side, before the centre is cut out; by default as small as covers. */
+    shortest_edge: z.int().min(1).max(16_384).optional(),
+    /** letterbox: value of the border, before scale, mean and std. */
+    pad: z.int().min(0).max(255).optional(),
+    /** As Pillow does them. */
+    resample: z.enum(['nearest', 'bilinear', 'bicubic']).default('bilinear'),
+    colour: z.enum(['rgb', 'bgr']).default('rgb').describe('order of channels, where they are 3'),
+    /** Input = (pixel · scale − mean) / std; 1/255 by default, and uint8 inputs have none. */
+    scale: z.number().positive().optional(),
+    /** One for each channel. */
+    mean: z.array(z.number()).min(1).max(4).optional(),
+    std: z.array(z.number().positive()).min(1).max(4).optional(),
+  })
+  .refine((own) => own.shortest_edge === undefined || own.resize === 'crop', {
+    error: 'expected `shortest_edge` with `resize: crop` alone',
+  })
+  .refine((own) => own.pad === undefined || own.resize === 'letterbox', {
+    error: 'expected `pad` with `resize: letterbox` alone',
+  });
+
+/** Scores of images, from files or a model: classes of crops, or heads of a detector. */
+export const visionSource = z
+  .strictObject({
+    type: z.literal('vision'),
+    images: z.string().describe('JSON lines of images and their positions (docs/vision.md)'),
+    /** Run in this process on the images themselves; without it the scores are files. */
+    model: z.string().optional().describe('model.onnx, a classifier or a detector'),
+    preprocess: preprocess.optional(),
+    /** Output [1, A, 4] of the model; by default the list of images has geometry, or none does. */
+    geometry: z.string().optional().describe('output of `model` with a box or anchor a position'),
+    ...scores,
+    /** Further heads, each a target set. */
+    heads: z
+      .array(
+        z.strictObject({
+          name: targetSetName,
+          ...scores,
+          /** Scores [N, parts, V]: a target set for each part, e.g. the sides of a box. */
+          parts: z.array(targetSetName).min(1).max(64).optional(),
+        }),
+      )
+      .max(64)
+      .default([]),
+    /** JSON with `parameters`, names and types of what an augmentation is replayed by. */
+    pipeline: z.string().optional().describe('description of the augmentation pipeline'),
+    teacher: z.string().default('vision'),
+    licence: z.string().default('unknown'),
+  })
+  .refine((own) => own.model !== undefined || (own.preprocess ?? own.geometry) === undefined, {
+    error: 'expected `preprocess` and `geometry` with `model` alone',
+  });
 
 export const sparsifier = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('top-k'), k: z.int().min(1).max(65_535).default(64) }),
@@ -249,4 +286,5 @@ export type ServerSourceConfig =
   | z.infer<typeof llamaCppPythonSource>;
 export type OnnxSourceConfig = z.infer<typeof onnxSource>;
 export type VisionSourceConfig = z.infer<typeof visionSource>;
+export type PreprocessConfig = z.infer<typeof preprocess>;
 export type ListsSourceConfig = z.infer<typeof listsSource>;

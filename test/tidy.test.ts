@@ -46,6 +46,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   yaml: ['config'],
   piscina: ['audit', 'build', 'capture', 'serve'],
   'onnxruntime-node': ['capture'],
+  sharp: ['formats'],
 };
 
 const fileLinesMax = 300;

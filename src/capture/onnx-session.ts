@@ -3,8 +3,7 @@ import type { InferenceSession, Tensor, TypedTensor } from 'onnxruntime-node';
 import { valuesIn } from '../distribution/rows.ts';
 import { type ErrorData, errorData, LogitcaskError } from '../errors.ts';
 import { feedsOf, type OnnxGraph, readGraph } from './onnx-graph.ts';
-
-type Runtime = typeof import('onnxruntime-node');
+import { openSession, type Runtime, refusing } from './onnx-runtime.ts';
 
 /** Plain data, so that it can be sent to a thread. */
 export interface OnnxTask {
@@ -45,25 +44,8 @@ export async function scoreInThread(task: OnnxTask): Promise<OnnxFacts | ErrorDa
 }
 
 async function open({ model, threads }: OnnxTask): Promise<Session> {
-  const ort = await loadRuntime();
-  const session = await refusing('source-unreadable', `${model} cannot be loaded`, () =>
-    ort.InferenceSession.create(model, {
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      logSeverityLevel: 4, // what it logs is in the error as well
-    }),
-  );
+  const { ort, session } = await openSession(model, threads);
   return { ort, session, graph: readGraph(session, model), output: new ArrayBuffer(0) };
-}
-
-async function loadRuntime(): Promise<Runtime> {
-  try {
-    return await import('onnxruntime-node');
-  } catch (cause) {
-    const [reason] = (cause as Error).message.split('\n');
-    const message = `capture: ONNX models need a package: npm install onnxruntime-node (${reason})`;
-    throw new LogitcaskError('package-missing', message, { expected: 'onnxruntime-node', cause });
-  }
 }
 
 async function score(held: Session, task: OnnxTask): Promise<OnnxFacts> {
@@ -109,18 +91,4 @@ function bitsOf(logits: Tensor): Float32Array | Uint16Array {
   const { data } = logits as TypedTensor<'float32' | 'float16'>;
   if (data instanceof Float32Array) return data;
   return new Uint16Array(data.buffer, data.byteOffset, data.length);
-}
-
-async function refusing<T>(
-  code: 'source-unreadable' | 'teacher-refused',
-  what: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (cause instanceof LogitcaskError) throw cause;
-    const [reason] = (cause as Error).message.split('\n');
-    throw new LogitcaskError(code, `capture: ${what} (${reason})`, { cause });
-  }
 }

@@ -1,28 +1,23 @@
 /** An ONNX model in this process: whole distributions, one sample a thread at a time. */
-import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
-import { Piscina } from 'piscina';
 import type { OnnxSourceConfig } from '../../schemas/build-config.ts';
 import { type DenseRows, valuesIn } from '../distribution/rows.ts';
-import { type ErrorData, LogitcaskError } from '../errors.ts';
+import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
-import { createWindow, inOrder } from './in-order.ts';
+import { inOrder } from './in-order.ts';
 import { digestOfFile, readInput } from './input-file.ts';
 import { onnxFiles } from './onnx-files.ts';
+import { openOnnxPool } from './onnx-pool.ts';
 import type { OnnxFacts, OnnxTask } from './onnx-session.ts';
 import { chunkBytesMax, type Lend, type SampleInput, type Source } from './source.ts';
 import { samplesBehind, textSamples } from './text-samples.ts';
 import { openTokenizer } from './tokenizer.ts';
 
-/** What sessions and their outputs may take together before there are fewer, with more threads. */
-const sessionsBytesMax = 4 * 1024 * 1024 * 1024;
 /**
  * Seen with the small LM in int8: a later token changes log-probs by up to 0.37 through the common
  * range, and by 1 to 12 where it is seen.
  */
 const dynamicAgreement = 0.5;
-/** Threads run compiled code, also where this file is run as it is written. */
-const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/capture/' : './';
 /** Chunks of samples ahead are in memory at once. */
 const newMemory: Lend = (bytes) => new SharedArrayBuffer(bytes);
 
@@ -94,27 +89,12 @@ interface ScoreOptions extends OnnxFacts {
   readonly whole?: boolean;
 }
 
-/** As many sessions as there are cores, each with one thread, where their memory allows that. */
-function openModel({ model, threads = availableParallelism() }: OnnxSourceConfig, bytes: number) {
-  const sessions = Math.max(1, Math.min(threads, Math.floor(sessionsBytesMax / bytes)));
-  const pool = new Piscina({
-    filename: new URL(`${compiled}onnx-session.js`, import.meta.url).href,
-    name: 'scoreInThread',
-    minThreads: 1,
-    maxThreads: sessions,
-    idleTimeout: Number.POSITIVE_INFINITY,
-  });
-  const run = async (work: Pick<OnnxTask, 'tokens' | 'memories' | 'rowsMax'>) => {
-    const task: OnnxTask = { model, threads: Math.floor(threads / sessions), ...work };
-    const result: OnnxFacts | ErrorData = await pool.run(task);
-    if ('width' in result) return result;
-    const { code, message, expected, got } = result;
-    throw new LogitcaskError(code, message, { expected, got });
-  };
+function openModel({ model, threads }: OnnxSourceConfig, bytes: number) {
+  const options = { file: 'onnx-session.js', name: 'scoreInThread', threads, bytes };
+  const { window, run, close } = openOnnxPool<OnnxTask, OnnxFacts>(options);
   return {
-    /** One more than can run, so that no session waits for its next sample. */
-    window: createWindow(sessions + 1, sessions + 1),
-    facts: () => run({ tokens: new Int32Array(2), memories: [], rowsMax: 1 }),
+    window,
+    facts: () => run({ model, tokens: new Int32Array(2), memories: [], rowsMax: 1 }),
     async score(tokens: Int32Array, { width, type, lend, whole = false }: ScoreOptions) {
       const rowBytes = width * (type === 'f32' ? 4 : 2);
       const rowsMax = whole ? tokens.length : Math.max(1, Math.floor(chunkBytesMax / rowBytes));
@@ -127,9 +107,9 @@ function openModel({ model, threads = availableParallelism() }: OnnxSourceConfig
         memories.push(memory);
         parts.push({ form: 'dense', count, width, type, values });
       }
-      await run({ tokens, memories, rowsMax });
+      await run({ model, tokens, memories, rowsMax });
       return parts;
     },
-    close: async () => pool.destroy(),
+    close,
   };
 }

@@ -99,11 +99,13 @@ export interface Images {
   readonly fields: readonly InputField[];
   /** Of the scores: the images have as many in all. */
   readonly positions: number;
+  /** The images are read as well: positions by default, and a line need not say its digest. */
+  readonly usual?: number;
 }
 
 /** Images in order. Throws `source-unreadable`, `source-mismatch`. */
 export async function* readImages(images: Images): AsyncGenerator<SampleInput> {
-  const { file, fields, positions } = images;
+  const { file, fields, positions, usual } = images;
   const declared = fields
     .filter(({ name }) => name.startsWith(augmentation) && name !== `${augmentation}seed`)
     .map(({ name }) => name.slice(augmentation.length));
@@ -115,7 +117,7 @@ export async function* readImages(images: Images): AsyncGenerator<SampleInput> {
     sameKeys(value, keys, { what: 'the keys of the first line', place });
     const { params = {} } = Object(value) as ImageLine;
     sameKeys(params, declared, { what: 'the `params` that the pipeline declares', place });
-    yield imageOf(value, { ordinal: ordinal++, fields, positions, place });
+    yield imageOf(value, { ordinal: ordinal++, fields, positions, usual, place });
   }
 }
 
@@ -144,16 +146,24 @@ interface Place {
 
 function imageOf(
   value: unknown,
-  { ordinal, fields, positions, place }: Omit<Images, 'file'> & { ordinal: number; place: Place },
+  {
+    ordinal,
+    fields,
+    positions,
+    usual,
+    place,
+  }: Omit<Images, 'file'> & { ordinal: number; place: Place },
 ): SampleInput {
   const { file, line } = place;
   const image = Object(value) as ImageLine;
   const { sha256, uri, meta = {} } = image;
-  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256) || typeof uri !== 'string') {
+  const isDigest = typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256);
+  const isLater = sha256 === undefined && usual !== undefined;
+  if (!(isDigest || isLater) || typeof uri !== 'string') {
     throw wrong(file, line, '`uri` and `sha256` (64 hex digits) of the image', { uri, sha256 });
   }
   if (typeof meta !== 'object' || meta === null) throw wrong(file, line, 'an object `meta`', meta);
-  const count = countOf(image, place);
+  const count = countOf(image, place, usual);
   // before anything is made of so many
   if (count > positions) throw mismatch('the images have more positions', positions, count);
   const values = fields.map((field) => valuesOf(image, { field, count, place }));
@@ -179,9 +189,10 @@ function imageOf(
 }
 
 /** As many as are named, or as the first list has. */
-function countOf({ positions, geometry, seed, hard_label: label }: ImageLine, place: Place) {
+function countOf(image: ImageLine, place: Place, usual = 1) {
+  const { positions, geometry, seed, hard_label: label } = image;
   const list = [geometry, seed, label].find(Array.isArray);
-  const count = positions ?? list?.length ?? 1;
+  const count = positions ?? list?.length ?? usual;
   if (Number.isInteger(count) && (count as number) >= 1) return count as number;
   throw wrong(place.file, place.line, '`positions`, or lists of at least one', count);
 }

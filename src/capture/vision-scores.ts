@@ -141,7 +141,11 @@ function floatsOf(bytes: Buffer, type: string): Float32Array {
 }
 
 /** Log-probs are logits of a softmax; of a sigmoid ln p − ln (1 − p) is. In place. */
-function toLogits(values: Float32Array, width: number, { file, normalisation }: ScoresOptions) {
+export function toLogits(
+  values: Float32Array,
+  width: number,
+  { file, normalisation }: Pick<ScoresOptions, 'file' | 'normalisation'>,
+): void {
   for (let at = 0; at < values.length; at += width) {
     let sum = 0;
     for (let i = at; i < at + width; i++) {

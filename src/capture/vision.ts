@@ -1,6 +1,5 @@
-/** Images that a teacher has scored elsewhere: one list of them, and an array of scores a head. */
+/** Images that a teacher has scored: a list of them, and an array of scores a head, or a model. */
 import type { VisionSourceConfig } from '../../schemas/build-config.ts';
-import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { digestOfFile } from './input-file.ts';
 import {
@@ -9,10 +8,11 @@ import {
   type Head,
   type Lend,
   ownMemory,
-  type SampleInput,
   type Source,
 } from './source.ts';
+import { headsOver, refuseLabels, scoredHeads } from './vision-heads.ts';
 import { fieldsOf, type Images, mismatch, readImages, readPipeline } from './vision-images.ts';
+import { openVisionModel } from './vision-onnx.ts';
 import { openScores, type Scores } from './vision-scores.ts';
 
 /** An array of scores, and the heads that it gives: one, or one for each part. */
@@ -26,6 +26,7 @@ interface Given {
  * scores differ in positions), `config-invalid`, `row-invalid` (from the chunks).
  */
 export async function openVisionSource(config: VisionSourceConfig): Promise<Source> {
+  if (config.model !== undefined) return openVisionModel({ ...config, model: config.model });
   const pipeline = config.pipeline === undefined ? undefined : await readPipeline(config.pipeline);
   const fields = await fieldsOf(config.images, pipeline);
   const given = await openAll(config);
@@ -63,26 +64,12 @@ export async function openVisionSource(config: VisionSourceConfig): Promise<Sour
 
 async function openAll(config: VisionSourceConfig): Promise<Given[]> {
   const given: Given[] = [];
-  const first = { ...config, name: 'teacher', parts: undefined };
   try {
-    for (const { scores: file, normalisation, values, classes, ...head } of [
-      first,
-      ...config.heads,
-    ]) {
-      const parts = head.parts;
+    for (const head of scoredHeads(config)) {
+      const { scores: file, parts, normalisation, values } = head;
       const scores = await openScores({ file, parts: parts?.length, normalisation, values });
       given.push({ scores, heads: [] });
-      const { width: size } = scores;
-      if (classes !== undefined && classes.length !== size) {
-        const message = `config: ${classes.length} names for the ${size} classes of ${file}`;
-        throw new LogitcaskError('config-invalid', message, {
-          expected: size,
-          got: classes.length,
-        });
-      }
-      const labelSpace = { kind: 'classes' as const, size, tokenizer: null, names: classes };
-      const heads = (parts ?? [head.name]).map((name) => ({ name, labelSpace, normalisation }));
-      given[given.length - 1] = { scores, heads };
+      given[given.length - 1] = { scores, heads: headsOver(head, scores.width) };
     }
     return given;
   } catch (error) {
@@ -142,11 +129,4 @@ async function* chunks(
   } finally {
     for (const cursor of cursors.values()) await cursor.close();
   }
-}
-
-function refuseLabels({ ordinal, image }: SampleInput, width: number): void {
-  const got = image?.labels.find((label) => label >= width || (label < 0 && label !== -100));
-  if (got === undefined) return;
-  const message = `capture: image ${ordinal} has the hard label ${got}; it is a class, or -100`;
-  throw new LogitcaskError('token-out-of-range', message, { expected: `0 … ${width - 1}`, got });
 }

@@ -84,7 +84,7 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--scores <file>',
     path: 'source.scores',
-    about: 'vision: .npy of scores [N, V], or FILE.npz:MEMBER',
+    about: 'vision: .npy of scores [N, V], FILE.npz:MEMBER, or an output of --model',
   },
   {
     flag: '--normalisation <name>',
@@ -106,7 +106,7 @@ export const sourceSettings: readonly Setting[] = [
   {
     flag: '--model <name>',
     path: 'source.model',
-    about: 'onnx: model.onnx; vllm, sglang: name of the model',
+    about: 'onnx, vision: model.onnx; vllm, sglang: name of the model',
   },
   { flag: '--top-k <n>', path: 'source.top_k', about: 'vllm, sglang: entries to ask for' },
   {

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { sha256Hex } from '../../src/formats/canonical.ts';
-import { openNpz } from '../../src/formats/npz.ts';
+import { goldenMember } from './golden-npz.ts';
 
 const golden = 'test/golden/vision/digits.npz';
 export const views = 4;
@@ -19,14 +19,7 @@ export interface Digits {
   readonly source: Record<string, unknown>;
 }
 
-async function member(name: string): Promise<ArrayBuffer> {
-  const npz = await openNpz(golden);
-  const { header, take, close } = await npz.open(name);
-  const bytes = await take(header.shape.reduce((a, b) => a * b, header.width));
-  close();
-  npz.close();
-  return new Uint8Array(bytes).buffer;
-}
+const member = async (name: string) => (await goldenMember(golden, name)).buffer;
 
 /** Writes images, their list and the description of the pipeline to a folder. */
 export async function writeDigits(folder: string): Promise<Digits> {
