@@ -1,8 +1,13 @@
-"""Arrow columns as numpy views of the receive buffer: no Python lists, no copies but of bitmaps."""
+"""Arrow columns as numpy views of the receive buffer: no Python lists, no copies but of bitmaps.
+
+What types say is worked out once for all batches of a schema: asking Arrow each time takes longer
+than all else that is done for a column.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,14 +17,18 @@ from .errors import LogitcaskError, invalid_reply
 
 #: pyarrow's own table of these imports pandas.
 NUMBERS = {
-    pa.int32(): np.int32,
-    pa.uint16(): np.uint16,
-    pa.uint8(): np.uint8,
-    pa.uint32(): np.uint32,
-    pa.uint64(): np.uint64,
-    pa.float16(): np.float16,
-    pa.float32(): np.float32,
+    pa.int32(): "int32",
+    pa.uint16(): "uint16",
+    pa.uint8(): "uint8",
+    pa.uint32(): "uint32",
+    pa.uint64(): "uint64",
+    pa.float16(): "float16",
+    pa.float32(): "float32",
+    pa.bool_(): "bool",
 }
+DTYPES = {name: np.dtype(name) for name in NUMBERS.values()}
+#: A plan's batches have one schema, or a few where their padding differs.
+SCHEMAS_MAX = 16
 
 
 class Lists(NamedTuple):
@@ -27,6 +36,28 @@ class Lists(NamedTuple):
 
     offsets: np.ndarray
     values: np.ndarray
+
+
+class Kind(NamedTuple):
+    """How a column lies in memory.
+
+    Attributes:
+        index: its number among the columns.
+        dtype: by name; None where no array is made of such a column.
+        shape: of a row, or of an item of a list.
+    """
+
+    index: int
+    is_list: bool
+    dtype: str | None
+    shape: tuple[int, ...]
+
+    def fits(self, dtypes: str | Sequence[str], shape: tuple[int | None, ...]) -> bool:
+        return (
+            (self.dtype == dtypes if isinstance(dtypes, str) else self.dtype in dtypes)
+            and len(shape) == len(self.shape)
+            and all(want in (None, got) for want, got in zip(shape, self.shape))
+        )
 
 
 class Columns:
@@ -40,39 +71,55 @@ class Columns:
 
     def __init__(self, batch: pa.RecordBatch, body: np.ndarray) -> None:
         self.rows = batch.num_rows
-        self._arrays = dict(zip(batch.schema.names, batch.columns))
+        self._batch = batch
+        self._kinds = _kinds_of(batch.schema)
         self._body = _Body(body)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._arrays
+        return name in self._kinds
 
     def array(self, name: str, dtypes: str | Sequence[str], *shape: int | None) -> np.ndarray:
         """A column of fixed width; `shape` is that of a row, None where any size will do."""
-        column = self._column(name)
-        if isinstance(column, Lists) or not _is(column, dtypes, shape):
-            raise _other_type(name, f"{dtypes} of shape {shape}", self._arrays[name])
-        return column
+        kind = self._kind(name)
+        if kind.is_list or not kind.fits(dtypes, shape):
+            raise self._other_type(kind, f"{dtypes} of shape {shape}")
+        return self._body.items(self._buffers(kind)[-1], kind, self.rows)
 
     def lists(self, name: str, dtype: str, *shape: int | None) -> Lists:
         """A list or binary column; `shape` is that of an item."""
-        column = self._column(name)
-        if not isinstance(column, Lists) or not _is(column.values, dtype, shape):
-            raise _other_type(name, f"list of {dtype}", self._arrays[name])
-        return column
+        kind = self._kind(name)
+        if not kind.is_list or not kind.fits(dtype, shape):
+            raise self._other_type(kind, f"list of {dtype}")
+        buffers = self._buffers(kind)
+        offsets = self._body.view(buffers[1], "int32", self.rows + 1)
+        return Lists(offsets, self._body.items(buffers[-1], kind, int(offsets[-1])))
 
     def texts(self, name: str) -> pa.StringArray:
-        column = self._arrow(name)
+        kind = self._kind(name)
+        column = self._batch.column(kind.index)
         if not pa.types.is_string(column.type):
-            raise _other_type(name, "utf8", column)
+            raise self._other_type(kind, "utf8")
         return column
 
-    def _column(self, name: str) -> np.ndarray | Lists:
-        return _column(self._arrow(name), self._body)
+    def _kind(self, name: str) -> Kind:
+        kind = self._kinds.get(name)
+        if kind is None:
+            raise invalid_reply(f"batch: column {name} is missing", got=sorted(self._kinds))
+        return kind
 
-    def _arrow(self, name: str) -> pa.Array:
-        if name not in self:
-            raise invalid_reply(f"batch: column {name} is missing", got=sorted(self._arrays))
-        return self._arrays[name]
+    def _buffers(self, kind: Kind) -> list[pa.Buffer | None]:
+        """Validity, for a list its offsets, validity of what is nested …, and last the data."""
+        column = self._batch.column(kind.index)
+        buffers = column.buffers()
+        bitmaps = [buffers[0], *buffers[2:-1]] if kind.is_list else buffers[:-1]
+        if column.offset > 0 or any(one is not None for one in bitmaps):
+            raise invalid_reply("batch: nulls or slices in a column", got=str(column.type))
+        return buffers
+
+    def _other_type(self, kind: Kind, expected: str) -> LogitcaskError:
+        field = self._batch.schema.field(kind.index)
+        detail = f"batch: type of column {field.name}"
+        return invalid_reply(detail, expected=expected, got=str(field.type))
 
 
 def joined(columns: Columns, name: str, type_: tuple[Any, ...], lengths: np.ndarray) -> np.ndarray:
@@ -83,59 +130,55 @@ def joined(columns: Columns, name: str, type_: tuple[Any, ...], lengths: np.ndar
     return column.values
 
 
-def _is(
-    array: np.ndarray | Lists, dtypes: str | Sequence[str], shape: tuple[int | None, ...]
-) -> bool:
-    allowed = (dtypes,) if isinstance(dtypes, str) else dtypes
-    # dtype.name is slow
-    if isinstance(array, Lists) or all(array.dtype != one for one in allowed):
-        return False
-    return array.ndim == 1 + len(shape) and all(
-        want in (None, got) for want, got in zip(shape, array.shape[1:])
-    )
-
-
-def _other_type(name: str, expected: str, array: pa.Array) -> LogitcaskError:
-    return invalid_reply(f"batch: type of column {name}", expected=expected, got=str(array.type))
-
-
 class _Body:
     """The receive buffer and its address, which numpy takes its time to say."""
 
     def __init__(self, bytes_: np.ndarray) -> None:
         self.bytes, self.address = bytes_, bytes_.ctypes.data
 
-    def view(self, buffer: pa.Buffer | None, dtype: type, count: int) -> np.ndarray:
+    def items(self, buffer: pa.Buffer | None, kind: Kind, count: int) -> np.ndarray:
+        """`count` rows of a column, or items of its lists."""
+        numbers = count * prod(kind.shape)
+        if kind.dtype == "bool":
+            bits = self.view(buffer, "uint8", (numbers + 7) // 8)
+            values = np.unpackbits(bits, count=numbers, bitorder="little").view(np.bool_)
+        else:
+            values = self.view(buffer, kind.dtype, numbers)
+        return values.reshape(count, *kind.shape) if kind.shape else values
+
+    def view(self, buffer: pa.Buffer | None, dtype: str, count: int) -> np.ndarray:
+        kind = DTYPES[dtype]
         if buffer is None or buffer.size == 0:
-            return np.zeros(count, dtype)  # the one offset of a column without rows, or nothing
+            return np.zeros(count, kind)  # the one offset of a column without rows, or nothing
         start = buffer.address - self.address
-        size = count * np.dtype(dtype).itemsize
+        size = count * kind.itemsize
         if 0 <= start and start + size <= len(self.bytes):
-            return self.bytes[start : start + size].view(dtype)
-        return np.frombuffer(buffer, dtype, count)
+            return self.bytes[start : start + size].view(kind)
+        return np.frombuffer(buffer, kind, count)
 
 
-def _column(array: pa.Array, body: _Body) -> np.ndarray | Lists:
-    kind, count = array.type, len(array)
-    if array.null_count > 0 or array.offset > 0:
-        raise invalid_reply("batch: nulls or slices in a column", got=str(kind))
-    if pa.types.is_list(kind):
-        offsets = body.view(array.buffers()[1], np.int32, count + 1)
-        return Lists(offsets, _column(array.values, body))
-    if pa.types.is_binary(kind):
-        _, starts, data = array.buffers()
-        offsets = body.view(starts, np.int32, count + 1)
-        return Lists(offsets, body.view(data, np.uint8, int(offsets[-1])))
-    if pa.types.is_fixed_size_list(kind):
-        items = _column(array.values, body)
-        return items[: count * kind.list_size].reshape(count, kind.list_size, *items.shape[1:])
-    data = array.buffers()[1]
-    if pa.types.is_fixed_size_binary(kind):
-        width = kind.byte_width
-        return body.view(data, np.uint8, count * width).reshape(count, width)
-    if pa.types.is_boolean(kind):
-        bits = body.view(data, np.uint8, (count + 7) // 8)
-        return np.unpackbits(bits, count=count, bitorder="little").view(np.bool_)
-    if kind in NUMBERS:
-        return body.view(data, NUMBERS[kind], count)
-    raise invalid_reply("batch: a column's type is not read here", got=str(kind))
+#: Schemas and the kinds of their columns, the latest first; replaced as a whole, by any thread.
+_known: tuple[tuple[pa.Schema, dict[str, Kind]], ...] = ()
+
+
+def _kinds_of(schema: pa.Schema) -> dict[str, Kind]:
+    global _known
+    for known, kinds in _known:
+        if known.equals(schema):
+            return kinds
+    kinds = {field.name: _kind_of(index, field.type) for index, field in enumerate(schema)}
+    _known = ((schema.remove_metadata(), kinds), *_known[: SCHEMAS_MAX - 1])
+    return kinds
+
+
+def _kind_of(index: int, type_: pa.DataType) -> Kind:
+    if pa.types.is_binary(type_):
+        return Kind(index, True, "uint8", ())
+    is_list = pa.types.is_list(type_)
+    item = type_.value_type if is_list else type_
+    shape: tuple[int, ...] = ()
+    while pa.types.is_fixed_size_list(item):
+        shape, item = (*shape, item.list_size), item.value_type
+    if pa.types.is_fixed_size_binary(item):
+        return Kind(index, is_list, "uint8", (*shape, item.byte_width))
+    return Kind(index, is_list, NUMBERS.get(item), shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 from ._columns import Columns, joined
 from ._frame import KINDS, check_frame, damaged
 from ._inputs import Field, check_image_ids, dense_inputs, fields_of, flat_inputs
-from ._sample_id import check_sample_ids
+from ._sample_id import check_sample_ids, start_sample_id
 from .batch import Batch, TargetSet
 from .errors import TruncatedReply, invalid_reply
 from .frames import (
@@ -49,9 +50,8 @@ def read_batch(body: np.ndarray, echo: Mapping[str, str]) -> Batch:
     if {key: metadata.get(key) for key in known} != known:
         raise invalid_reply("batch: this version cannot read it", expected=known, got=metadata)
     try:
-        label_space = json.loads(metadata["logitcask.label_space"])
-        vocabulary = int(label_space["size"])
-        sets = _target_sets(json.loads(metadata["logitcask.target_sets"]), label_space)
+        documents = (metadata["logitcask.label_space"], metadata["logitcask.target_sets"])
+        vocabulary, sets, start = _described(*documents)
         fields = fields_of(metadata)
         layout = metadata["logitcask.layout"]
     except (ValueError, KeyError, TypeError) as error:
@@ -64,8 +64,16 @@ def read_batch(body: np.ndarray, echo: Mapping[str, str]) -> Batch:
         refs = columns.texts("input_ref")
         check_image_ids(arrays, fields, refs.to_pylist(), metadata)
     elif "tokens" in arrays:
-        check_sample_ids(arrays, label_space)
-    return Batch(layout, columns.rows, vocabulary, sets, arrays, metadata, meta, refs)
+        check_sample_ids(arrays, start)
+    return Batch(layout, columns.rows, vocabulary, dict(sets), arrays, metadata, meta, refs)
+
+
+@lru_cache(maxsize=16)
+def _described(space: str, sets: str) -> tuple[int, dict[str, TargetSet], Any]:
+    """V, the target sets and how sample ids begin, of JSON that a plan's batches share."""
+    label_space = json.loads(space)
+    named = _target_sets(json.loads(sets), label_space)
+    return int(label_space["size"]), named, start_sample_id(label_space)
 
 
 def _target_sets(

@@ -35,7 +35,7 @@ def text_sample_id(start: Any, tokens: np.ndarray, mask: np.ndarray) -> bytes:
     return found.digest()[:16]
 
 
-def check_sample_ids(arrays: Mapping[str, np.ndarray], label_space: Mapping[str, Any]) -> None:
+def check_sample_ids(arrays: Mapping[str, np.ndarray], start: Any) -> None:
     """Of rows that hold a whole text sample; parts have no address of their own."""
     tokens, mask, ids = arrays["tokens"], arrays["mask"], arrays["sample_id"]
     if tokens.ndim == 2:
@@ -44,7 +44,6 @@ def check_sample_ids(arrays: Mapping[str, np.ndarray], label_space: Mapping[str,
     else:
         lengths, starts = np.diff(arrays["offsets"]), arrays["offsets"][:-1]
     tokens, mask = tokens.reshape(-1), mask.reshape(-1)
-    start = start_sample_id(label_space)
     whole = np.flatnonzero(arrays.get("sample_positions", lengths) == lengths)
     for row in whole.tolist():
         held = slice(starts[row], starts[row] + lengths[row])

@@ -1,5 +1,6 @@
 /** `logitcask serve`: the HTTP server. */
 import { once } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
 import { openCachedTeachers } from '../cache/open.ts';
 import { teacherAddress } from '../capture/doctor.ts';
@@ -50,7 +51,14 @@ export function serveCommand(context: CommandContext): Command {
   return addSettings(command, 'serve', settings);
 }
 
+/**
+ * What a request leaves behind is then collected once in over a hundred requests rather than in
+ * twenty, while little of it is in use: less work, and fewer batches that wait for it.
+ */
+const growthOfYoungHeap = '--semi-space-growth-factor=16';
+
 async function run(context: CommandContext, flags: ServeFlags): Promise<void> {
+  setFlagsFromString(growthOfYoungHeap);
   const given = [...givenSettings(settings, flags), ...teacherSettings(flags)];
   const config = resolveConfig('serve', await context.configInput(given, flags.config));
   const say = (event: string, text: string, more: object = {}) =>

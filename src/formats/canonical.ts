@@ -1,5 +1,5 @@
 /** RFC 8785 canonical JSON and the digests taken over it. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { LogitcaskError } from '../errors.ts';
 
 /** Keys sorted by UTF-16 code units, no white space, numbers as ECMAScript prints them. */
@@ -23,7 +23,7 @@ export function canonicalJson(value: unknown): string {
 }
 
 export function sha256Hex(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return hash('sha256', bytes);
 }
 
 /** SHA-256 (hex) of the canonical JSON of a document. */

@@ -27,11 +27,10 @@ export function passOrder(
   { pass, items, cache }: { pass: Pass; items: number; cache: OrderCache },
 ): Permutation {
   const order = (part: number, n: number) => {
-    const key = orderKey(pass, part);
-    const name = key.toString('hex');
+    const name = `${pass.plan} ${pass.epoch} ${pass.stream} ${pass.pass} ${part}`;
     const known = cache.get(name);
     if (known !== undefined) return known;
-    const made = permutation(key, n);
+    const made = permutation(orderKey(pass, part), n);
     cache.set(name, made, permutationBytes(n));
     return made;
   };

@@ -2,7 +2,7 @@
 import { LogitcaskError } from '../errors.ts';
 import type { ColumnTypes } from '../formats/arrow.ts';
 import type { BodyCompression } from '../formats/arrow-compression.ts';
-import { batchPieces, streamEnd, type WireColumns } from '../formats/arrow-wire.ts';
+import { batchPieces, streamEnd, type WireColumn } from '../formats/arrow-wire.ts';
 import { bytesOf, packBits, primitive } from '../formats/layout.ts';
 import type { StepSamples } from '../plan/open-plan.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
@@ -64,7 +64,10 @@ export async function buildBatch(
   const all = { samples, spans, length };
   refuseHeavy(context, view, all);
   const types = typesOf(prepared, rows, length);
-  const columns = { ...ownColumns(rows, all), ...viewColumns(view, all) };
+  const columns = ownColumns(rows, all);
+  view.columns.forEach(({ name }, i) => {
+    columns[name] = wireColumn(view, i, all);
+  });
   const count = rows.ordinals.length;
   const pieces = batchPieces(types, columns, { rows: count, compression });
   const bytes = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
@@ -98,7 +101,10 @@ export async function samplesOf(
 }
 
 /** Columns that tell rows apart: what they weigh, where they come from, where they lie. */
-function ownColumns({ ordinals, pad, streams, segments }: BatchRows, rows: Rows): WireColumns {
+function ownColumns(
+  { ordinals, pad, streams, segments }: BatchRows,
+  rows: Rows,
+): Record<string, WireColumn> {
   const one = (array: ArrayBufferView) => ({ buffers: [[bytesOf(array)]] });
   const lengths = rows.samples.map(({ positions }) => positions);
   return {
@@ -114,28 +120,33 @@ function ownColumns({ ordinals, pad, streams, segments }: BatchRows, rows: Rows)
   };
 }
 
-function viewColumns(view: View, rows: Rows): WireColumns {
-  const named = view.columns.map(({ name }, i) => [name, wireColumn(view, i, rows)] as const);
-  return Object.fromEntries(named);
-}
-
 /** Columns of a batch in order; the same for all batches of a plan that are padded to `length`. */
 export function typesOf(
-  { view, readers }: Prepared,
+  prepared: Prepared,
   { segments }: Pick<BatchRows, 'segments'>,
   length: number,
 ): ColumnTypes {
+  const key = `${prepared.view.dense ? length : 0} ${segments !== undefined}`;
+  let types = prepared.types.get(key);
+  if (types === undefined) {
+    types = makeTypes(prepared, segments !== undefined, length);
+    prepared.types.set(key, types, 1);
+  }
+  return types;
+}
+
+function makeTypes({ view, readers }: Prepared, packed: boolean, length: number): ColumnTypes {
   const [sampleId, ...others] = view.columns.map((column) => [
     column.name,
     wireType(view, column, length),
   ]);
-  const packed = ['pack', 'offset', 'first_position', 'sample_positions'];
+  const ofPacks = ['pack', 'offset', 'first_position', 'sample_positions'];
   const int32 = primitive('int32');
   return Object.fromEntries([
     sampleId,
     ['pad', { type: 'bool' }],
     ...(readers.length > 1 ? [['stream', primitive('uint16')]] : []),
-    ...(segments === undefined ? [] : packed.map((name) => [name, int32])),
+    ...(packed ? ofPacks.map((name) => [name, int32]) : []),
     ...(view.dense ? [['length', int32]] : []),
     ...others,
   ]);

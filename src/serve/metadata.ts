@@ -39,14 +39,12 @@ export function headOf(prepared: Prepared, { batch, batches = 1, place }: HeadOp
   const shape = [fixed, Object.keys(varying), shapeOf(batch.types)];
   const key = JSON.stringify(shape);
   const { heads } = prepared;
-  const template =
-    heads.get(key) ??
-    schemaTemplate(
-      batch.types,
-      { ...metadataOf(prepared), ...prefixed(fixed) },
-      Object.keys(prefixed(varying)),
-    );
-  heads.set(key, template, 1);
+  let template = heads.get(key);
+  if (template === undefined) {
+    const metadata = { ...metadataOf(prepared), ...prefixed(fixed) };
+    template = schemaTemplate(batch.types, metadata, Object.keys(prefixed(varying)));
+    heads.set(key, template, 1);
+  }
   return template(prefixed(varying));
 }
 

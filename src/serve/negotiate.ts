@@ -83,7 +83,7 @@ function nothingFits(accept: string, expected: string): LogitcaskError {
  * none. Of equal q the codec that is named first wins; every reader reads what is not compressed.
  */
 export function negotiateArrow(accept: string | undefined): BodyCompression | undefined {
-  if (accept === undefined || accept.trim() === '') return undefined;
+  if (accept === arrowType || accept === undefined || accept.trim() === '') return undefined;
   const ranges = parseRanges(accept, /^[^\s/]+\/[^\s/]+$/);
   const named = ranges.filter(({ type, codecs }) => type === arrowType && codecs !== undefined);
   const others = ranges.filter(({ codecs }) => codecs === undefined);
@@ -109,7 +109,8 @@ const isCodec = (name: string): name is BodyCompression => Object.hasOwn(bodyCod
  * are.
  */
 export function refuseEncoding(acceptEncoding: string | undefined): void {
-  const ranges = parseRanges(acceptEncoding ?? '', /^[^\s/]+$/);
+  if (acceptEncoding === undefined || acceptEncoding === 'identity') return;
+  const ranges = parseRanges(acceptEncoding, /^[^\s/]+$/);
   const identity = ranges.find(({ type }) => type === 'identity');
   const any = ranges.find(({ type }) => type === '*');
   if ((identity ?? any)?.q !== 0) return;

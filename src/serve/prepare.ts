@@ -2,6 +2,7 @@
 import type { BatchRequest } from '../../schemas/batch.ts';
 import type { TargetSet } from '../../schemas/manifest.ts';
 import { LogitcaskError } from '../errors.ts';
+import type { ColumnTypes } from '../formats/arrow.ts';
 import type { schemaTemplate } from '../formats/arrow-wire.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
@@ -21,6 +22,8 @@ export interface Prepared {
   readonly spec?: ViewSpec;
   /** Dense: entries a position. */
   readonly k: number;
+  /** Types of the columns of batches like those before. */
+  readonly types: Lru<ColumnTypes>;
   /** Schema messages that have been sent. */
   readonly heads: Lru<ReturnType<typeof schemaTemplate>>;
 }
@@ -31,15 +34,30 @@ const preparedMax = 64;
 /** `prepare`, for any rank and world, kept for the requests like it. */
 export function createPrepare(): typeof prepare {
   const kept = createLru<Prepared>(preparedMax);
-  return (readers, request) => {
+  const last = new WeakMap<BatchRequest, Prepared>(); // a query that comes again is one object
+  const find: typeof prepare = (readers, request) => {
     const { rank, world, replicate, snapshot, ...view } = request;
     const key = JSON.stringify([readers.map(({ id }) => id), view]);
     const known = kept.get(key);
-    if (known?.readers.every((reader, i) => reader === readers[i])) return known;
+    if (known !== undefined && isOf(known, readers)) return known;
     const made = prepare(readers, { ...request, rank: 0, world: 1 });
     kept.set(key, made, 1);
     return made;
   };
+  return (readers, request) => {
+    const known = last.get(request);
+    if (known !== undefined && isOf(known, readers)) return known;
+    const found = find(readers, request);
+    last.set(request, found);
+    return found;
+  };
+}
+
+function isOf(prepared: Prepared, readers: readonly SnapshotReader[]): boolean {
+  return (
+    prepared.readers.length === readers.length &&
+    prepared.readers.every((reader, i) => reader === readers[i])
+  );
 }
 
 /** Errors: `not-acceptable`, `request-invalid`, `temperature-unsupported`, `conflict`. */
@@ -74,8 +92,16 @@ function prepare(readers: readonly SnapshotReader[], request: BatchRequest): Pre
   const view = layout.view(options);
   const decodes = layout.name !== 'frames' && sets.some(({ codec }) => codec.name === 'planes');
   const spec = { key: `${readers[0].id} ${view.key}`, layout: layout.name, options };
-  const heads = createLru<ReturnType<typeof schemaTemplate>>(headsMax);
-  return { readers, request, sets, view, spec: decodes ? spec : undefined, k, heads };
+  return {
+    readers,
+    request,
+    sets,
+    view,
+    spec: decodes ? spec : undefined,
+    k,
+    types: createLru(headsMax),
+    heads: createLru(headsMax),
+  };
 }
 
 function chooseSets(

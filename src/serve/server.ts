@@ -4,11 +4,7 @@ import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import fastify, { type FastifyError, LogController } from 'fastify';
 import metrics from 'fastify-metrics';
-import {
-  serializerCompiler,
-  validatorCompiler,
-  type ZodTypeProvider,
-} from 'fastify-type-provider-zod';
+import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { Store } from '../store/store.ts';
@@ -22,6 +18,7 @@ import { registerMetrics } from './metrics.ts';
 import { refuseEncoding } from './negotiate.ts';
 import { openapi } from './openapi.ts';
 import { errorOf, problemOf, problemType, sendProblem } from './problem.ts';
+import { createQueryParser, validateOnce } from './queries.ts';
 import { audits } from './routes/audits.ts';
 import { chatCompletions } from './routes/chat-completions.ts';
 import { completions } from './routes/completions.ts';
@@ -133,14 +130,14 @@ async function createServer(
       // a longer limit on headers, as by default, would be taken for the one on whole requests
       headersTimeout: Math.min(60_000, limits.request_timeout_ms),
     },
-    routerOptions: { maxParamLength: 256 },
+    routerOptions: { maxParamLength: 256, querystringParser: createQueryParser() },
     clientErrorHandler: refuseMalformed,
     frameworkErrors: (error, request, reply) =>
       sendProblem(errorOf(error, request), request, reply),
     return503OnClosing: false, // what still comes in on open connections is answered
   }).withTypeProvider<ZodTypeProvider>();
   server.server.maxConnections = limits.connections_max;
-  server.setValidatorCompiler(validatorCompiler);
+  server.setValidatorCompiler(validateOnce);
   server.setSerializerCompiler(serializerCompiler);
   server.setErrorHandler((error: FastifyError, request, reply) =>
     sendProblem(errorOf(error, request), request, reply),

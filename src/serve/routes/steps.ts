@@ -3,7 +3,7 @@
  */
 import { batchRequest } from '../../../schemas/batch.ts';
 import { stepParams } from '../../../schemas/http.ts';
-import { digestOf } from '../../formats/canonical.ts';
+import { sha256Hex } from '../../formats/canonical.ts';
 import { createAhead } from '../ahead.ts';
 import { buildStream } from '../batch.ts';
 import { isFresh } from '../http-cache.ts';
@@ -27,11 +27,12 @@ export const steps: Route = (server, context) => {
       const compression = layouts[query.layout].compressed ? undefined : accepted;
       const plan = await context.plan(params.plan);
       const { epoch, step } = params;
-      const rows = await plan.samples({ ...query, epoch, step });
+      const asked = { ...query, epoch, step };
+      const rows = await plan.samples(asked);
       const readers = await readersOf(context, plan, query);
       const snapshot = readers.map(({ id }) => id).join();
-      const etag = digestOf({ version, ...params, query, snapshot, compression: `${compression}` });
-      if (isFresh(request, reply, { etag: `"${etag.slice(0, 32)}"` })) {
+      const all = JSON.stringify([version, plan.id, epoch, step, query, snapshot, compression]);
+      if (isFresh(request, reply, { etag: `"${sha256Hex(all).slice(0, 32)}"` })) {
         return reply.code(304).send();
       }
       reply.type(arrowType);
@@ -50,7 +51,7 @@ export const steps: Route = (server, context) => {
         reply.header('server-timing', clock.toString());
         if (request.method !== 'HEAD') context.meters.send(query.layout, body);
         sendBody(request, reply, { body, share, replies: context.replies });
-        prepareNext(context, { plan, prepared, asked: { ...query, epoch, step } });
+        prepareNext(context, { plan, prepared, asked });
         return reply;
       } catch (error) {
         share.release();

@@ -1,0 +1,25 @@
+import { parse } from 'node:querystring';
+import fc from 'fast-check';
+import { validatorCompiler } from 'fastify-type-provider-zod';
+import { expect, it } from 'vitest';
+import { batchRequest } from '../../schemas/batch.ts';
+import { createQueryParser, validateOnce } from '../../src/serve/queries.ts';
+
+const route = { schema: batchRequest, httpPart: 'querystring', method: 'GET', url: '/' };
+
+it('gives what is parsed and validated each time, as one object for one text', () => {
+  const read = createQueryParser();
+  const validate = validateOnce(route);
+  const plain = validatorCompiler(route);
+  const value = fc.constantFrom('0', '1', '7', 'dense', 'frames', '', 'x');
+  const key = fc.constantFrom('rank', 'world', 'layout', 'k', 'other');
+  fc.assert(
+    fc.property(fc.array(fc.tuple(key, value), { maxLength: 5 }), (pairs) => {
+      const text = pairs.map((pair) => pair.join('=')).join('&');
+      expect(read(text)).toBe(read(text));
+      expect(read(text)).toEqual(parse(text));
+      expect(validate(read(text))).toBe(validate(read(text)));
+      expect(validate(read(text))).toEqual(plain(parse(text)));
+    }),
+  );
+});
