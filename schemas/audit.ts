@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { count, name, sha256, targetKind, targetSetName, temperature } from './common.ts';
-import { fidelity, fileRole, summary, targetSet } from './manifest.ts';
+import { fidelity, fileRole, imagesStored, summary, targetSet } from './manifest.ts';
 
 /** Rows of a list that a report keeps. */
 export const auditRowsMax = 100;
@@ -40,6 +40,8 @@ export const sizeReport = z.strictObject({
   bytes_per_position: z.number(),
   /** Of the columns of distributions alone. */
   target_bytes_per_position: z.number(),
+  /** Stored images, beside `bytes`; null where none are. */
+  images: imagesStored.nullable().default(null),
   columns: z.array(
     z.strictObject({ name: z.string(), target_set: targetSetName.nullable(), bytes: count }),
   ),
@@ -72,9 +74,13 @@ export const integrityReport = z.strictObject({
   orphans: listOf(z.strictObject({ path: z.string(), bytes: count })),
   /** Damaged files that servers refuse from now on. */
   quarantined: listOf(z.string()),
-  /** Images at `file:` addresses beside the digests that their samples have; null for texts. */
+  /**
+   * Stored images, or else those at `file:` addresses, beside the digests that their samples have;
+   * null for texts.
+   */
   images: z
     .strictObject({
+      stored: z.boolean().default(false),
       checked: count,
       /** At other addresses. */
       skipped: count,
@@ -260,6 +266,8 @@ export const statistics = z.strictObject({
   totals: z.strictObject({ samples: count, positions: count, learned: count, bytes: count }),
   roles: sizeReport.shape.roles,
   bytes_per_position: z.number(),
+  /** Stored images; null where none are. */
+  images: sizeReport.shape.images,
   origin: z.string(),
   licence: z.string(),
   parent: sha256.nullable(),

@@ -99,6 +99,8 @@ const scores = {
 export const visionSource = z.strictObject({
   type: z.literal('vision'),
   images: z.string().describe('JSON lines of images and their positions (docs/vision.md)'),
+  /** Copies the images, which lie at `file:` addresses, into the store. */
+  store_images: z.boolean().default(false).describe('copy the images into the store'),
   ...scores,
   /** Further heads, each a target set. */
   heads: z

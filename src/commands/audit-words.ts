@@ -100,9 +100,9 @@ export function savedText(bytes: number): string {
 }
 
 export function imagesText(images: NonNullable<AuditReport['integrity']['images']>): string {
-  const { checked, skipped, wrong } = images;
+  const { stored, checked, skipped, wrong } = images;
   const found = wrong === 0 ? 'as the teacher saw them' : `${wrong} missing or changed`;
-  return `${checked} read, ${found}${skipped > 0 ? `; ${skipped} at other addresses` : ''}`;
+  return `${checked} ${stored ? 'stored ones ' : ''}read, ${found}${skipped > 0 ? `; ${skipped} at other addresses` : ''}`;
 }
 
 /** Name and value of each thing that was measured of a target set. */

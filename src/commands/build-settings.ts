@@ -82,6 +82,11 @@ export const sourceSettings: readonly Setting[] = [
     about: 'vision: JSON lines of images and their positions (docs/vision.md)',
   },
   {
+    flag: '--store-images',
+    path: 'source.store_images',
+    about: 'vision: copy the images into the store',
+  },
+  {
     flag: '--scores <file>',
     path: 'source.scores',
     about: 'vision: .npy of scores [N, V], or FILE.npz:MEMBER',
