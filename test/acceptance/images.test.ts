@@ -97,7 +97,8 @@ describe('images', () => {
     writeFileSync(diskPath(sha256Hex(stray)), stray);
     for (const bytes of [stray, other, bare, text('nothing')]) {
       const sha256 = sha256Hex(bytes);
-      for (const headers of [{}, { 'if-none-match': `"${sha256}"` }]) {
+      const held: Record<string, string>[] = [{}, { 'if-none-match': `"${sha256}"` }];
+      for (const headers of held) {
         const answer = await get(sha256, { headers });
         expect([answer.status, answer.json()]).toMatchObject([404, { code: 'image-not-found' }]);
       }
