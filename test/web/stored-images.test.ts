@@ -70,14 +70,30 @@ async function fill(folder: string): Promise<void> {
 const places = (page: Page) => page.getByRole('group', { name: 'Positions of' }).locator('button');
 const image = (page: Page) => page.getByRole('img', { name: 'Image, 60 × 30 pixels' });
 
+/** The part of a canvas in a browser that is used here: tests know no page. */
+interface Canvas {
+  readonly width: number;
+  readonly height: number;
+  readonly ownerDocument: { createElement(tag: 'canvas'): Canvas };
+  getContext(kind: '2d', options: { willReadFrequently: true }): Context;
+}
+interface Context {
+  drawImage(from: Canvas, x: number, y: number): void;
+  getImageData(x: number, y: number, width: 1, height: 1): { readonly data: Iterable<number> };
+}
+
 /** What a canvas shows at shares of its sides: read from a copy, as the page never reads its own. */
 function colourAt(canvas: Locator, across: number, down: number): Promise<number[]> {
-  const read = `(own, [x, y]) => {
-    const copy = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-    copy.drawImage(own, -Math.floor(x * own.width), -Math.floor(y * own.height));
-    return [...copy.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  }`;
-  return canvas.evaluate(read, [across, down]);
+  return canvas.evaluate(
+    (element: unknown, [x, y]) => {
+      const own = element as Canvas;
+      const copy = own.ownerDocument.createElement('canvas');
+      const context = copy.getContext('2d', { willReadFrequently: true });
+      context.drawImage(own, -Math.floor(x * own.width), -Math.floor(y * own.height));
+      return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    },
+    [across, down],
+  );
 }
 
 describe.skipIf(chromiumPath === undefined)('the sample browser, of stored images,', () => {
