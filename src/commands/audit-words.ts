@@ -99,6 +99,10 @@ export function savedText(bytes: number): string {
   return bytes < 0 ? `costs ${formatBytes(-bytes)}` : `saves ${formatBytes(bytes)}`;
 }
 
+export function imagesSizeText({ count, bytes }: NonNullable<AuditSize['images']>): string {
+  return `${many(count, 'stored image')}, ${formatBytes(bytes)} beside`;
+}
+
 export function imagesText(images: NonNullable<AuditReport['integrity']['images']>): string {
   const { stored, checked, skipped, wrong } = images;
   const found = wrong === 0 ? 'as the teacher saw them' : `${wrong} missing or changed`;

@@ -82,11 +82,6 @@ export const sourceSettings: readonly Setting[] = [
     about: 'vision: JSON lines of images and their positions (docs/vision.md)',
   },
   {
-    flag: '--store-images',
-    path: 'source.store_images',
-    about: 'vision: copy the images into the store',
-  },
-  {
     flag: '--scores <file>',
     path: 'source.scores',
     about: 'vision: .npy of scores [N, V], or FILE.npz:MEMBER',
@@ -133,6 +128,11 @@ export const temperaturesSetting: Setting = {
 export const buildSettings: readonly Setting[] = [
   ...placeSettings,
   ...sourceSettings,
+  {
+    flag: '--store-images',
+    path: 'source.store_images',
+    about: 'vision: copy the images into the store',
+  },
   ...targetSettings,
   {
     flag: '--workers <n>',

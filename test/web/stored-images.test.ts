@@ -123,10 +123,11 @@ describe.skipIf(chromiumPath === undefined)('the sample browser, of stored image
       const scale = Math.min(scene.width / width, scene.height / height);
       const left = scene.x + (scene.width - scale * width) / 2;
       const top = scene.y + (scene.height - scale * height) / 2;
-      expect(box.x).toBeCloseTo(left + scale * 30, 0);
-      expect(box.y).toBeCloseTo(top + scale * 15, 0);
-      expect(box.width).toBeCloseTo(scale * 30, 0);
-      expect(box.height).toBeCloseTo(scale * 15, 0);
+      const stroke = 3;
+      expect(box.x + box.width / 2).toBeCloseTo(left + scale * 45, 0);
+      expect(box.y + box.height / 2).toBeCloseTo(top + scale * 22.5, 0);
+      expect(box.width - stroke).toBeCloseTo(scale * 30, 0);
+      expect(box.height - stroke).toBeCloseTo(scale * 15, 0);
       const close = page.getByRole('img', { name: 'Position 1: its box' });
       expect(await colourAt(close, 0.5, 0.5)).toEqual(white);
       const unit = dataset === 'boxes' ? 'in pixels' : 'in shares of the image';
