@@ -4,6 +4,7 @@
  * were.
  */
 import { z } from 'zod';
+import { imagesReport } from './audit-images.ts';
 import { count, name, sha256, targetKind, targetSetName, temperature } from './common.ts';
 import { fidelity, fileRole, imagesStored, summary, targetSet } from './manifest.ts';
 
@@ -74,24 +75,8 @@ export const integrityReport = z.strictObject({
   orphans: listOf(z.strictObject({ path: z.string(), bytes: count })),
   /** Damaged files that servers refuse from now on. */
   quarantined: listOf(z.string()),
-  /**
-   * Stored images, or else those at `file:` addresses, beside the digests that their samples have;
-   * null for texts.
-   */
-  images: z
-    .strictObject({
-      stored: z.boolean().default(false),
-      checked: count,
-      /** At other addresses. */
-      skipped: count,
-      wrong: count,
-      problems: z
-        .array(
-          z.strictObject({ ordinal: count, uri: z.string(), what: z.enum(['missing', 'changed']) }),
-        )
-        .max(auditRowsMax),
-    })
-    .nullable(),
+  /** Null for texts. */
+  images: imagesReport(auditRowsMax).nullable(),
 });
 
 /** Mean log-prob of the token at t + 1 + shift under position t. */

@@ -1,83 +1,25 @@
 /** Images copied into the store: each once, whole and proved, whatever happens on the way. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { auditSnapshot } from '../../src/audit/audit.ts';
-import { findOrphans } from '../../src/audit/orphans.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
 import { storeImages } from '../../src/build/store-images.ts';
-import { build } from '../../src/build.ts';
-import { exportSnapshot, importSnapshot } from '../../src/convert.ts';
 import { LogitcaskError } from '../../src/errors.ts';
 import { sha256Hex } from '../../src/formats/canonical.ts';
 import { localImage } from '../../src/shard/local-image.ts';
-import { filePath, imagePath } from '../../src/shard/names.ts';
 import {
   imagesIndex,
   putImage,
   type StoredImage,
   storedImages,
 } from '../../src/shard/stored-images.ts';
-import { openFileStore } from '../../src/store/file.ts';
 import type { Store } from '../../src/store/store.ts';
-import { configOf, random } from '../support/dump.ts';
-import { type ImageSample, writeImages } from '../support/images.ts';
+import { mine, noise, stored, unlike, useImageStores } from '../support/image-stores.ts';
 
-let folder: string;
-let made = 0;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'logitcask-images-'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
-
-/** Bytes that only the seed decides. */
-function noise(seed: number, length = 300): Buffer {
-  const next = random(seed);
-  return Buffer.from(Uint8Array.from({ length }, () => 256 * next()));
-}
-
-const unlike: ImageSample[] = [1, 2, 3].map((seed) => ({ bytes: noise(seed), positions: 2 }));
-
-/** A store and images of its own; `dataset` is `mine` unless said otherwise. */
-function fresh(samples: readonly ImageSample[] = unlike) {
-  const name = String(made++);
-  const path = join(folder, name, 'store');
-  const images = writeImages(folder, name, { samples });
-  return {
-    ...images,
-    path,
-    inStore: (sha256: string) => join(path, imagePath('mine', sha256)),
-    build: (more: Record<string, unknown> = {}, source: Record<string, unknown> = {}) =>
-      build(
-        configOf({
-          store: path,
-          dataset: 'mine',
-          source: { ...images.source, ...source },
-          ...more,
-        }),
-        { dataFolder: 'data' },
-      ),
-    /** Runs with the store open. */
-    async with<T>(action: (store: Store) => Promise<T>): Promise<T> {
-      const store = await openFileStore(path);
-      try {
-        return await action(store);
-      } finally {
-        await store.close();
-      }
-    },
-  };
-}
-
-/** Names of all files below the folder of images, hidden ones among them. */
-function stored(path: string): string[] {
-  const found = readdirSync(join(path, 'mine', 'images'), { recursive: true, encoding: 'utf8' });
-  return found.filter((name) => name.includes('/')).sort();
-}
-
-const mine = { dataset: 'mine', snapshot: 'latest' };
+const place = useImageStores();
+const { fresh } = place;
 
 describe('a build that stores its images', () => {
   it('has each once under its digest, and says how many and how large', async () => {
@@ -181,14 +123,14 @@ describe('a build that stores its images', () => {
 
 describe('an image that is put into a store', () => {
   const bytes = noise(4, 1_000_000);
-  const place = { dataset: 'mine', sha256: sha256Hex(bytes) };
+  const named = { dataset: 'mine', sha256: sha256Hex(bytes) };
   const whole = async function* () {
     for (let at = 0; at < bytes.length; at += 300_000) yield bytes.subarray(at, at + 300_000);
   };
 
   it('is not there where it changes, is cut or goes while it is copied', async () => {
     const own = fresh();
-    const file = join(folder, 'changing');
+    const file = join(place.folder, 'changing');
     const changes: (() => void)[] = [
       () => writeFileSync(file, Buffer.from(bytes).fill(0, 900_000)),
       () => writeFileSync(file, bytes.subarray(0, 600_000)),
@@ -204,13 +146,13 @@ describe('an image that is put into a store', () => {
             isFirst = false;
           }
         };
-        await expect(putImage(store, place, pieces())).rejects.toMatchObject({
+        await expect(putImage(store, named, pieces())).rejects.toMatchObject({
           code: 'image-damaged',
         });
         expect(stored(own.path)).toEqual([]);
       }
-      await expect(putImage(store, place, whole())).resolves.toBe(bytes.length);
-      expect(readFileSync(own.inStore(place.sha256)).equals(bytes)).toBe(true);
+      await expect(putImage(store, named, whole())).resolves.toBe(bytes.length);
+      expect(readFileSync(own.inStore(named.sha256)).equals(bytes)).toBe(true);
     });
   });
 
@@ -223,13 +165,13 @@ describe('an image that is put into a store', () => {
         const count = () => {
           if (--left === 0) throw new LogitcaskError('store-full', 'store: full');
         };
-        const put = putImage(failing(store, count), place, whole());
+        const put = putImage(failing(store, count), named, whole());
         const ended = await put.catch((error: unknown) => error);
         isDone = left > 0;
         if (!isDone) expect(ended).toMatchObject({ code: 'store-full' });
-        const names = await store.list(`mine/images/${place.sha256.slice(0, 2)}`);
+        const names = await store.list(`mine/images/${named.sha256.slice(0, 2)}`);
         if (!isDone) expect(names).toEqual([]);
-        else expect(readFileSync(own.inStore(place.sha256)).equals(bytes)).toBe(true);
+        else expect(readFileSync(own.inStore(named.sha256)).equals(bytes)).toBe(true);
       });
     }
     expect(failures).toBe(8); // size, create, four pieces, commit, and the one that succeeds
@@ -255,83 +197,3 @@ function failing(store: Store, count: () => void): Store {
 
 const bound = (value: unknown, own: object) =>
   typeof value === 'function' ? value.bind(own) : value;
-
-describe('stored images', () => {
-  it('that are damaged or gone are named, by verify and by an audit', async () => {
-    const own = fresh();
-    await own.build();
-    const [first, second] = own.digests;
-    const path = own.inStore(first);
-    writeFileSync(path, Buffer.from(readFileSync(path)).fill(0, 7, 8));
-    rmSync(own.inStore(second));
-    await own.with(async (store) => {
-      const { problems } = await verifySnapshot(store, mine);
-      const names = [first, second].map((one) => `images/${one.slice(0, 2)}/${one}`);
-      expect(problems.map(({ file }) => file).sort()).toEqual(names.sort());
-      expect(problems.map(({ code }) => code)).toEqual(['image-damaged', 'image-damaged']);
-      const { findings, integrity } = await auditSnapshot(store, mine);
-      expect(findings.map(({ code }) => code)).toEqual(['images-damaged']);
-      expect(integrity.images).toMatchObject({ checked: 3, wrong: 2 });
-      expect(integrity.images?.problems.map(({ ordinal, what }) => [ordinal, what])).toEqual([
-        [0, 'changed'],
-        [1, 'missing'],
-      ]);
-    });
-    rmSync(own.paths[0]); // where they came from does not count
-    writeFileSync(path, unlike[0].bytes);
-    writeFileSync(own.inStore(second), unlike[1].bytes);
-    await own.with(async (store) => {
-      expect((await auditSnapshot(store, mine)).findings).toEqual([]);
-    });
-  });
-
-  it('whose index is damaged are not believed, nor called orphans', async () => {
-    const own = fresh();
-    const { manifest } = await own.build();
-    const index = imagesIndex(manifest)?.name ?? '';
-    const path = join(own.path, filePath('mine', index));
-    writeFileSync(path, Buffer.from(readFileSync(path)).fill(0, 3, 4));
-    await own.with(async (store) => {
-      const { problems } = await verifySnapshot(store, mine);
-      expect(problems.map(({ file }) => file)).toEqual([index]);
-      const { integrity } = await auditSnapshot(store, mine);
-      expect(integrity.images).toBeNull();
-      expect(integrity.orphans.total).toBe(0);
-      expect(integrity.quarantined.rows).toEqual([index]);
-    });
-  });
-
-  it('are orphans once no snapshot names them, and no build is under way', async () => {
-    const own = fresh();
-    await own.build();
-    await own.with(async (store) => {
-      const stray = imagePath('mine', sha256Hex(noise(8)));
-      await store.write(stray, noise(8));
-      expect(await findOrphans(store, 'mine')).toEqual([{ path: stray, bytes: 300 }]);
-      await store.write('mine/locks/0123456789abcdef', Buffer.from('{}'));
-      expect(await findOrphans(store, 'mine')).toEqual([]);
-    });
-  });
-
-  it('go with their snapshot to Parquet and back', async () => {
-    const own = fresh();
-    const { manifest } = await own.build();
-    const out = join(folder, `out-${made}`);
-    const options = { ...mine, compression: 'zstd', folder: out } as const;
-    await own.with((store) => exportSnapshot(store, { ...options, format: 'parquet' }));
-    const other = fresh();
-    await other.with(async (store) => {
-      const taken = { ...options, dataset: 'mine', tag: 'latest', format: 'arrow' } as const;
-      const back = await importSnapshot(store, taken);
-      expect(back.manifest.images).toEqual(manifest.images);
-      expect(back.manifest.features).toEqual(['images']);
-      expect((await verifySnapshot(store, mine)).problems).toEqual([]);
-      expect(stored(other.path)).toEqual(stored(own.path));
-      const [damaged] = own.digests;
-      writeFileSync(join(out, 'images', damaged.slice(0, 2), damaged), noise(9));
-      const again = importSnapshot(store, { ...taken, dataset: 'again' });
-      await expect(again).rejects.toMatchObject({ code: 'image-damaged' });
-      expect(await store.list('again/snapshots')).toEqual([]);
-    });
-  });
-});

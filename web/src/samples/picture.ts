@@ -1,4 +1,4 @@
-/** Boxes of an image's positions: over its pixels where they are stored, else on an empty ground. */
+/** Boxes of an image's positions: over its pixels where they are there, or on an empty ground. */
 import { h } from '../element.ts';
 import { count, number, plural } from '../format.ts';
 import type { ImageRow } from '../types.ts';

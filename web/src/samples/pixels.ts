@@ -1,4 +1,4 @@
-/** Pixels of a stored image: fetched from this server, decoded by the browser, drawn on canvases. */
+/** Pixels of a stored image: fetched from this server, decoded by the browser, drawn. */
 import { getBlob } from '../api.ts';
 import { h } from '../element.ts';
 import type { Place, Size } from './places.ts';
