@@ -13,7 +13,8 @@ export interface Prices {
 const gb = 1e9;
 
 /**
- * Stored images are kept, too. An epoch of one trainer is the bytes of all columns: what the layout `frames` sends.
+ * Stored images are kept, too. An epoch of one trainer is the bytes of all columns: what the
+ * layout `frames` sends.
  */
 export function costOf(
   { bytes, images, columns }: Pick<AuditSize, 'bytes' | 'images' | 'columns'>,

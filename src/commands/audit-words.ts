@@ -106,7 +106,8 @@ export function imagesSizeText({ count, bytes }: NonNullable<AuditSize['images']
 export function imagesText(images: NonNullable<AuditReport['integrity']['images']>): string {
   const { stored, checked, skipped, wrong } = images;
   const found = wrong === 0 ? 'as the teacher saw them' : `${wrong} missing or changed`;
-  return `${checked} ${stored ? 'stored ones ' : ''}read, ${found}${skipped > 0 ? `; ${skipped} at other addresses` : ''}`;
+  const others = skipped > 0 ? `; ${skipped} at other addresses` : '';
+  return `${checked} ${stored ? 'stored ones ' : ''}read, ${found}${others}`;
 }
 
 /** Name and value of each thing that was measured of a target set. */
