@@ -4,8 +4,9 @@
  * were.
  */
 import { z } from 'zod';
+import { imagesReport } from './audit-images.ts';
 import { count, name, sha256, targetKind, targetSetName, temperature } from './common.ts';
-import { fidelity, fileRole, summary, targetSet } from './manifest.ts';
+import { fidelity, fileRole, imagesStored, summary, targetSet } from './manifest.ts';
 
 /** Rows of a list that a report keeps. */
 export const auditRowsMax = 100;
@@ -40,6 +41,8 @@ export const sizeReport = z.strictObject({
   bytes_per_position: z.number(),
   /** Of the columns of distributions alone. */
   target_bytes_per_position: z.number(),
+  /** Stored images, beside `bytes`; null where none are. */
+  images: imagesStored.nullable().default(null),
   columns: z.array(
     z.strictObject({ name: z.string(), target_set: targetSetName.nullable(), bytes: count }),
   ),
@@ -72,20 +75,8 @@ export const integrityReport = z.strictObject({
   orphans: listOf(z.strictObject({ path: z.string(), bytes: count })),
   /** Damaged files that servers refuse from now on. */
   quarantined: listOf(z.string()),
-  /** Images at `file:` addresses beside the digests that their samples have; null for texts. */
-  images: z
-    .strictObject({
-      checked: count,
-      /** At other addresses. */
-      skipped: count,
-      wrong: count,
-      problems: z
-        .array(
-          z.strictObject({ ordinal: count, uri: z.string(), what: z.enum(['missing', 'changed']) }),
-        )
-        .max(auditRowsMax),
-    })
-    .nullable(),
+  /** Null for texts. */
+  images: imagesReport(auditRowsMax).nullable(),
 });
 
 /** Mean log-prob of the token at t + 1 + shift under position t. */
@@ -260,6 +251,8 @@ export const statistics = z.strictObject({
   totals: z.strictObject({ samples: count, positions: count, learned: count, bytes: count }),
   roles: sizeReport.shape.roles,
   bytes_per_position: z.number(),
+  /** Stored images; null where none are. */
+  images: sizeReport.shape.images,
   origin: z.string(),
   licence: z.string(),
   parent: sha256.nullable(),

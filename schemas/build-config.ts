@@ -128,6 +128,8 @@ export const visionSource = z
   .strictObject({
     type: z.literal('vision'),
     images: z.string().describe('JSON lines of images and their positions (docs/vision.md)'),
+    /** Copies the images, which lie at `file:` addresses, into the store. */
+    store_images: z.boolean().default(false).describe('copy the images into the store'),
     /** Run in this process on the images themselves; without it the scores are files. */
     model: z.string().optional().describe('model.onnx, a classifier or a detector'),
     preprocess: preprocess.optional(),

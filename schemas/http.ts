@@ -6,6 +6,7 @@ import { count, name, sha256, targetSetName } from './common.ts';
 export const datasetParams = z.object({ dataset: name });
 export const snapshotParams = datasetParams.extend({ snapshot: name });
 export const fileParams = snapshotParams.extend({ name });
+export const imageParams = snapshotParams.extend({ image: sha256 });
 export const sampleParams = snapshotParams.extend({
   sample: z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 lower-case hex digits'),
 });

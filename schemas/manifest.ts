@@ -19,7 +19,7 @@ import {
 export const formatVersion = 1;
 
 /** Feature flags that this code understands; a manifest that names another is refused. */
-export const knownFeatures: readonly string[] = ['parquet', 'responses'];
+export const knownFeatures: readonly string[] = ['images', 'parquet', 'responses'];
 
 export const labelSpace = z.strictObject({
   kind: z.enum(['vocabulary', 'classes']),
@@ -158,7 +158,7 @@ export const responses = z.strictObject({
     .nullable(),
 });
 
-export const fileRole = z.enum(['shard', 'index', 'reference', 'packing', 'tokenizer']);
+export const fileRole = z.enum(['shard', 'index', 'reference', 'packing', 'tokenizer', 'images']);
 
 export const file = z.strictObject({
   role: fileRole,
@@ -173,6 +173,8 @@ export const file = z.strictObject({
     .record(targetSetName, z.record(z.string(), z.union([z.number(), z.string()])))
     .optional(),
 });
+
+export const imagesStored = z.strictObject({ count, bytes: count });
 
 export const manifest = z.strictObject({
   format: z.literal('logitcask'),
@@ -191,6 +193,8 @@ export const manifest = z.strictObject({
   responses: responses.optional(),
   inputs: z.strictObject({ origin: z.string(), licence: z.string(), digest: sha256 }),
   files: z.array(file).min(1),
+  /** Different images that are stored, and their bytes; feature `images`. Not in `totals`. */
+  images: imagesStored.optional(),
   totals: z.strictObject({
     samples: count,
     positions: count,

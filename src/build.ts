@@ -19,6 +19,7 @@ import { sampleIdsOf, snapshotLabelSpace } from './build/sample-ids.ts';
 import { openScores, type Scores } from './build/scores.ts';
 import { createShards } from './build/shards.ts';
 import { createStatusWriter, type StatusWriter } from './build/status.ts';
+import { storesImages } from './build/store-images.ts';
 import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
 import { openSource } from './capture/table.ts';
@@ -172,7 +173,12 @@ async function runBuild(run: Run): Promise<Outcome> {
     run.seconds.prepare += (performance.now() - started) / 1000;
     const positions = await captureAll(run, stages);
     const finishing = performance.now();
-    const { id, manifest } = await completeManifest({ ...stages, alignment });
+    const { id, manifest } = await completeManifest({
+      ...stages,
+      alignment,
+      storesImages: storesImages(config),
+      signal: run.signal,
+    });
     await scores.remove();
     const { samples } = manifest.totals;
     const state = { state: 'complete' as const, snapshot: id };

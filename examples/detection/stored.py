@@ -36,6 +36,7 @@ def store(folder, dataset, canvases, assigned, classes, boxes, temperature):
     source = {
         "type": "vision",
         "images": str(inputs / "images.jsonl"),
+        "store_images": True,  # so that `logitcask serve` shows them, with the boxes
         "scores": str(inputs / "classes.npy"),
         "classes": [*(str(digit) for digit in range(10)), "background"],
         "heads": [{"name": "box", "scores": str(inputs / "boxes.npy"), "parts": SIDES}],

@@ -198,7 +198,7 @@ async function imagesOf({ store, resolved, paced, problems }: Audit) {
   if (problems.length > 0) return null;
   const reader = createReader(store, resolved);
   try {
-    return await checkImages(reader, paced);
+    return await checkImages(store, reader, paced);
   } finally {
     await reader.close();
   }

@@ -12,9 +12,12 @@ export interface Prices {
 
 const gb = 1e9;
 
-/** An epoch of one trainer is the bytes of all columns: what the layout `frames` sends. */
+/**
+ * Stored images are kept, too. An epoch of one trainer is the bytes of all columns: what the
+ * layout `frames` sends.
+ */
 export function costOf(
-  { bytes, columns }: Pick<AuditSize, 'bytes' | 'columns'>,
+  { bytes, images, columns }: Pick<AuditSize, 'bytes' | 'images' | 'columns'>,
   { currency, storagePerGbMonth, egressPerGb }: Prices,
 ): NonNullable<AuditSize['cost']> {
   const sent = columns.reduce((sum, column) => sum + column.bytes, 0);
@@ -22,7 +25,7 @@ export function costOf(
     currency,
     storage_per_gb_month: storagePerGbMonth,
     egress_per_gb: egressPerGb,
-    per_month: (bytes / gb) * storagePerGbMonth,
+    per_month: ((bytes + (images?.bytes ?? 0)) / gb) * storagePerGbMonth,
     per_epoch: (sent / gb) * egressPerGb,
   };
 }

@@ -6,6 +6,7 @@ import { createReader } from '../shard/open-snapshot.ts';
 import { readReference } from '../shard/reference.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
 import type { ResolvedSnapshot } from '../shard/snapshot.ts';
+import { storedImages } from '../shard/stored-images.ts';
 import type { Store } from '../store/store.ts';
 import { digestFile, hashSampleIds } from './digests.ts';
 import { isShard } from './pass.ts';
@@ -62,6 +63,16 @@ export async function checkTotals(
     const sums = [total('samples', shards), total('positions', shards), total('bytes', files)];
     const stated = [totals.samples, totals.positions, totals.bytes];
     if (sums.join() !== stated.join()) throw wrongManifest(sums, stated);
+    const images = { count: 0, bytes: 0 };
+    for await (const { bytes } of storedImages(store, resolved.manifest)) {
+      await paced(0);
+      images.count++;
+      images.bytes += bytes;
+    }
+    const named = resolved.manifest.images ?? { count: 0, bytes: 0 };
+    if (images.count !== named.count || images.bytes !== named.bytes) {
+      throw wrongManifest(images, named);
+    }
     const contentId = await hashSampleIds(reader, paced);
     if (contentId !== content_id) throw wrongManifest(content_id, contentId);
   });

@@ -75,13 +75,16 @@ const imagesChanged = ({ integrity: { images } }: AuditReport): Finding[] => {
   const [{ what, uri }] = images.problems;
   return [
     {
-      code: 'images-changed',
+      code: images.stored ? 'images-damaged' : 'images-changed',
       severity: 'fault',
       section: 'integrity',
       target_set: null,
       message:
-        `integrity: ${images.wrong} of ${images.checked} images are missing or others than the ` +
-        `teacher saw (${what}: ${uri}): restore them, or label the new ones`,
+        `integrity: ${images.wrong} of ${images.checked} ${images.stored ? 'stored ' : ''}images ` +
+        `are missing or others than the teacher saw (${what}: ${uri}): ` +
+        (images.stored
+          ? 'restore a good copy, or build again'
+          : 'restore them, or label the new ones'),
       expected: 0,
       got: images.wrong,
     },

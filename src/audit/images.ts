@@ -1,86 +1,94 @@
-/** Whether images are still what the teacher saw: those in reach, by their digests. */
-import { createHash } from 'node:crypto';
-import { open, stat } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+/** Whether images are still what the teacher saw: stored ones, or else those in reach. */
 import { type AuditIntegrity, auditRowsMax } from '../../schemas/audit.ts';
-import { textsOf } from '../formats/cells.ts';
+import type { Manifest } from '../../schemas/manifest.ts';
+import { imageReferences, isLocal, localImage } from '../shard/local-image.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
-import { imageOf } from '../shard/sample-id.ts';
-import type { Paced } from './pass-shard.ts';
+import { imageDamaged, proveImage, storedImage, storedImages } from '../shard/stored-images.ts';
+import type { Store } from '../store/store.ts';
+import { noFile, type Paced } from './pass-shard.ts';
 
 export type ImagesReport = NonNullable<AuditIntegrity['images']>;
+type What = ImagesReport['problems'][number]['what'];
 
-const rowsAtOnce = 256;
-const pieceBytes = 256 * 1024;
+const unpaced: Paced = async () => {};
 
 /**
- * Reads every local image of a snapshot; one of texts has none. `paced` is awaited with each
- * piece of at most 256 KiB, and ends the work by what it throws. Throws `shard-damaged`.
+ * Reads every stored image of a snapshot, or where it stores none every local one; one of texts has
+ * none. `paced` is awaited with each piece of at most 256 KiB, and ends the work by what it throws.
+ * Throws `shard-damaged`, `index-damaged`.
  */
-export async function checkImages(
+export function checkImages(
+  store: Store,
   reader: SnapshotReader,
-  paced: Paced = async () => {},
+  paced: Paced = unpaced,
 ): Promise<ImagesReport> {
+  const isStored = reader.manifest.images !== undefined;
+  return isStored ? checkStored(store, reader, paced) : checkLocal(reader, paced);
+}
+
+async function checkLocal(reader: SnapshotReader, paced: Paced): Promise<ImagesReport> {
   const problems: ImagesReport['problems'] = [];
   const counts = { checked: 0, skipped: 0, wrong: 0 };
-  const { kind, totals } = reader.manifest;
-  const samples = kind === 'vision' ? totals.samples : 0;
-  for (let first = 0; first < samples; first += rowsAtOnce) {
+  for await (const references of imageReferences(reader)) {
     await paced(0);
-    const rows = Math.min(rowsAtOnce, samples - first);
-    const ordinals = Array.from({ length: rows }, (_, i) => first + i);
-    const { input_ref } = await reader.read(ordinals, ['input_ref']);
-    for (const [i, ref] of textsOf(input_ref).entries()) {
-      const { sha256, uri } = imageOf(ref);
-      if (!uri.startsWith('file:')) {
+    for (const { ordinal, sha256, uri } of references) {
+      if (!isLocal(uri)) {
         counts.skipped++;
         continue;
       }
       counts.checked++;
-      const found = await digestOf(uri, paced);
-      if (found === sha256) continue;
+      const found = await proveImage(localImage(uri), paced);
+      if (found?.sha256 === sha256) continue;
       counts.wrong++;
       const what = found === undefined ? 'missing' : 'changed';
-      if (problems.length < auditRowsMax) problems.push({ ordinal: first + i, uri, what });
+      if (problems.length < auditRowsMax) problems.push({ ordinal, uri, what });
     }
   }
-  return { ...counts, problems };
+  return { stored: false, ...counts, problems };
 }
 
-/**
- * SHA-256 (hex) of a file, undefined where it cannot be read. Addresses are data: what is no
- * regular file, as a pipe or a device, might never end, and no more is read than was there first.
- */
-async function digestOf(uri: string, paced: Paced): Promise<string | undefined> {
-  const file = await openRegular(uri);
-  if (file === undefined) return undefined; // reported as missing, with its address
-  const hash = createHash('sha256');
-  const piece = Buffer.allocUnsafe(pieceBytes);
-  try {
-    for (let left = file.size; left > 0; ) {
-      const read = file.handle.read(piece, 0, Math.min(pieceBytes, left));
-      const bytes = await read.then(
-        ({ bytesRead }) => bytesRead,
-        () => undefined,
-      );
-      if (bytes === undefined) return undefined;
-      if (bytes === 0) break;
-      hash.update(piece.subarray(0, bytes));
-      left -= bytes;
-      await paced(bytes);
-    }
-    return hash.digest('hex');
-  } finally {
-    await file.handle.close();
+/** Stored images that are missing or have another digest, each with the error that says so. */
+export async function* damagedImages(
+  store: Store,
+  manifest: Manifest,
+  { paced = unpaced, onProved }: { paced?: Paced; onProved?: (bytes: number) => void } = {},
+) {
+  const { dataset } = manifest;
+  for await (const { sha256, bytes } of storedImages(store, manifest)) {
+    await paced(0);
+    const found = await proveImage(storedImage(store, { dataset, sha256 }), paced);
+    onProved?.(bytes);
+    if (found?.sha256 === sha256) continue;
+    yield { sha256, error: imageDamaged(sha256, found?.sha256 ?? noFile) };
   }
 }
 
-async function openRegular(uri: string) {
-  try {
-    const path = fileURLToPath(uri);
-    const found = await stat(path);
-    return found.isFile() ? { size: found.size, handle: await open(path) } : undefined;
-  } catch {
-    return undefined;
+/** Each stored image once, whatever samples have it; a problem names the first of these. */
+async function checkStored(
+  store: Store,
+  reader: SnapshotReader,
+  paced: Paced,
+): Promise<ImagesReport> {
+  const counts = { checked: 0, skipped: 0, wrong: 0 };
+  const named = new Map<string, What>();
+  const onProved = () => {
+    counts.checked++;
+  };
+  for await (const { sha256, error } of damagedImages(store, reader.manifest, {
+    paced,
+    onProved,
+  })) {
+    counts.wrong++;
+    if (named.size < auditRowsMax) named.set(sha256, error.got === noFile ? 'missing' : 'changed');
   }
+  const problems: ImagesReport['problems'] = [];
+  for await (const references of named.size > 0 ? imageReferences(reader) : []) {
+    await paced(0);
+    for (const { ordinal, sha256, uri } of references) {
+      const what = named.get(sha256);
+      if (what !== undefined) problems.push({ ordinal, uri, what });
+      named.delete(sha256);
+    }
+  }
+  return { stored: true, ...counts, problems };
 }

@@ -104,6 +104,7 @@ export async function auditSize(
       positions,
       bytes,
       bytes_per_position: bytes / Math.max(1, positions),
+      images: manifest.images ?? null,
       target_bytes_per_position: sum([...each.values()]),
       columns: [...byColumn].map(([name, own]) => {
         return { name, target_set: setOf.get(name) ?? null, bytes: own };

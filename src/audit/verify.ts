@@ -3,12 +3,14 @@
  * repairs.
  */
 import type { Manifest } from '../../schemas/manifest.ts';
-import { indexNameOf } from '../shard/names.ts';
+import { imagePath, indexNameOf } from '../shard/names.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
+import { imagesIndex } from '../shard/stored-images.ts';
 import type { Store } from '../store/store.ts';
 import { checkFile, checkTotals, otherFiles } from './files.ts';
+import { damagedImages } from './images.ts';
 import { passShards } from './pass.ts';
-import type { FoundProblem, Problem } from './problem.ts';
+import { type FoundProblem, type Problem, problemOf } from './problem.ts';
 
 export type { Problem };
 
@@ -40,10 +42,11 @@ export async function verifySnapshot(store: Store, options: VerifyOptions): Prom
   const { files, totals } = manifest;
   const sizes = new Map(files.map((file) => [file.name, file.bytes]));
   const problems: FoundProblem[] = [];
+  const bytesTotal = totals.bytes + (manifest.images?.bytes ?? 0);
   let bytes = 0;
   const passed = (...names: readonly string[]) => {
     for (const name of names) bytes += sizes.get(name) ?? 0;
-    onProgress?.({ bytes, bytesTotal: totals.bytes });
+    onProgress?.({ bytes, bytesTotal });
   };
   for await (const shard of passShards(store, { manifest, counts: false })) {
     problems.push(...shard.problems);
@@ -54,6 +57,11 @@ export async function verifySnapshot(store: Store, options: VerifyOptions): Prom
     passed(file.name);
   }
   await checkTotals(store, { resolved, paced: async () => {} }, problems);
+  const onProved = (more: number) => {
+    bytes += more;
+    passed();
+  };
+  problems.push(...(await imageProblems(store, manifest, { problems, onProved })));
   return {
     dataset,
     snapshot: id,
@@ -63,6 +71,22 @@ export async function verifySnapshot(store: Store, options: VerifyOptions): Prom
     positions: totals.positions,
     problems: listed(problems, manifest),
   };
+}
+
+/** Of stored images, as files of their folder; none where their index cannot be believed. */
+async function imageProblems(
+  store: Store,
+  manifest: Manifest,
+  found: { problems: readonly FoundProblem[]; onProved: (bytes: number) => void },
+): Promise<FoundProblem[]> {
+  const index = imagesIndex(manifest)?.name;
+  if (found.problems.some(({ file }) => file === index)) return [];
+  const { dataset } = manifest;
+  const problems: FoundProblem[] = [];
+  for await (const { sha256, error } of damagedImages(store, manifest, found)) {
+    problems.push(problemOf(imagePath(dataset, sha256).slice(dataset.length + 1), error));
+  }
+  return problems;
 }
 
 /** In the order of the manifest. */

@@ -28,6 +28,7 @@ import { keptFiles, parentReference } from './append.ts';
 import { countEntries } from './count-entries.ts';
 import type { BuildPlace } from './resume.ts';
 import type { SnapshotInputs } from './shards.ts';
+import { storeImages } from './store-images.ts';
 
 export interface FinishOptions extends BuildPlace {
   readonly tag: string;
@@ -40,6 +41,9 @@ export interface FinishOptions extends BuildPlace {
   readonly picker: ReferencePicker;
   readonly shards: { readonly complete: readonly IndexHeader[] };
   readonly parent?: ResolvedSnapshot;
+  /** Whether the images are copied, too. */
+  readonly storesImages?: boolean;
+  readonly signal?: AbortSignal;
 }
 
 export async function completeManifest(options: FinishOptions): Promise<ResolvedSnapshot> {
@@ -91,7 +95,9 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
     tombstones: [],
   };
   const target_sets = await measured(options, draft);
-  const resolved = await writeSnapshot(store, { ...draft, target_sets }, options.tag);
+  const whole = { ...draft, target_sets };
+  const document = options.storesImages ? await storeImages(store, whole, options) : whole;
+  const resolved = await writeSnapshot(store, document, options.tag);
   for (let i = 0; i < shards.length; i++) await store.remove(partPath(dataset, build, i));
   return resolved;
 }

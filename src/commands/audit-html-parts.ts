@@ -4,6 +4,7 @@ import { renderBars } from '../formats/svg-bars.ts';
 import {
   bestText,
   frontOf,
+  imagesSizeText,
   imagesText,
   logProb,
   lossText,
@@ -27,6 +28,7 @@ export function sizeSection(size: AuditSize): string {
       `${formatBytes(bytes)} for ${formatCount(positions)} positions: ` +
         `${perPosition(bytes_per_position)} a position, targets ${perPosition(targets)}.`,
     ),
+    ...(size.images === null ? [] : [paragraph(`${imagesSizeText(size.images)}.`)]),
     ...costParts(size),
     columnsFigure(size),
     othersFigure(size),

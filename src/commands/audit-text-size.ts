@@ -1,6 +1,14 @@
 /** The size section of an audit for a terminal. */
 import type { AuditSize } from '../../schemas/audit.ts';
-import { frontOf, lossText, moneyText, percent, perPosition, ratio } from './audit-words.ts';
+import {
+  frontOf,
+  imagesSizeText,
+  lossText,
+  moneyText,
+  percent,
+  perPosition,
+  ratio,
+} from './audit-words.ts';
 import { formatBytes, formatCount, formatTable } from './command.ts';
 import { barRows, type Paint } from './paint.ts';
 
@@ -16,6 +24,7 @@ export function describeSizeSection(size: AuditSize, paint: Paint): string {
   return [
     paint.bold('Size'),
     head,
+    ...(size.images === null ? [] : [`  ${imagesSizeText(size.images)}`]),
     ...describeColumns(size),
     ...describeOthers(size),
     ...describeSavings(size),

@@ -99,10 +99,15 @@ export function savedText(bytes: number): string {
   return bytes < 0 ? `costs ${formatBytes(-bytes)}` : `saves ${formatBytes(bytes)}`;
 }
 
+export function imagesSizeText({ count, bytes }: NonNullable<AuditSize['images']>): string {
+  return `${many(count, 'stored image')}, ${formatBytes(bytes)} beside`;
+}
+
 export function imagesText(images: NonNullable<AuditReport['integrity']['images']>): string {
-  const { checked, skipped, wrong } = images;
+  const { stored, checked, skipped, wrong } = images;
   const found = wrong === 0 ? 'as the teacher saw them' : `${wrong} missing or changed`;
-  return `${checked} read, ${found}${skipped > 0 ? `; ${skipped} at other addresses` : ''}`;
+  const others = skipped > 0 ? `; ${skipped} at other addresses` : '';
+  return `${checked} ${stored ? 'stored ones ' : ''}read, ${found}${others}`;
 }
 
 /** Name and value of each thing that was measured of a target set. */

@@ -128,6 +128,11 @@ export const temperaturesSetting: Setting = {
 export const buildSettings: readonly Setting[] = [
   ...placeSettings,
   ...sourceSettings,
+  {
+    flag: '--store-images',
+    path: 'source.store_images',
+    about: 'vision: copy the images into the store',
+  },
   ...targetSettings,
   {
     flag: '--workers <n>',

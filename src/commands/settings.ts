@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { type ConfigDocument, defaultOf, type TextSetting } from '../config.ts';
 
 export interface Setting {
-  /** As commander reads it: `--k <n>`. */
+  /** As commander reads it: `--k <n>`, or without a value for what is true or false. */
   readonly flag: string;
   /** `sparsifier.k` */
   readonly path: string;
@@ -37,7 +37,8 @@ export function givenSettings(
 ): TextSetting[] {
   return settings.flatMap(({ flag, path }) => {
     const option = new Option(flag);
-    const text = values[option.attributeName()];
+    const value = values[option.attributeName()];
+    const text = value === true ? 'true' : value; // a flag without a value
     return typeof text === 'string' ? [{ origin: option.long ?? flag, path, text }] : [];
   });
 }

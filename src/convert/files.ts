@@ -7,6 +7,7 @@ import { shardSchema } from '../shard/columns.ts';
 import { filePath, indexName, sampleIndexName, shardName } from '../shard/names.ts';
 import { writeSampleIndex } from '../shard/sample-index.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
+import { putImage, storedImage, storedImages } from '../shard/stored-images.ts';
 import { openShardWriter, type ShardWriter } from '../shard/writer.ts';
 import type { Store } from '../store/store.ts';
 import { type CodecChoice, codecIn, convertRow, type RowSource } from './rows.ts';
@@ -25,7 +26,10 @@ export interface Conversion {
   readonly onProgress?: (progress: { samples: number; samplesTotal: number }) => void;
 }
 
-/** Writes every file but the manifest, which it returns. Leaves nothing where it fails. */
+/**
+ * Writes every file but the manifest, which it returns. Where it fails it leaves nothing but whole
+ * images, which the next one finds.
+ */
 export async function convertFiles(conversion: Conversion): Promise<Manifest> {
   const { from, to, choice } = conversion;
   const { manifest } = from.rows;
@@ -42,6 +46,7 @@ export async function convertFiles(conversion: Conversion): Promise<Manifest> {
         written.push(await copyFile(conversion, file));
       }
     }
+    await copyImages(conversion);
     const bytes = written.reduce((sum, file) => sum + file.bytes, 0);
     const { totals, dataset: _, ...rest } = manifest;
     const counted = sets.map((set, i) => ({ ...set, entries: entries[i] }));
@@ -100,9 +105,7 @@ async function writeShards(
   };
   try {
     for (let ordinal = 0; ordinal < samplesTotal; ordinal++) {
-      if (signal?.aborted) {
-        throw new LogitcaskError('interrupted', 'convert: stopped; nothing is kept, run it again');
-      }
+      if (signal?.aborted) throw stopped();
       const row = await convertRow(rows, ordinal, choice);
       writer ??= await open(written.length / 2);
       await writer.add(row);
@@ -143,6 +146,20 @@ async function writeIndex({ from, to }: Conversion, written: ManifestFile[]): Pr
   if (got === expected) return;
   const message = 'convert: the samples are not those that the manifest names; take a good copy';
   throw new LogitcaskError('manifest-invalid', message, { expected, got });
+}
+
+/** Throws `image-damaged`. */
+async function copyImages({ from, to, signal }: Conversion): Promise<void> {
+  const { manifest } = from.rows;
+  for await (const { sha256 } of storedImages(from.store, manifest)) {
+    if (signal?.aborted) throw stopped();
+    const place = { dataset: manifest.dataset, sha256 };
+    await putImage(to.store, { ...place, dataset: to.dataset }, storedImage(from.store, place));
+  }
+}
+
+function stopped(): LogitcaskError {
+  return new LogitcaskError('interrupted', 'convert: stopped; nothing is kept, run it again');
 }
 
 /** Under the name that it has in the target's build. */

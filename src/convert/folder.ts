@@ -11,7 +11,7 @@ const manifestBytesMax = 64 * 1024 * 1024;
 
 /** A store in which the files of any data set lie directly in the folder. */
 export function flatten(store: Store): Store {
-  const flat = (name: string) => name.replace(/^[^/]+\/files\//, '');
+  const flat = (name: string) => name.replace(/^[^/]+\/(files\/|(?=images\/))/, '');
   return {
     url: store.url,
     read: (name, ...range) => store.read(flat(name), ...range),

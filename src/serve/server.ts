@@ -25,6 +25,7 @@ import { completions } from './routes/completions.ts';
 import { datasets } from './routes/datasets.ts';
 import { digests } from './routes/digests.ts';
 import { health } from './routes/health.ts';
+import { images } from './routes/images.ts';
 import { models } from './routes/models.ts';
 import { plans } from './routes/plans.ts';
 import type { Route, Server } from './routes/route.ts';
@@ -49,6 +50,7 @@ const routes: readonly Route[] = [
   audits,
   shards,
   rows,
+  images,
   tokens,
   plans,
   steps,

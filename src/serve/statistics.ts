@@ -7,7 +7,8 @@ import type { ResolvedSnapshot } from '../shard/snapshot.ts';
 export type SnapshotFacts = Omit<Statistics, 'tags' | 'audit'>;
 
 export function factsOf({ id, manifest }: ResolvedSnapshot): SnapshotFacts {
-  const { dataset, kind, label_space, totals, inputs, parent, target_sets, files } = manifest;
+  const { dataset, kind, label_space, totals, inputs, parent, target_sets, files, images } =
+    manifest;
   return {
     dataset,
     snapshot: id,
@@ -16,6 +17,7 @@ export function factsOf({ id, manifest }: ResolvedSnapshot): SnapshotFacts {
     totals,
     roles: rolesOf(files),
     bytes_per_position: totals.bytes / Math.max(1, totals.positions),
+    images: images ?? null,
     origin: inputs.origin,
     licence: inputs.licence,
     parent,

@@ -17,9 +17,15 @@ export const tokenizerName = (build: string) => `${build}-tokenizer.json`;
 export const answersPath = (dataset: string, teacher: string) =>
   `${dataset}/answers/${teacher.slice(0, 16)}.log`;
 
+export const imagesIndexName = (build: string) => `${build}-images.index`;
+
 export const filesFolder = (dataset: string) => `${dataset}/files`;
 export const partsFolder = (dataset: string) => `${dataset}/parts`;
 export const locksFolder = (dataset: string) => `${dataset}/locks`;
+/** Images by the first two digits of their digests. */
+export const imagesFolder = (dataset: string) => `${dataset}/images`;
+export const imagePath = (dataset: string, sha256: string) =>
+  `${imagesFolder(dataset)}/${sha256.slice(0, 2)}/${sha256}`;
 /** A file of a manifest. */
 export const filePath = (dataset: string, name: string) => `${filesFolder(dataset)}/${name}`;
 export const partPath = (dataset: string, build: string, shard: number) =>

@@ -43,6 +43,7 @@ describe('the statistics of a snapshot', () => {
           const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
           return { role, files: files.length, bytes };
         }),
+        images: null,
         bytes_per_position: manifest.totals.bytes / shape.positions,
         origin: manifest.inputs.origin,
         licence: 'unknown',

@@ -21,6 +21,7 @@ const size: AuditReport['size'] = {
   positions: 40_000,
   bytes: 2_400_000,
   bytes_per_position: 60,
+  images: null,
   target_bytes_per_position: 48,
   columns: [
     { name: 'sample_id', target_set: null, bytes: 16_000 },

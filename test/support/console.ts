@@ -79,6 +79,8 @@ export interface Console {
 
 export interface OpenOptions {
   readonly scheme?: 'dark' | 'light';
+  /** A status that the test asks for, beside those that many do. */
+  readonly status?: number;
 }
 
 export interface ConsoleOptions {
@@ -107,12 +109,12 @@ export function useConsole({ config = {}, fill = fillStore }: ConsoleOptions = {
       () => all.store.close(),
     );
   });
-  all.open = async (path, { scheme = 'light' } = {}) => {
+  all.open = async (path, { scheme = 'light', status } = {}) => {
     const size = { width: 1280, height: 900 };
     const context = await all.browser.newContext({ colorScheme: scheme, viewport: size });
     contexts.push(context);
     const page = await context.newPage();
-    watch(page, { origin: all.url, wrong, sizes });
+    watch(page, { origin: all.url, wrong, sizes, status });
     await page.goto(all.url + path);
     await settled(page);
     return page;
@@ -132,17 +134,19 @@ interface Watched {
   readonly origin: string;
   readonly wrong: string[];
   readonly sizes: Map<string, number>;
+  readonly status: number | undefined;
 }
 
 /** Statuses that a test asks for: Chromium logs each as an error. */
 const refused = /status of (400|401|404|409)/;
 
 /** Errors of the page and its console (violations of the policy among them), foreign requests. */
-function watch(page: Page, { origin, wrong, sizes }: Watched): void {
+function watch(page: Page, { origin, wrong, sizes, status }: Watched): void {
   page.on('pageerror', (error) => wrong.push(`page: ${error.message}`));
   page.on('console', (message) => {
     const isOurs = message.type() === 'error' || message.type() === 'warning';
-    if (isOurs && !refused.test(message.text())) wrong.push(`console: ${message.text()}`);
+    const isAsked = refused.test(message.text()) || message.text().includes(`status of ${status}`);
+    if (isOurs && !isAsked) wrong.push(`console: ${message.text()}`);
   });
   page.on('request', (request) => {
     const url = request.url();

@@ -126,7 +126,7 @@ describe('digits', () => {
     });
     rmSync(join(folder, 'images', '3.pgm'));
     writeFileSync(join(folder, 'images', '5.pgm'), 'P5 8 8 16');
-    const { wrong, problems } = await checkImages(reader);
+    const { wrong, problems } = await checkImages(store, reader);
     expect(wrong).toBe(2);
     expect(problems.map(({ ordinal, what }) => [ordinal, what])).toEqual([
       [3, 'missing'],
@@ -141,13 +141,13 @@ describe('digits', () => {
     for (const name of ['7.pgm', '8.pgm']) rmSync(join(folder, 'images', name));
     execFileSync('mkfifo', [join(folder, 'images', '7.pgm')]);
     symlinkSync('/dev/zero', join(folder, 'images', '8.pgm'));
-    const { problems } = await checkImages(reader);
+    const { problems } = await checkImages(store, reader);
     const missing = problems.filter(({ what }) => what === 'missing');
     expect(missing.map(({ ordinal }) => ordinal)).toEqual([3, 7, 8]);
     const stop = async (bytes: number) => {
       if (bytes > 0) throw new Error('stopped');
     };
-    await expect(checkImages(reader, stop)).rejects.toThrow('stopped');
+    await expect(checkImages(store, reader, stop)).rejects.toThrow('stopped');
   });
 
   it('are refused where a row is not that of its sample id', async () => {

@@ -21,6 +21,12 @@ export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return send<T>(path, { signal });
 }
 
+export async function getBlob(path: string, signal?: AbortSignal): Promise<Blob> {
+  const { reply, body } = await reach(path, { signal, headers: withToken() }, 'blob');
+  if (reply.ok) return body;
+  throw refusal(reply, await body.text());
+}
+
 export function post<T>(path: string, body?: unknown): Promise<T> {
   const headers = body === undefined ? undefined : { 'content-type': 'application/json' };
   return send<T>(path, {
@@ -31,19 +37,29 @@ export function post<T>(path: string, body?: unknown): Promise<T> {
 }
 
 async function send<T>(path: string, init: RequestInit): Promise<T> {
-  const headers = new Headers(init.headers);
+  const headers = withToken(init.headers);
   headers.set('accept', 'application/json');
-  const token = sessionStorage.getItem(tokenKey);
-  if (token !== null) headers.set('authorization', `Bearer ${token}`);
-  const { reply, text } = await reach(path, { ...init, headers });
+  const { reply, body: text } = await reach(path, { ...init, headers }, 'text');
   if (reply.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
   throw refusal(reply, text);
 }
 
-async function reach(path: string, init: RequestInit) {
+function withToken(given?: HeadersInit): Headers {
+  const headers = new Headers(given);
+  const token = sessionStorage.getItem(tokenKey);
+  if (token !== null) headers.set('authorization', `Bearer ${token}`);
+  return headers;
+}
+
+interface Bodies {
+  readonly text: string;
+  readonly blob: Blob;
+}
+
+async function reach<As extends keyof Bodies>(path: string, init: RequestInit, as: As) {
   try {
     const reply = await fetch(path, init);
-    return { reply, text: await reply.text() };
+    return { reply, body: (await reply[as]()) as Bodies[As] };
   } catch (cause) {
     if (init.signal?.aborted) throw cause;
     throw new Error('request: the server cannot be reached', { cause });

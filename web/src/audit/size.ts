@@ -16,6 +16,7 @@ export function sizePart(size: Size): HTMLElement {
       ['All files', bytes(size.bytes)],
       ['Bytes a position', number(size.bytes_per_position)],
       ['of targets', number(size.target_bytes_per_position)],
+      ['Stored images', size.images && `${count(size.images.count)}, ${bytes(size.images.bytes)}`],
       ['A month', size.cost && `${number(size.cost.per_month)} ${size.cost.currency}`],
       ['An epoch', size.cost && `${number(size.cost.per_epoch)} ${size.cost.currency}`],
     ]),

@@ -9,8 +9,8 @@ import { facts } from '../parts/facts.ts';
 import { problemBox } from '../parts/problem.ts';
 import { distributionView, shownIds } from '../samples/distribution.ts';
 import { heatNames } from '../samples/heat.ts';
+import { storedPicture } from '../samples/image-picture.ts';
 import { imageView } from '../samples/image-view.ts';
-import { boxesPicture } from '../samples/picture.ts';
 import { labelsOf, type Position, positionsOf, type SetSpace } from '../samples/position.ts';
 import type { RowView } from '../samples/row-view.ts';
 import { type Measure, positionStrip } from '../samples/strip.ts';
@@ -28,6 +28,8 @@ interface Sample {
   readonly set: string;
   readonly space: SetSpace;
   readonly view: RowView;
+  /** Whether the images of the snapshot are stored. */
+  readonly isStored: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -63,7 +65,15 @@ export const samplesPage: PageMaker = async ({ params, query, signal }) => {
   const shown =
     set === undefined
       ? h('p', null, 'This snapshot has hard labels alone.')
-      : browser({ api, row, set, space: spaceOf(statistics, set), view, signal });
+      : browser({
+          api,
+          row,
+          set,
+          space: spaceOf(statistics, set),
+          view,
+          isStored: statistics.images !== null,
+          signal,
+        });
   const body = h(
     'div',
     null,
@@ -154,7 +164,10 @@ function about(row: Row): HTMLElement {
 function browser(sample: Sample): HTMLElement {
   const { row, set, space, view } = sample;
   const positions = positionsOf(row, row.targets[set], space);
-  const picture = 'image' in row ? boxesPicture(row) : undefined;
+  const picture =
+    'image' in row
+      ? storedPicture({ ...sample, row, onIcons: (icon) => strip.show(icon) })
+      : undefined;
   const shown = h('section', { 'aria-label': 'Stored distribution', 'aria-live': 'polite' });
   const strip = positionStrip({
     view,

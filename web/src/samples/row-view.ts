@@ -24,4 +24,6 @@ export interface RowView {
 export interface Picture {
   readonly element: HTMLElement;
   mark(position: Position): void;
+  /** What a position shows, small, for its button; undefined where it has none of its own. */
+  icon?(index: number): HTMLElement | undefined;
 }

@@ -10,6 +10,8 @@ export type Measure = 'surprise' | 'entropy';
 export interface Strip {
   readonly element: HTMLElement;
   colour(measure: Measure): void;
+  /** Puts a small picture before the text of each button. */
+  show(icon: (index: number) => HTMLElement | undefined): void;
 }
 
 export interface StripOptions {
@@ -58,7 +60,10 @@ export function positionStrip({ view, positions, onChoose }: StripOptions): Stri
       button.title = label;
     }
   }
-  return { element, colour };
+  function show(icon: (index: number) => HTMLElement | undefined): void {
+    for (const [i, button] of buttons.entries()) button.prepend(icon(i) ?? '');
+  }
+  return { element, colour, show };
 }
 
 function described(view: RowView, position: Position, measure: Measure): string {
