@@ -51,7 +51,8 @@ interface Audit {
   /** Waits for its place in time, and ends the audit where it is stopped. */
   readonly paced: Paced;
   readonly startedMs: number;
-  readonly size: AuditSize;
+  /** Undefined until it is measured, beside the pass. */
+  size: AuditSize | undefined;
   readonly problems: FoundProblem[];
   /** Names of the data set's files that were in quarantine when it began: all are read. */
   readonly refused: ReadonlySet<string>;
@@ -83,13 +84,13 @@ export async function auditSnapshot(store: Store, options: AuditOptions): Promis
     const log = await openAuditLog(store, { dataset, id });
     try {
       const audit = await beginAudit(store, resolved, { options, log });
-      await passAll(audit);
+      await passAndSize(audit);
       await checkOthers(audit);
       audit.orphans = await orphansOf(store, dataset, audit.problems);
       audit.duplicates = await duplicatesOf(audit);
       audit.quarantined = await quarantine(store, manifest, audit);
       if (manifest.kind === 'vision') audit.images = await imagesOf(audit);
-      const report = reportOf(audit, { partial: false });
+      const report = reportOf(audit, audit.size!, { partial: false });
       await writeAudit(store, report);
       await log.remove();
       return report;
@@ -122,7 +123,7 @@ async function beginAudit(
       if (signal?.aborted) throw stopped();
     },
     startedMs: Date.now(),
-    size: await auditSize(store, { dataset, snapshot: resolved.id, signal }),
+    size: undefined,
     problems: [],
     refused,
     counted: [],
@@ -134,6 +135,19 @@ async function beginAudit(
     images: null,
     duplicates: noDuplicates,
   };
+}
+
+/** The pass in its threads, and in this one the size. Ends when both have, whatever failed. */
+async function passAndSize(audit: Audit): Promise<void> {
+  const ended = await Promise.allSettled([passAll(audit), sizeUp(audit)]);
+  for (const end of ended) if (end.status === 'rejected') throw end.reason;
+}
+
+async function sizeUp(audit: Audit): Promise<void> {
+  const { store, resolved, options } = audit;
+  const { dataset } = resolved.manifest;
+  const { signal } = options;
+  audit.size = await auditSize(store, { dataset, snapshot: resolved.id, signal });
 }
 
 /** Every shard and its index, once; what the log knows is not read again. */
@@ -171,8 +185,9 @@ async function passAll(audit: Audit): Promise<void> {
     }
     for (const name of [file.name, indexNameOf(file.name)]) count(audit, files.get(name)?.bytes);
     if (onProgress === undefined || Date.now() - reportedMs < progressMs) continue;
+    if (audit.size === undefined) continue;
     reportedMs = Date.now();
-    onProgress(reportOf(audit, { partial: true }));
+    onProgress(reportOf(audit, audit.size, { partial: true }));
   }
   await logged;
 }
@@ -215,8 +230,11 @@ async function duplicatesOf(audit: Audit): Promise<Duplicates> {
   return found ?? noDuplicates;
 }
 
-function reportOf(audit: Audit, { partial }: { partial: boolean }): AuditReport {
-  const { resolved, values, size, bytes } = audit;
+function reportOf(
+  audit: Audit,
+  ...[size, { partial }]: [AuditSize, { partial: boolean }]
+): AuditReport {
+  const { resolved, values, bytes } = audit;
   const { manifest, id } = resolved;
   const report: AuditReport = {
     format: 'logitcask-audit',
