@@ -51,8 +51,7 @@ interface Audit {
   /** Waits for its place in time, and ends the audit where it is stopped. */
   readonly paced: Paced;
   readonly startedMs: number;
-  /** Undefined until it is measured, beside the pass. */
-  size: AuditSize | undefined;
+  readonly size: AuditSize;
   readonly problems: FoundProblem[];
   /** Names of the data set's files that were in quarantine when it began: all are read. */
   readonly refused: ReadonlySet<string>;
@@ -84,13 +83,13 @@ export async function auditSnapshot(store: Store, options: AuditOptions): Promis
     const log = await openAuditLog(store, { dataset, id });
     try {
       const audit = await beginAudit(store, resolved, { options, log });
-      await passAndSize(audit);
+      await passAll(audit);
       await checkOthers(audit);
       audit.orphans = await orphansOf(store, dataset, audit.problems);
       audit.duplicates = await duplicatesOf(audit);
       audit.quarantined = await quarantine(store, manifest, audit);
       if (manifest.kind === 'vision') audit.images = await imagesOf(audit);
-      const report = reportOf(audit, audit.size!, { partial: false });
+      const report = reportOf(audit, { partial: false });
       await writeAudit(store, report);
       await log.remove();
       return report;
@@ -123,7 +122,7 @@ async function beginAudit(
       if (signal?.aborted) throw stopped();
     },
     startedMs: Date.now(),
-    size: undefined,
+    size: await auditSize(store, { dataset, snapshot: resolved.id, signal }),
     problems: [],
     refused,
     counted: [],
@@ -135,19 +134,6 @@ async function beginAudit(
     images: null,
     duplicates: noDuplicates,
   };
-}
-
-/** The pass in its threads, and in this one the size. Ends when both have, whatever failed. */
-async function passAndSize(audit: Audit): Promise<void> {
-  const ended = await Promise.allSettled([passAll(audit), sizeUp(audit)]);
-  for (const end of ended) if (end.status === 'rejected') throw end.reason;
-}
-
-async function sizeUp(audit: Audit): Promise<void> {
-  const { store, resolved, options } = audit;
-  const { dataset } = resolved.manifest;
-  const { signal } = options;
-  audit.size = await auditSize(store, { dataset, snapshot: resolved.id, signal });
 }
 
 /** Every shard and its index, once; what the log knows is not read again. */
@@ -185,9 +171,8 @@ async function passAll(audit: Audit): Promise<void> {
     }
     for (const name of [file.name, indexNameOf(file.name)]) count(audit, files.get(name)?.bytes);
     if (onProgress === undefined || Date.now() - reportedMs < progressMs) continue;
-    if (audit.size === undefined) continue;
     reportedMs = Date.now();
-    onProgress(reportOf(audit, audit.size, { partial: true }));
+    onProgress(reportOf(audit, { partial: true }));
   }
   await logged;
 }
@@ -230,11 +215,8 @@ async function duplicatesOf(audit: Audit): Promise<Duplicates> {
   return found ?? noDuplicates;
 }
 
-function reportOf(
-  audit: Audit,
-  ...[size, { partial }]: [AuditSize, { partial: boolean }]
-): AuditReport {
-  const { resolved, values, bytes } = audit;
+function reportOf(audit: Audit, { partial }: { partial: boolean }): AuditReport {
+  const { resolved, values, size, bytes } = audit;
   const { manifest, id } = resolved;
   const report: AuditReport = {
     format: 'logitcask-audit',
