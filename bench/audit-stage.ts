@@ -1,6 +1,7 @@
 /**
  * One measured run, in a process of its own: `audit STORE` audits the data set `planes` there,
- * `decode STORE THREADS` decodes as many positions of the same frames, held in memory.
+ * `decode STORE THREADS` reads the frames of the same files and decodes them as an audit does, and
+ * no more.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { auditSnapshot } from '../src/audit/audit.ts';
@@ -12,8 +13,9 @@ import { dataset, type Stage } from './audit.ts';
 
 interface Load {
   readonly store: string;
-  /** Shards that this thread decodes: the same one, so often. */
-  readonly shards: number;
+  /** Samples that this thread decodes. */
+  readonly from: number;
+  readonly to: number;
 }
 
 async function audit(url: string): Promise<number> {
@@ -25,40 +27,38 @@ async function audit(url: string): Promise<number> {
   return report.coverage.positions;
 }
 
-/** The first shard's frames. */
-async function frames(url: string) {
+/** Its share of the snapshot, as many samples at a time as a shard has. */
+async function decode({ store: url, from, to }: Load): Promise<number> {
   const store = await openStore(url);
   const reader = await openSnapshot(store, { dataset, snapshot: 'latest' });
-  const { manifest } = reader;
-  const [set] = manifest.target_sets;
-  const [{ samples }] = manifest.files;
-  const ordinals = Array.from({ length: samples }, (_, i) => i);
-  const { mask, teacher_frame } = await reader.read(ordinals, ['mask', 'teacher_frame']);
-  await reader.close();
-  await store.close();
-  const codec = openCodec(set, manifest.label_space);
-  return { codec, cells: cellsOf(teacher_frame, 1), counts: lengthsOf(mask) };
-}
-
-async function decode({ store, shards }: Load): Promise<number> {
-  const { codec, cells, counts } = await frames(store);
+  const { target_sets, label_space, files } = reader.manifest;
+  const codec = openCodec(target_sets[0], label_space);
   parentPort?.postMessage('ready');
   let positions = 0;
-  for (let shard = 0; shard < shards; shard++) {
-    for (let i = 0; i < cells.length; i++) positions += codec.decode([cells[i]], counts[i]).count;
-    await new Promise((resolve) => setImmediate(resolve)); // so that native buffers are freed
+  for (let first = from; first < to; first += files[0].samples) {
+    const rows = Math.min(files[0].samples, to - first);
+    const ordinals = Array.from({ length: rows }, (_, i) => first + i);
+    const { mask, teacher_frame } = await reader.read(ordinals, ['mask', 'teacher_frame']);
+    const [cells, counts] = [cellsOf(teacher_frame, 1), lengthsOf(mask)];
+    for (let i = 0; i < rows; i++) {
+      const sample = { count: counts[i], slot: 0 };
+      const found = codec.decodeLent?.([cells[i]], sample) ?? codec.decode([cells[i]], counts[i]);
+      positions += found.count;
+    }
   }
+  await reader.close();
+  await store.close();
   return positions;
 }
 
-/** Seconds from when every thread has its frames. */
+/** Seconds from when every thread has opened the snapshot. */
 async function decodeAll(store: string, threads: number): Promise<Stage> {
   const snapshot = await openSnapshot(await openStore(store), { dataset, snapshot: 'latest' });
-  const shards = snapshot.manifest.files.filter(({ role }) => role === 'shard').length;
+  const { samples } = snapshot.manifest.totals;
   await snapshot.close();
   const workers = Array.from({ length: threads }, (_, i) => {
-    const share = Math.floor(((i + 1) * shards) / threads) - Math.floor((i * shards) / threads);
-    return new Worker(new URL(import.meta.url), { workerData: { store, shards: share } });
+    const [from, to] = [i, i + 1].map((n) => Math.floor((n * samples) / threads));
+    return new Worker(new URL(import.meta.url), { workerData: { store, from, to } });
   });
   const next = (worker: Worker) =>
     new Promise<unknown>((resolve) => worker.once('message', resolve));

@@ -76,7 +76,9 @@ function sumsOf(
 ): number[] {
   const { targets } = own;
   const { offsets, ids, probs } = targets;
-  const find = own.set.codec.name === 'raw' ? inRankOrder : inIdOrder;
+  const isSorted = own.set.codec.name !== 'raw' && size <= searchedMax;
+  const find = isSorted ? inIdOrder : inRankOrder;
+  const signed = new Int32Array(ids.buffer, ids.byteOffset, ids.length);
   const sums = [0, 0, 0, 0];
   for (let t = nth.first(sampleId); t + 2 < tokens.length; t += nth.every) {
     const [from, to] = [offsets[t], offsets[t + 1]];
@@ -84,7 +86,7 @@ function sumsOf(
     sums[0]++;
     let outside = 0; // log-probs are negative: not known yet
     for (let k = 0; k < shifts.length; k++) {
-      const i = find(ids, tokens[t + k], { from, to });
+      const i = find(signed, tokens[t + k], { from, to });
       if (i >= 0) sums[1 + k] += Math.log(Math.max(probs[i], probabilityMin));
       else {
         if (outside === 0) outside = outsideLogprob(outsideOf(targets, t), size - (to - from));
@@ -100,18 +102,24 @@ interface Entries {
   readonly to: number;
 }
 
-/** Where an id is among ascending ones; −1: nowhere. */
-function inIdOrder(ids: Uint32Array, id: number, { from, to }: Entries): number {
-  let [low, high] = [from, to - 1];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (ids[middle] < id) low = middle + 1;
-    else high = middle;
+/** Ids of more bits have no sign to compare by. */
+const searchedMax = 2 ** 31;
+
+/**
+ * Where an id is among ascending ones; −1: nowhere. Halves by arithmetic alone: which half it is
+ * cannot be foretold, and a wrong guess of the processor costs more than a step.
+ */
+export function inIdOrder(ids: Int32Array, id: number, { from, to }: Entries): number {
+  let low = from;
+  for (let left = to - from; left > 1; ) {
+    const half = left >>> 1;
+    low += half & ~((id - ids[low + half]) >> 31); // by nothing where the id there is greater
+    left -= half;
   }
   return ids[low] === id ? low : -1;
 }
 
-function inRankOrder(ids: Uint32Array, id: number, { from, to }: Entries): number {
+export function inRankOrder(ids: Int32Array, id: number, { from, to }: Entries): number {
   for (let i = from; i < to; i++) if (ids[i] === id) return i;
   return -1;
 }

@@ -1,7 +1,7 @@
 /** How far what is stored lies from what the teacher said, measured on the reference positions. */
 import type { AuditFidelity } from '../../schemas/audit.ts';
 import type { Fidelity, Manifest, TargetSet } from '../../schemas/manifest.ts';
-import { divergence, squaredError } from '../distribution/divergence.ts';
+import { cutAndWhole, squaredError } from '../distribution/divergence.ts';
 import { rounded } from '../distribution/rounded.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { labelSpaceIn } from '../encode/table.ts';
@@ -68,26 +68,27 @@ export function compareWithReference(
         if (set.kind === 'unbiased') addBias(value.bands, row, { stored: targets, position, set });
         return;
       }
-      const exact = cutTo(set.sparsifier.entries_max, row);
-      const { merged, spread, variation, mass } = divergence(exact, targets, { position, width });
-      value.merged.push(merged);
-      value.spread.push(spread);
-      value.all.push(divergence(row, targets, { position, width }).spread);
-      value.variation.push(variation);
-      value.masses.push(mass);
+      const k = set.sparsifier.entries_max;
+      const { cut, whole } = cutAndWhole(row, targets, { position, width, k });
+      value.merged.push(cut.merged);
+      value.spread.push(cut.spread);
+      value.all.push(whole.spread);
+      value.variation.push(cut.variation);
+      value.masses.push(cut.mass);
     },
     value: () => value,
   };
 }
 
 export function mergeComparisons(a: Comparison, b: Comparison): Comparison {
+  if (b.masses.length === 0) return a; // most shards: lists of all positions are not copied for it
   return {
-    merged: [...a.merged, ...b.merged],
-    spread: [...a.spread, ...b.spread],
-    all: [...a.all, ...b.all],
-    variation: [...a.variation, ...b.variation],
-    squaredErrors: [...a.squaredErrors, ...b.squaredErrors],
-    masses: [...a.masses, ...b.masses],
+    merged: a.merged.concat(b.merged),
+    spread: a.spread.concat(b.spread),
+    all: a.all.concat(b.all),
+    variation: a.variation.concat(b.variation),
+    squaredErrors: a.squaredErrors.concat(b.squaredErrors),
+    masses: a.masses.concat(b.masses),
     bands: mergeBands(a.bands, b.bands),
   };
 }
@@ -147,12 +148,6 @@ function predicted({ kind, codec, entries }: TargetSet, positions: number): numb
   const { step } = codec.parameters;
   if (kind !== 'scaled' || typeof step !== 'number') return null;
   return rounded((entries * step * step) / (6 * Math.max(1, positions)));
-}
-
-function cutTo(k: number, row: ReferencePosition) {
-  let tail = row.tail;
-  for (let i = k; i < row.logprobs.length; i++) tail += Math.exp(row.logprobs[i]);
-  return { ids: row.ids.subarray(0, k), logprobs: row.logprobs.subarray(0, k), tail };
 }
 
 /** Mean, 99th percentile and maximum; sorts the values. */

@@ -98,6 +98,28 @@ function openReference(store: Store, { dataset, files }: Manifest) {
   };
 }
 
+/**
+ * Rows whose lists lie together in two buffers, which go to a thread as they are: thousands of
+ * buffers would each be copied, and freed late.
+ */
+function moved(rows: readonly ReferencePosition[]) {
+  const ids = new Uint32Array(rows.reduce((sum, row) => sum + row.ids.length, 0));
+  const logprobs = new Float32Array(rows.reduce((sum, row) => sum + row.logprobs.length, 0));
+  let [id, logprob] = [0, 0];
+  const together = rows.map((row) => {
+    const own = {
+      ids: ids.subarray(id, id + row.ids.length),
+      logprobs: logprobs.subarray(logprob, logprob + row.logprobs.length),
+    };
+    own.ids.set(row.ids);
+    own.logprobs.set(row.logprobs);
+    id += own.ids.length;
+    logprob += own.logprobs.length;
+    return { ...row, ...own };
+  });
+  return { rows: together, transferList: [ids.buffer, logprobs.buffer] };
+}
+
 function tasksOf(store: Store, { manifest, counts, pace }: PassOptions): ShardTask[] {
   const indexes = new Map(manifest.files.map((file) => [file.name, file]));
   const referenceName = manifest.files.find(({ role }) => role === 'reference')?.name;
@@ -146,8 +168,9 @@ function createRunner(
   return {
     ahead: 2 * threads,
     async run(task) {
+      const { rows: reference, transferList } = moved(task.reference);
       const result: ShardResult | ErrorData = await piscina
-        .run(task, { signal })
+        .run({ ...task, reference }, { signal, transferList })
         .catch((error: unknown) => {
           throw signal?.aborted ? stopped() : error;
         });

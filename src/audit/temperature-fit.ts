@@ -28,13 +28,22 @@ export function addFit(
   let top = logprobs[0];
   for (let i = 1; i < count; i++) if (logprobs[i] > top) top = logprobs[i];
   sums.fill(0);
-  for (let i = 0; i < count; i++) {
-    // p^β at multiples of a step are powers of one exponential
-    const factor = Math.exp((logprobs[i] - top) * betaStep);
-    let power = 1;
+  // p^β at multiples of a step are powers of one exponential; four entries at a time, since each
+  // power waits for the one before it
+  for (let i = 0; i < count; i += 4) {
+    const [a, b, c, d] = [
+      Math.exp((logprobs[i] - top) * betaStep),
+      i + 1 < count ? Math.exp((logprobs[i + 1] - top) * betaStep) : 0,
+      i + 2 < count ? Math.exp((logprobs[i + 2] - top) * betaStep) : 0,
+      i + 3 < count ? Math.exp((logprobs[i + 3] - top) * betaStep) : 0,
+    ];
+    let [p, q, r, s] = [1, 1, 1, 1];
     for (let j = 0; j < betas; j++) {
-      power *= factor;
-      sums[j] += power;
+      p *= a;
+      q *= b;
+      r *= c;
+      s *= d;
+      sums[j] = sums[j] + p + q + r + s;
     }
   }
   const ahead = (own - top) * betaStep;

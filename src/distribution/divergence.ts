@@ -1,4 +1,5 @@
 /** How far stored targets lie from the teacher's own list: KL in nats, or the squared error. */
+import { createPlaces } from './places.ts';
 import type { DecodedTargets, Targets } from './targets.ts';
 
 /** One position of the teacher: its first K entries in rank order and the mass outside them. */
@@ -29,38 +30,86 @@ const massMin = 2 ** -149;
 export function divergence(
   exact: ExactPosition,
   stored: DecodedTargets,
+  place: { position: number; width: number },
+): PositionDivergence {
+  const { probs, stands } = pairsOf(exact, stored, place.position);
+  return compare({ ...exact, probs, stands }, stored, place);
+}
+
+/** The same of the list cut to its first K entries, and of all of it: looked up once for both. */
+export function cutAndWhole(
+  exact: ExactPosition,
+  stored: DecodedTargets,
+  place: { position: number; width: number; k: number },
+): { cut: PositionDivergence; whole: PositionDivergence } {
+  const { ids, logprobs } = exact;
+  const { probs, stands } = pairsOf(exact, stored, place.position);
+  let { tail } = exact;
+  for (let i = place.k; i < ids.length; i++) tail += probs[i];
+  const shorter = { ids: ids.subarray(0, place.k), logprobs, tail };
+  return {
+    cut: compare({ ...shorter, probs, stands }, stored, place),
+    whole: compare({ ...exact, probs, stands }, stored, place),
+  };
+}
+
+/** Of each entry of a list its probability, and the one that stands for it, −1 where none does. */
+interface Pairs {
+  readonly probs: Float64Array;
+  readonly stands: Float64Array;
+}
+
+/** Used again for every position: longer than its list. */
+let pairs: Pairs = { probs: new Float64Array(0), stands: new Float64Array(0) };
+const kept = createPlaces();
+
+function pairsOf(exact: ExactPosition, stored: DecodedTargets, position: number): Pairs {
+  const { ids, logprobs } = exact;
+  if (ids.length > pairs.probs.length) {
+    pairs = { probs: new Float64Array(ids.length), stands: new Float64Array(ids.length) };
+  }
+  const { probs, stands } = pairs;
+  kept.set(stored.ids, stored.offsets[position], stored.offsets[position + 1]);
+  for (let i = 0; i < ids.length; i++) {
+    const at = kept.at(ids[i]);
+    probs[i] = Math.exp(logprobs[i]);
+    stands[i] = at < 0 ? -1 : stored.probs[at];
+  }
+  return pairs;
+}
+
+function compare(
+  { ids, logprobs, tail, probs, stands }: ExactPosition & Pairs,
+  stored: DecodedTargets,
   { position, width }: { position: number; width: number },
 ): PositionDivergence {
-  const from = stored.offsets[position];
-  const to = stored.offsets[position + 1];
-  const kept = new Map<number, number>();
-  for (let i = from; i < to; i++) kept.set(stored.ids[i], stored.probs[i]);
+  const entries = stored.offsets[position + 1] - stored.offsets[position];
   const rest = stored.rest[position];
-  const each = rest / Math.max(1, width - (to - from));
+  const each = rest / Math.max(1, width - entries);
+  const logEach = Math.log(Math.max(each, massMin));
   let merged = 0;
   let spread = 0;
   let apart = 0;
   let mass = 0;
-  let outside = exact.tail;
-  for (let i = 0; i < exact.ids.length; i++) {
-    const logp = exact.logprobs[i];
-    const p = Math.exp(logp);
-    const stands = kept.get(exact.ids[i]);
-    apart += Math.abs(p - (stands ?? each));
-    if (stands === undefined) {
+  let outside = tail;
+  for (let i = 0; i < ids.length; i++) {
+    const p = probs[i];
+    if (stands[i] < 0) {
+      apart += Math.abs(p - each);
       outside += p;
-      spread += term(p, logp, each);
+      spread += p > 0 ? p * (logprobs[i] - logEach) : 0;
       continue;
     }
-    const own = term(p, logp, stands);
+    apart += Math.abs(p - stands[i]);
+    const own = term(p, logprobs[i], stands[i]);
     merged += own;
     spread += own;
     mass += p;
   }
   merged += term(outside, Math.log(outside), rest);
-  const others = Math.max(1, width - exact.ids.length);
-  spread += term(exact.tail, Math.log(exact.tail), each * others);
-  apart += Math.abs(exact.tail - each * others);
+  const others = Math.max(1, width - ids.length);
+  spread += term(tail, Math.log(tail), each * others);
+  apart += Math.abs(tail - each * others);
   return { merged, spread, variation: apart / 2, mass };
 }
 
@@ -97,18 +146,19 @@ export function squaredError(
   stored: DecodedTargets,
   position: number,
 ): PositionError {
-  const weights = new Map<number, number>();
+  const [from, to] = [stored.offsets[position], stored.offsets[position + 1]];
+  kept.set(stored.ids, from, to);
   let error = 0;
   let mass = 0;
-  for (let i = stored.offsets[position]; i < stored.offsets[position + 1]; i++) {
+  for (let i = from; i < to; i++) {
     const weight = stored.probs[i];
-    weights.set(stored.ids[i], weight);
     error += weight * weight;
     mass += weight;
   }
   for (let i = 0; i < exact.ids.length; i++) {
     const p = Math.exp(exact.logprobs[i]);
-    error += p * (p - 2 * (weights.get(exact.ids[i]) ?? 0));
+    const at = kept.at(exact.ids[i]);
+    error += p * (p - 2 * (at < 0 ? 0 : stored.probs[at]));
   }
   return { error, mass };
 }

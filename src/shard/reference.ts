@@ -10,10 +10,10 @@ import {
   type Column,
   type ColumnType,
   concatColumns,
+  int32Of,
   list,
   listCell,
   primitive,
-  readRows,
 } from '../formats/layout.ts';
 import type { Store } from '../store/store.ts';
 
@@ -208,13 +208,18 @@ export async function* readReference(
     throw damaged(cause);
   }
   for (const columns of batches) {
-    yield await rowsOf(columns).catch((cause) => {
+    let rows: ReferencePosition[];
+    try {
+      rows = rowsOf(columns);
+    } catch (cause) {
       throw damaged(cause);
-    });
+    }
+    yield rows;
   }
 }
 
-async function rowsOf(columns: Columns): Promise<ReferencePosition[]> {
+/** Each list has memory of its own: a row that is kept holds no batch. */
+function rowsOf(columns: Columns): ReferencePosition[] {
   const copy = (name: string) => new Uint8Array(columns[name].buffers[0]).buffer;
   const priorities = new BigUint64Array(copy('priority'));
   const ordinals = new BigUint64Array(copy('ordinal'));
@@ -223,23 +228,20 @@ async function rowsOf(columns: Columns): Promise<ReferencePosition[]> {
   const labelLogprobs = new Float32Array(copy('label_logprob'));
   const tails = new Float32Array(copy('tail'));
   const heads = columns.head === undefined ? undefined : new Uint16Array(copy('head'));
-  const cell = async (name: string, row: number) => {
-    const { buffers } = columns[name];
-    const fetch = async (i: number, at: number, n: number) => buffers[i].subarray(at, at + n);
-    const { buffers: own } = await readRows(types[name], { from: row, to: row + 1 }, fetch);
-    return new Uint8Array(own[1]).buffer;
-  };
-  return Promise.all(
-    Array.from(priorities, async (priority, row) => ({
-      priority: Number(priority),
-      ...(heads && { head: heads[row] }),
-      ordinal: Number(ordinals[row]),
-      position: positions[row],
-      label: labels[row],
-      labelLogprob: labelLogprobs[row],
-      tail: tails[row],
-      ids: new Uint32Array(await cell('ids', row)),
-      logprobs: new Float32Array(await cell('logprobs', row)),
-    })),
-  );
+  const [idsAt, logprobsAt] = [new Int32Array(copy('ids')), new Int32Array(copy('logprobs'))];
+  const ids = int32Of(columns.ids.buffers[1]);
+  const logprobs = int32Of(columns.logprobs.buffers[1]);
+  const wordsOf = (words: Int32Array, at: Int32Array, row: number) =>
+    words.slice(at[row], at[row + 1]).buffer;
+  return Array.from(priorities, (priority, row) => ({
+    priority: Number(priority),
+    ...(heads && { head: heads[row] }),
+    ordinal: Number(ordinals[row]),
+    position: positions[row],
+    label: labels[row],
+    labelLogprob: labelLogprobs[row],
+    tail: tails[row],
+    ids: new Uint32Array(wordsOf(ids, idsAt, row)),
+    logprobs: new Float32Array(wordsOf(logprobs, logprobsAt, row)),
+  }));
 }

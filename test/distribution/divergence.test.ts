@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { divergence, type ExactPosition } from '../../src/distribution/divergence.ts';
+import { cutAndWhole, divergence, type ExactPosition } from '../../src/distribution/divergence.ts';
 import type { DecodedTargets } from '../../src/distribution/targets.ts';
 import type { Entry } from '../support/targets.ts';
 
@@ -114,5 +114,24 @@ describe('divergence', () => {
     const { merged, spread } = measure(peaked, stored, 10);
     expect(Math.abs(merged)).toBeLessThan(1e-12);
     expect(Math.abs(spread)).toBeLessThan(1e-12);
+  });
+
+  it('of a cut list and of the whole one are those of the two lists, bit for bit', () => {
+    const entry = fc.record({ id: fc.nat(60), p: fc.double({ min: 0, max: 1, noNaN: true }) });
+    const lists = fc.uniqueArray(entry, { selector: ({ id }) => id, maxLength: 40 });
+    const mass = fc.double({ min: 0, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(lists, lists, mass, mass, fc.nat(45), (teacher, own, tail, rest, k) => {
+        const exact = exactOf(teacher, tail);
+        const stored = storedOf(own, rest);
+        const found = cutAndWhole(exact, stored, { position: 1, width: 70, k });
+        expect(found.whole).toEqual(measure(exact, stored, 70));
+        let outside = tail;
+        for (const logprob of exact.logprobs.subarray(k)) outside += Math.exp(logprob);
+        const ids = exact.ids.subarray(0, k);
+        const cut = { ids, logprobs: exact.logprobs.subarray(0, k), tail: outside };
+        expect(found.cut).toEqual(measure(cut, stored, 70));
+      }),
+    );
   });
 });
