@@ -12,7 +12,7 @@ import pytest
 from conftest import CLI, run_cli, serve
 from datasets import load_dataset
 
-from logitcask import LogitcaskError, LogitDataset
+from logitcask import Client, LogitcaskError, LogitDataset
 
 ROOT = CLI.parents[2]
 TOKENIZER = ROOT / "bench" / "data" / "small-lm" / "tokenizer.json"
@@ -114,6 +114,8 @@ def test_text_loads_in_datasets(labelled, kind, form):
 @pytest.mark.parametrize("layout", ["frames", "plain", "dense"])
 def test_snapshots_are_pulled(labelled, layout):
     with serve(labelled.folder / "store") as (url, _):
+        with Client(url) as client:
+            assert client.manifest("hard-train").document["features"] == ["responses"]
         seen = {}
         for name in ["soft", "hard"]:
             data = LogitDataset(url, f"{name}-train", batch_size=4, shuffle=False, layout=layout)
