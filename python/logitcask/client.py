@@ -18,7 +18,7 @@ from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
 FORMAT_VERSION = 1
 #: Features of a manifest that change nothing for a client, or that this one knows.
-FEATURES = ("images", "parquet")
+FEATURES = ("images", "parquet", "responses")
 
 
 class Manifest(NamedTuple):
