@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
+import { threadFile } from '../built.ts';
 import { type ErrorData, LogitcaskError } from '../errors.ts';
 import { filePath, indexNameOf } from '../shard/names.ts';
 import { type ReferencePosition, readReference } from '../shard/reference.ts';
@@ -39,8 +40,6 @@ const ownBytes = 16 * 1024 * 1024;
 const threadsMax = 6;
 /** So small that decompressed blocks, which lie outside the heap, are freed soon. */
 const youngMb = 4;
-/** Threads run compiled code, also where this file is run as it is written. */
-const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/audit/' : './';
 
 export const isShard = ({ role }: ManifestFile) => role === 'shard';
 
@@ -159,7 +158,7 @@ function createRunner(
     return { ahead: 1, run, close: async () => {} };
   }
   const piscina = new Piscina({
-    filename: new URL(`${compiled}pass-shard.js`, import.meta.url).href,
+    filename: threadFile('pass-shard'),
     name: 'passInThread',
     minThreads: threads,
     maxThreads: threads,

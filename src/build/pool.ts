@@ -1,5 +1,6 @@
 /** Threads that reduce chunks of whole rows, and the memory that they share with the source. */
 import { Piscina } from 'piscina';
+import { threadFile } from '../built.ts';
 import { chunkBytesMax, type Lend } from '../capture/source.ts';
 import { type ErrorData, LogitcaskError } from '../errors.ts';
 import { type Reduced, type ReduceTask, reduce } from './reduce.ts';
@@ -16,8 +17,6 @@ export interface Pool {
 
 /** So many bytes of rows are reduced in this thread first: a small build starts no other. */
 const ownBytes = 64 * 1024 * 1024;
-/** Threads run compiled code, also where this file is run as it is written. */
-const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/build/' : './';
 
 export function createPool(workers: number): Pool {
   const free: SharedArrayBuffer[] = [];
@@ -26,7 +25,7 @@ export function createPool(workers: number): Pool {
 
   const inThread = async (task: ReduceTask): Promise<Reduced> => {
     piscina ??= new Piscina({
-      filename: new URL(`${compiled}reduce.js`, import.meta.url).href,
+      filename: threadFile('reduce'),
       name: 'reduceInThread',
       minThreads: workers,
       maxThreads: workers,

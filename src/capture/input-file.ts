@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
+import { threadFile } from '../built.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { digestPiece, pieceBytes } from './digest-piece.ts';
@@ -14,9 +15,6 @@ export async function readInput(file: string): Promise<Buffer> {
     throw unreadable(file, cause);
   }
 }
-
-/** Threads run compiled code, also where this file is run as it is written. */
-const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/capture/' : './';
 
 /**
  * SHA-256 (hex) of a file; of one larger than 64 MiB, over the digests of its pieces, as a JSON
@@ -35,7 +33,7 @@ export async function digestOfFile(file: string): Promise<string> {
 async function digestsOfPieces(file: string, size: number): Promise<string[]> {
   const count = Math.ceil(size / pieceBytes);
   const piscina = new Piscina({
-    filename: new URL(`${compiled}digest-piece.js`, import.meta.url).href,
+    filename: threadFile('digest-piece'),
     name: 'digestPiece',
     maxThreads: Math.min(count, availableParallelism()),
   });

@@ -1,17 +1,16 @@
 /** Threads that hold an ONNX model each, as many as their memory allows. */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
+import { type ThreadName, threadFile } from '../built.ts';
 import { type ErrorData, LogitcaskError } from '../errors.ts';
 import { createWindow, type Window } from './in-order.ts';
 
 /** What sessions and their outputs may take together before there are fewer, with more threads. */
 const sessionsBytesMax = 4 * 1024 * 1024 * 1024;
-/** Threads run compiled code, also where this file is run as it is written. */
-const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/capture/' : './';
 
 export interface OnnxPoolOptions {
   /** Module and function that a thread runs. */
-  readonly file: string;
+  readonly file: ThreadName;
   readonly name: string;
   /** Cores that run the model; all by default. */
   readonly threads: number | undefined;
@@ -36,7 +35,7 @@ export function openOnnxPool<Task extends { readonly threads: number }, Result e
 }: OnnxPoolOptions): OnnxPool<Task, Result> {
   const sessions = Math.max(1, Math.min(threads, Math.floor(sessionsBytesMax / bytes)));
   const pool = new Piscina({
-    filename: new URL(compiled + file, import.meta.url).href,
+    filename: threadFile(file),
     name,
     minThreads: 1,
     maxThreads: sessions,

@@ -90,7 +90,7 @@ interface ScoreOptions extends OnnxFacts {
 }
 
 function openModel({ model, threads }: OnnxSourceConfig, bytes: number) {
-  const options = { file: 'onnx-session.js', name: 'scoreInThread', threads, bytes };
+  const options = { file: 'onnx-session', name: 'scoreInThread', threads, bytes } as const;
   const { window, run, close } = openOnnxPool<OnnxTask, OnnxFacts>(options);
   return {
     window,

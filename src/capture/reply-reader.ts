@@ -1,6 +1,7 @@
 /** Reads the replies of a server beside the event loop, which goes on asking. */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
+import { threadFile } from '../built.ts';
 import { type ErrorData, LogitcaskError } from '../errors.ts';
 import { type ReplyTask, readReply } from './read-reply.ts';
 import { splitScored } from './scored.ts';
@@ -14,8 +15,6 @@ export interface ReplyReader {
 
 /** A reply of this size is read here, in about a millisecond: a small build starts no thread. */
 const ownBytesMax = 128 * 1024;
-/** Threads run compiled code, also where this file is run as it is written. */
-const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/capture/' : './';
 
 /** The caller bounds the replies under way. */
 export function createReplyReader(reading?: Reading): ReplyReader {
@@ -24,7 +23,7 @@ export function createReplyReader(reading?: Reading): ReplyReader {
     async read(task) {
       if (task.reply.length <= ownBytesMax) return splitScored(readReply(task, reading));
       piscina ??= new Piscina({
-        filename: new URL(`${compiled}read-reply.js`, import.meta.url).href,
+        filename: threadFile('read-reply'),
         name: 'readReplyInThread',
         workerData: reading,
         maxThreads: Math.max(1, availableParallelism() - 1),

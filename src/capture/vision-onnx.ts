@@ -203,7 +203,8 @@ function openModel(
     const inner = parts === undefined ? [undefined] : [parts.length, undefined];
     return { output: scores, inner, normalisation, values };
   });
-  const options = { file: 'vision-onnx-session.js', name: 'scoreImage', threads: undefined, bytes };
+  const own = { file: 'vision-onnx-session', name: 'scoreImage' } as const;
+  const options = { ...own, threads: undefined, bytes };
   const { window, run, close } = openOnnxPool<ImageTask, ImageFacts>(options);
   return {
     window,

@@ -1,5 +1,6 @@
 /** The compiled modules of kernel/: nothing of them runs where WebAssembly has no SIMD. */
 import { readFileSync } from 'node:fs';
+import { kernelFile } from '../built.ts';
 
 /** What is used of it here: Node's own types leave it to those of browsers. */
 declare const WebAssembly: {
@@ -15,9 +16,9 @@ export interface Memory {
 
 export const pageBytes = 65_536;
 
-/** A module of src/kernel, or undefined where this process cannot run it. */
+/** A module of kernel/, or undefined where this process cannot run it. */
 export function compiled(name: 'row' | 'decode'): object | undefined {
-  const bytes = readFileSync(new URL(`./${name}.wasm`, import.meta.url));
+  const bytes = readFileSync(kernelFile(name));
   return WebAssembly.validate(bytes) ? new WebAssembly.Module(bytes) : undefined;
 }
 

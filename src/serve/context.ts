@@ -1,5 +1,7 @@
 /** What every route works with: the store, open snapshots and plans under limits. */
+import { fileURLToPath } from 'node:url';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
+import { builtWebFolder } from '../built.ts';
 import { type OpenPlan, openPlan } from '../plan/open-plan.ts';
 import type { Permutation } from '../plan/permutation.ts';
 import { readPlan } from '../plan/stored.ts';
@@ -22,7 +24,7 @@ import { createReadySamples, type ReadySamples } from './ready.ts';
 import { createReplies, type Replies } from './replies.ts';
 import { createTokenTexts, type TokenTextsCache } from './token-texts.ts';
 import type { Uploads } from './uploads.ts';
-import { webFolder as builtWebFolder, readWebFiles, type WebFiles } from './web-files.ts';
+import { readWebFiles, type WebFiles } from './web-files.ts';
 
 const plansOpenMax = 64;
 /** Tables of the orders of small sets, over all plans. */
@@ -69,7 +71,7 @@ interface Given extends Partial<Pick<ServeContext, 'uploads'>> {
 export async function createContext(
   store: Store,
   config: ServeConfig,
-  { uploads, auditor = realAuditor, webFolder = builtWebFolder }: Given = {},
+  { uploads, auditor = realAuditor, webFolder = fileURLToPath(builtWebFolder) }: Given = {},
 ): Promise<ServeContext> {
   const { snapshots_open_max, directory_bytes_max } = config.limits;
   const readers = createLru<SnapshotReader>(snapshots_open_max, (reader) => void reader.close());

@@ -1,6 +1,7 @@
 /** Threads for what would hold up the event loop: samples that a layout decodes, tokenizers. */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
+import { type ThreadName, threadFile } from '../built.ts';
 import type { TokenTexts } from '../capture/token-texts.ts';
 import { LogitcaskError } from '../errors.ts';
 import type { ConvertFailure, ConvertTask } from './convert.ts';
@@ -25,36 +26,27 @@ export class SampleError extends LogitcaskError {
   }
 }
 
-/** Threads run compiled code, also where this file is run as it is written. */
-const compiled = import.meta.url.endsWith('.ts') ? '../../dist/src/serve/' : './';
 const idleMs = 60_000;
 
 /** Threads start with the first task, and end when they have had none for a while. */
 export function createConverter(): Converter {
   let piscina: Piscina | undefined;
-  const run = (file: string, name: string, task: unknown) => {
+  const run = (file: ThreadName, name: string, task: unknown) => {
     piscina ??= new Piscina({
       minThreads: 0,
       maxThreads: Math.max(1, availableParallelism() - 1),
       idleTimeout: idleMs,
     });
-    return piscina.run(task, {
-      filename: new URL(`${compiled}${file}`, import.meta.url).href,
-      name,
-    });
+    return piscina.run(task, { filename: threadFile(file), name });
   };
   return {
     async run(task) {
-      const result: ReadySample[] | ConvertFailure = await run(
-        'convert.js',
-        'convertInThread',
-        task,
-      );
+      const result: ReadySample[] | ConvertFailure = await run('convert', 'convertInThread', task);
       if (Array.isArray(result)) return result;
       throw new SampleError(result);
     },
     async packTexts(tokenizerJson) {
-      const result: PackResult = await run('pack-texts.js', 'packTextsInThread', tokenizerJson);
+      const result: PackResult = await run('pack-texts', 'packTextsInThread', tokenizerJson);
       if ('texts' in result) return result.texts;
       const { code, message, expected, got } = result.error;
       throw new LogitcaskError(code, message, { expected, got });

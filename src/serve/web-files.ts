@@ -1,7 +1,6 @@
 /** The built console in memory: its page and what it loads, a few hundred kB, read at start. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { sha256Hex } from '../formats/canonical.ts';
 
 export interface WebFile {
@@ -17,10 +16,6 @@ export interface WebFiles {
   /** By name; the name of each holds the digest of what is in it. */
   readonly assets: ReadonlyMap<string, WebFile>;
 }
-
-/** Beside the compiled program, also where this file is run as it is written. */
-const built = import.meta.url.endsWith('.ts') ? '../../dist/web/' : '../../web/';
-export const webFolder = fileURLToPath(new URL(built, import.meta.url));
 
 const types: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',

@@ -1,0 +1,41 @@
+/**
+ * The program, and each module that threads run, as one file with all that it imports: hundreds of
+ * small files would take most of the time that a command or a thread takes to start. The library
+ * (src/index.ts) stays as it is compiled.
+ */
+import { build } from 'rolldown';
+
+/** What has compiled parts or threads of its own, or is not written as modules. */
+const external = [
+  '@fastify/rate-limit',
+  '@fastify/swagger',
+  '@toondepauw/node-zstd',
+  'fastify',
+  'fastify-metrics',
+  'lz4-napi',
+  'onnxruntime-node',
+  'pino',
+  'piscina',
+  'sharp',
+];
+
+const programs = {
+  cli: 'src/cli.ts',
+  'thread-convert': 'src/serve/convert.ts',
+  'thread-digest-piece': 'src/capture/digest-piece.ts',
+  'thread-onnx-session': 'src/capture/onnx-session.ts',
+  'thread-pack-texts': 'src/serve/pack-texts.ts',
+  'thread-pass-shard': 'src/audit/pass-shard.ts',
+  'thread-read-reply': 'src/capture/read-reply.ts',
+  'thread-reduce': 'src/build/reduce.ts',
+  'thread-vision-onnx-session': 'src/capture/vision-onnx-session.ts',
+};
+
+for (const [name, input] of Object.entries(programs)) {
+  await build({
+    input: { [name]: input },
+    platform: 'node',
+    external: [/^node:/, ...external],
+    output: { dir: 'dist/src', format: 'esm', codeSplitting: false },
+  });
+}
