@@ -21,11 +21,11 @@ const external = [
 
 const programs = {
   cli: 'src/cli.ts',
+  'thread-audit': 'src/audit/audit-thread.ts',
   'thread-convert': 'src/serve/convert.ts',
   'thread-digest-piece': 'src/capture/digest-piece.ts',
   'thread-onnx-session': 'src/capture/onnx-session.ts',
   'thread-pack-texts': 'src/serve/pack-texts.ts',
-  'thread-pass-shard': 'src/audit/pass-shard.ts',
   'thread-read-reply': 'src/capture/read-reply.ts',
   'thread-reduce': 'src/build/reduce.ts',
   'thread-vision-onnx-session': 'src/capture/vision-onnx-session.ts',

@@ -22,9 +22,10 @@ export interface Stage {
 }
 
 const rounds = 3;
-const repeats = 64;
+/** Shards of 4 MB, a sixteenth of what a build makes them. */
+const repeats = 256;
 /** So many that starting threads takes no share. */
-const copies = 512;
+const copies = 128;
 const ratioMin = 0.6;
 const memoryMaxMiB = 512;
 const script = new URL('./audit-stage.js', import.meta.url).pathname;

@@ -1,14 +1,14 @@
-/** Where what is built beside the program lies: modules for threads, compiled kernels, the console. */
+/** Where lies what is built beside the program: files for threads, kernels, the console. */
 
 /** dist/src/, also where this file is run as it is written. */
 const folder = new URL(import.meta.url.endsWith('.ts') ? '../dist/src/' : './', import.meta.url);
 
 export type ThreadName =
+  | 'audit'
   | 'convert'
   | 'digest-piece'
   | 'onnx-session'
   | 'pack-texts'
-  | 'pass-shard'
   | 'read-reply'
   | 'reduce'
   | 'vision-onnx-session';

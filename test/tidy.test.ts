@@ -172,7 +172,12 @@ describe('the house', () => {
   });
 
   it('has no dead files: every source is reached from the program, the API or a generator', () => {
-    const roots = ['src/cli.ts', 'src/index.ts', 'schemas/generate.ts'];
+    const roots = [
+      'src/cli.ts',
+      'src/index.ts',
+      'schemas/generate.ts',
+      'src/audit/audit-thread.ts',
+    ];
     const reached = new Set(roots);
     const byPath = new Map(sources.map((file) => [file.path, file]));
     for (const path of reached) {

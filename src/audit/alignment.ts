@@ -26,7 +26,7 @@ interface SetAlignment {
 export type AlignmentValue = readonly SetAlignment[];
 
 const width = 1 + shifts.length;
-const everyMax = 4;
+const everyMax = 16;
 /** What float32 rounds to 0 counts as the least that it holds. */
 const probabilityMin = 2 ** -149;
 

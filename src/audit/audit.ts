@@ -24,8 +24,8 @@ import type { FoundProblem } from './problem.ts';
 import { openQuarantine } from './quarantine.ts';
 import { writeAudit } from './report-file.ts';
 import { fidelityOf } from './sections.ts';
-import { auditSize } from './size.ts';
 import { mergeValues, noValues, type TallyValues } from './tallies.ts';
+import { type AuditThreads, openThreads } from './threads.ts';
 
 export interface AuditOptions {
   readonly dataset: string;
@@ -51,7 +51,8 @@ interface Audit {
   /** Waits for its place in time, and ends the audit where it is stopped. */
   readonly paced: Paced;
   readonly startedMs: number;
-  readonly size: AuditSize;
+  /** Undefined until it is measured, beside the pass where there are threads. */
+  size: AuditSize | undefined;
   readonly problems: FoundProblem[];
   /** Names of the data set's files that were in quarantine when it began: all are read. */
   readonly refused: ReadonlySet<string>;
@@ -83,13 +84,13 @@ export async function auditSnapshot(store: Store, options: AuditOptions): Promis
     const log = await openAuditLog(store, { dataset, id });
     try {
       const audit = await beginAudit(store, resolved, { options, log });
-      await passAll(audit);
+      await passAndSize(audit);
       await checkOthers(audit);
       audit.orphans = await orphansOf(store, dataset, audit.problems);
       audit.duplicates = await duplicatesOf(audit);
       audit.quarantined = await quarantine(store, manifest, audit);
       if (manifest.kind === 'vision') audit.images = await imagesOf(audit);
-      const report = reportOf(audit, { partial: false });
+      const report = reportOf(audit, audit.size!, { partial: false });
       await writeAudit(store, report);
       await log.remove();
       return report;
@@ -122,7 +123,7 @@ async function beginAudit(
       if (signal?.aborted) throw stopped();
     },
     startedMs: Date.now(),
-    size: await auditSize(store, { dataset, snapshot: resolved.id, signal }),
+    size: undefined,
     problems: [],
     refused,
     counted: [],
@@ -136,11 +137,28 @@ async function beginAudit(
   };
 }
 
+async function passAndSize(audit: Audit): Promise<void> {
+  const { store, resolved, options } = audit;
+  const { manifest, id } = resolved;
+  const threads = openThreads(store, manifest, options);
+  try {
+    const sizing = threads.size({ dataset: manifest.dataset, snapshot: id }).then((size) => {
+      audit.size = size;
+    });
+    sizing.catch(() => {}); // awaited below, or the pass has failed first
+    if (threads.count === 0) await sizing;
+    await passAll(audit, threads);
+    await sizing;
+  } finally {
+    await threads.close();
+  }
+}
+
 /** Every shard and its index, once; what the log knows is not read again. */
-async function passAll(audit: Audit): Promise<void> {
+async function passAll(audit: Audit, threads: AuditThreads): Promise<void> {
   const { store, resolved, options, log, pace, refused } = audit;
   const { manifest } = resolved;
-  const { workers, signal, onProgress } = options;
+  const { signal, onProgress } = options;
   const files = new Map(manifest.files.map((file) => [file.name, file]));
   let reportedMs = audit.startedMs;
   let shard = 0;
@@ -148,9 +166,8 @@ async function passAll(audit: Audit): Promise<void> {
   const passed = passShards(store, {
     manifest,
     counts: true,
-    workers,
+    threads,
     pace,
-    signal,
     known: async (shard, file) => {
       const index = files.get(indexNameOf(file.name));
       if (index === undefined) return undefined;
@@ -171,8 +188,9 @@ async function passAll(audit: Audit): Promise<void> {
     }
     for (const name of [file.name, indexNameOf(file.name)]) count(audit, files.get(name)?.bytes);
     if (onProgress === undefined || Date.now() - reportedMs < progressMs) continue;
+    if (audit.size === undefined) continue;
     reportedMs = Date.now();
-    onProgress(reportOf(audit, { partial: true }));
+    onProgress(reportOf(audit, audit.size, { partial: true }));
   }
   await logged;
 }
@@ -215,8 +233,11 @@ async function duplicatesOf(audit: Audit): Promise<Duplicates> {
   return found ?? noDuplicates;
 }
 
-function reportOf(audit: Audit, { partial }: { partial: boolean }): AuditReport {
-  const { resolved, values, size, bytes } = audit;
+function reportOf(
+  audit: Audit,
+  ...[size, { partial }]: [AuditSize, { partial: boolean }]
+): AuditReport {
+  const { resolved, values, bytes } = audit;
   const { manifest, id } = resolved;
   const report: AuditReport = {
     format: 'logitcask-audit',

@@ -1,7 +1,7 @@
-/** One shard of the pass: read once, hashed, decoded, and shown to every tally. Runs in threads. */
+/** One shard of the pass: read once, hashed, decoded, and shown to every tally. */
 import { createHash } from 'node:crypto';
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
-import { type ErrorData, errorData, LogitcaskError } from '../errors.ts';
+import { LogitcaskError } from '../errors.ts';
 import { sha256Hex } from '../formats/canonical.ts';
 import { shardColumns } from '../shard/columns.ts';
 import { decodeIndex, indexDamaged, rowRecordBytes } from '../shard/index-file.ts';
@@ -10,11 +10,10 @@ import type { ReferencePosition } from '../shard/reference.ts';
 import { sampleIdBytes } from '../shard/sample-id.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
 import type { Store } from '../store/store.ts';
-import { openStore } from '../store/table.ts';
-import { type Pace, type PaceShare, paceOf } from './pace.ts';
+import type { Pace, PaceShare } from './pace.ts';
 import { type FoundProblem, isFailure, problemOf, wrongManifest } from './problem.ts';
 import { openSamples } from './samples.ts';
-import { type ReadMemory, readMemory, readShardBytes } from './shard-bytes.ts';
+import { type ReadMemory, readShardBytes } from './shard-bytes.ts';
 import { beginTallies, type TallyValues } from './tallies.ts';
 import type { AuditSample } from './tally.ts';
 
@@ -237,18 +236,4 @@ function wrongRecord({ rows }: Index, row: number, { sampleId, mask }: AuditSamp
 function wrongReference({ ordinal, position }: ReferencePosition, positions: number) {
   const message = `reference: sample ${ordinal} has no position ${position}; build it again`;
   return new LogitcaskError('shard-damaged', message, { expected: positions, got: position });
-}
-
-const threadMemory = readMemory();
-
-/** What a thread runs; it opens the store itself, so that a file is seen as it is now. */
-export async function passInThread(task: ShardTask): Promise<ShardResult | ErrorData> {
-  const store = await openStore(task.url);
-  try {
-    return await passShard(store, task, { memory: threadMemory, pace: paceOf(task.pace) });
-  } catch (error) {
-    return errorData(error);
-  } finally {
-    await store.close();
-  }
 }

@@ -38,7 +38,7 @@ export interface SizeReport {
   readonly topK: number;
 }
 
-interface SizeOptions {
+export interface SizeOptions {
   readonly dataset: string;
   /** Digest or tag. */
   readonly snapshot: string;

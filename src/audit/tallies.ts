@@ -16,7 +16,7 @@ export type TallyValues = { readonly [Name in keyof Kinds]: ValueOf<Kinds[Name]>
 const names = Object.keys(kinds) as (keyof Kinds)[];
 
 /** Raise it when the shape or the meaning of a tally's value changes. */
-const valuesVersion = 2;
+const valuesVersion = 3;
 /** Changes with the table and its values: what an older one counted is counted again. */
 export const talliesVersion = `${valuesVersion} ${names.join()}`;
 
