@@ -15,7 +15,7 @@ import { fittedTemperature } from './temperature-fit.ts';
 /** Looked at closely: one learned position of 128, but so many where there are, and no more. */
 const sampledShare = 128;
 const sampledMin = 4096;
-const sampledMax = 131_072;
+const sampledMax = 65_536;
 
 /** 0, then powers of two: a float32's exponent is its bin. */
 const restOctaves = 24;
