@@ -165,6 +165,7 @@ describe('uploads of images', () => {
     ['no heads', { heads: [] }],
     ['two heads of one name', { heads: [first, first] }],
     ['a head with the name of a column', { heads: [{ ...first, name: 'input' }] }],
+    ['a head with the name of a parameter', { heads: [{ ...first, name: 'augmentation_dx' }] }],
     ['names of other classes', { heads: [{ ...first, size: 7 }] }],
     ['draws', { sparsifier: { type: 'threshold', tau: 0.1 } }],
     ['a vocabulary', { vocabulary: 6 }],
@@ -196,6 +197,8 @@ describe('a shard of images that is not what it should be', () => {
     ['a score above 1', 'row-invalid', lists('objects', [[1, 0.5]])],
     ['masses above 1', 'row-invalid', lists('teacher', [[0, -0.1], [1, -0.1]])], // biome-ignore format: a list
     ['a rest that is not left', 'row-invalid', { rest: Float32Array.of(0.4, 0.1, 0.1) }],
+    ['a rest that is less than what is left', 'row-invalid', { rest: Float32Array.of(0.09, 0.1, 0.1) }], // biome-ignore format: a list
+    ['a rest of no number', 'row-invalid', { rest: Float32Array.of(Number.NaN, 0.1, 0.1) }],
     ['nothing to be learned from', 'request-invalid', lists('teacher', [])],
     ['more entries than K', 'request-invalid', lists('teacher', [0, 1, 2, 3, 4].map((i) => [i, -4]))], // biome-ignore format: a list
   ];
