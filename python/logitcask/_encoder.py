@@ -121,6 +121,13 @@ def to_numpy(array: Any) -> np.ndarray | None:
     return array.numpy() if array is not None and is_torch(array) else array
 
 
+def copied(array: Any) -> Any:
+    """Of an array on the host; what lies on a device is copied to the host in its order."""
+    if array is None or (is_torch(array) and array.device.type != "cpu"):
+        return array
+    return array.detach().clone() if is_torch(array) else np.array(array)
+
+
 def on_host(array: Any) -> np.ndarray | None:
     return to_numpy(array.cpu()) if array is not None and is_torch(array) else array
 
