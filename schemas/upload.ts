@@ -44,8 +44,8 @@ export const textUpload = z.strictObject({
 const uploadHead = z
   .strictObject({
     /** Of its target set; columns of inputs begin with two others. */
-    name: targetSetName.refine((set) => !/^(input$|augmentation(_|$))/.test(set), {
-      error: 'expected another name than input and those that begin with augmentation',
+    name: targetSetName.refine((set) => set !== 'input' && set !== 'augmentation', {
+      error: 'expected another name than input and augmentation',
     }),
     /** V */
     size: labelSpace.shape.size,
