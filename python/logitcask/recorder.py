@@ -127,7 +127,9 @@ class Recorder(Recording):
         """Records every forward of a Hugging Face model, until ``remove()`` of what it returns."""
         return attach(self, model)
 
-    def _item(self, tokens: Any, logits: Any, attention: Any, prompt: Any, metas: list[str]) -> Item:
+    def _item(
+        self, tokens: Any, logits: Any, attention: Any, prompt: Any, metas: list[str]
+    ) -> Item:
         flat = logits.reshape(-1, logits.shape[2])
         if is_torch(flat):
             import torch
