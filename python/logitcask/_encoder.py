@@ -133,20 +133,19 @@ def on_host(array: Any) -> np.ndarray | None:
 
 
 def to_host(arrays: Sequence[Any]) -> tuple[list[Any], Callable[[], object]]:
-    """Copies that go on while the device works; the event says when they are there."""
-    moved, device = [], None
+    """Copies that go on while the devices work; the events say when they are there."""
+    moved, devices = [], set()
     for array in arrays:
         if array is None or not is_torch(array) or array.device.type == "cpu":
             moved.append(array)
             continue
         import torch
 
-        device = array.device
-        pinned = device.type == "cuda"
+        pinned = array.device.type == "cuda"
+        if pinned:
+            devices.add(array.device)
         host = torch.empty(array.shape, dtype=array.dtype, pin_memory=pinned)
         moved.append(host.copy_(array, non_blocking=pinned))
-    if device is None or device.type != "cuda":
-        return moved, lambda: None
-    event = torch.cuda.Event()
-    event.record(torch.cuda.current_stream(device))
-    return moved, event.synchronize
+    # heads may lie on several devices
+    events = [torch.cuda.current_stream(device).record_event() for device in devices]
+    return moved, lambda: [event.synchronize() for event in events]
