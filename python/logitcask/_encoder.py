@@ -121,25 +121,31 @@ def to_numpy(array: Any) -> np.ndarray | None:
     return array.numpy() if array is not None and is_torch(array) else array
 
 
+def copied(array: Any) -> Any:
+    """Of an array on the host; what lies on a device is copied to the host in its order."""
+    if array is None or (is_torch(array) and array.device.type != "cpu"):
+        return array
+    return array.detach().clone() if is_torch(array) else np.array(array)
+
+
 def on_host(array: Any) -> np.ndarray | None:
     return to_numpy(array.cpu()) if array is not None and is_torch(array) else array
 
 
 def to_host(arrays: Sequence[Any]) -> tuple[list[Any], Callable[[], object]]:
-    """Copies that go on while the device works; the event says when they are there."""
-    moved, device = [], None
+    """Copies that go on while the devices work; the events say when they are there."""
+    moved, devices = [], set()
     for array in arrays:
         if array is None or not is_torch(array) or array.device.type == "cpu":
             moved.append(array)
             continue
         import torch
 
-        device = array.device
-        pinned = device.type == "cuda"
+        pinned = array.device.type == "cuda"
+        if pinned:
+            devices.add(array.device)
         host = torch.empty(array.shape, dtype=array.dtype, pin_memory=pinned)
         moved.append(host.copy_(array, non_blocking=pinned))
-    if device is None or device.type != "cuda":
-        return moved, lambda: None
-    event = torch.cuda.Event()
-    event.record(torch.cuda.current_stream(device))
-    return moved, event.synchronize
+    # heads may lie on several devices
+    events = [torch.cuda.current_stream(device).record_event() for device in devices]
+    return moved, lambda: [event.synchronize() for event in events]

@@ -39,6 +39,8 @@ class Head(NamedTuple):
 
 def uploaded(heads: Mapping[str, Head]) -> list[dict[str, Any]]:
     """Target sets as an upload names them."""
+    if not heads:
+        raise invalid("no heads; name one at least")
     found = []
     for name, head in heads.items():
         named = {} if head.classes is None else {"classes": list(head.classes)}
@@ -82,7 +84,7 @@ def choose(scores: Any, head: Head, k: int) -> Kept:
 def _choose_torch(rows: Any, head: Head, k: int) -> Kept:
     import torch
 
-    bits = rows.contiguous().view(torch.int32)
+    bits = (rows + 0.0).contiguous().view(torch.int32)  # −0 becomes 0, which it equals
     # bits of floats, made to ascend with them; unlike topk of the scores it is exact on ties
     order = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long() << 32
     order += torch.arange(head.size - 1, -1, -1, device=rows.device)
@@ -98,7 +100,7 @@ def _choose_torch(rows: Any, head: Head, k: int) -> Kept:
 
 
 def _choose_numpy(rows: np.ndarray, head: Head, k: int) -> Kept:
-    bits = np.ascontiguousarray(rows).view(np.int32)
+    bits = np.ascontiguousarray(rows + np.float32(0)).view(np.int32)
     order = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64) << 32
     order += np.arange(head.size - 1, -1, -1)
     ids = np.argpartition(order, head.size - k, axis=-1)[:, head.size - k :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -16,6 +17,7 @@ from ._choose import is_torch
 from ._heads import Head, Kept, logprobs_of
 from ._inputs import TYPES, Field
 from ._samples import invalid
+from .errors import LogitcaskError
 
 AUGMENTATION = "augmentation_"
 SEED = f"{AUGMENTATION}seed"
@@ -43,8 +45,11 @@ class Image(NamedTuple):
 def reference(image: Image | Mapping[str, str]) -> str:
     """Canonical JSON, as it is stored."""
     if isinstance(image, Mapping):
-        image = Image(image["uri"], image["sha256"])
+        image = Image(image.get("uri"), image.get("sha256"))
     own = {"sha256": image.sha256, "uri": image.uri}
+    texts = all(isinstance(text, str) for text in own.values())
+    if not texts or re.fullmatch("[0-9a-f]{64}", image.sha256) is None:
+        raise invalid(f"{own} is no image; expected a URI and a SHA-256 of 64 hex digits")
     return json.dumps(own, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -72,13 +77,14 @@ def described(pipeline: Any) -> Described:
 
 
 def inputs_of(
-    given: Mapping[str, Any], pipeline: Described, lead: tuple[int, ...]
+    given: Mapping[str, Any], pipeline: Described, lead: tuple[int, ...], *, classes: int
 ) -> list[tuple[Field, np.ndarray]]:
     """The fields that are given, in stored order, with values of every position.
 
     Args:
         given: ``hard_label``, ``geometry``, ``seed`` and ``params``, each may be None.
         lead: shape of images and positions; a number alone stands for all of them.
+        classes: how many hard labels may be of.
     """
     seed, params = given["seed"], given["params"] or {}
     if (seed is None) != (pipeline.digest is None):
@@ -93,7 +99,14 @@ def inputs_of(
     ]
     for name, kind in pipeline.parameters.items():
         fields.append((Field(AUGMENTATION + name, kind, 1), params[name]))
-    return [(one, values_of(value, one, lead)) for one, value in fields if value is not None]
+    found = [(one, values_of(value, one, lead)) for one, value in fields if value is not None]
+    if given["hard_label"] is not None:
+        labels = found[0][1]
+        wrong = labels[(labels >= classes) | ((labels < 0) & (labels != -100))]
+        if wrong.size > 0:
+            detail = f"recorder: the hard label {wrong[0]}; it is a class below {classes}, or -100"
+            raise LogitcaskError("token-out-of-range", 422, detail)
+    return found
 
 
 def values_of(value: Any, field: Field, lead: tuple[int, ...]) -> np.ndarray:
@@ -111,12 +124,14 @@ def values_of(value: Any, field: Field, lead: tuple[int, ...]) -> np.ndarray:
 def numbers(value: Any, field: Field) -> np.ndarray:
     """Values that the field's type holds."""
     if is_torch(value):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        # numpy has no bfloat16
+        value = (value.float() if value.is_floating_point() else value).numpy()
     kind = np.dtype(field.type)
     try:
         # a list of integers on both sides of 2^63 has no type of its own
         big = kind == np.uint64 and not isinstance(value, np.ndarray)
-        array = np.array(value, dtype=kind) if big else np.asarray(value)
+        array = _integers(value) if big else np.asarray(value)
     except (OverflowError, ValueError, TypeError) as error:
         raise invalid(f"{field.name} is no {kind} ({error})") from error
     if kind == np.float32:
@@ -130,6 +145,12 @@ def numbers(value: Any, field: Field) -> np.ndarray:
         if kind == np.uint64 or (found == array).all():
             return found
     raise invalid(f"{field.name} of {array.dtype} holds what no {field.type} is")
+
+
+def _integers(value: Any) -> np.ndarray:
+    if not all(hasattr(one, "__index__") for one in np.array(value, dtype=object).flat):
+        raise TypeError("it holds what is no integer")
+    return np.array(value, dtype=np.uint64)
 
 
 class Written(NamedTuple):

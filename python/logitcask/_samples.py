@@ -26,6 +26,21 @@ def invalid(detail: str) -> LogitcaskError:
     return LogitcaskError("request-invalid", 400, f"recorder: {detail}")
 
 
+def meta_texts(meta: Sequence[Any] | None, count: int) -> list[str]:
+    """JSON objects as texts; empty ones where there are none."""
+    if meta is None:
+        return ["{}"] * count
+    if isinstance(meta, Mapping) or len(meta) != count:
+        raise invalid(f"{len(meta)} meta for {count} samples; a list has one of each")
+    try:
+        if all(isinstance(one, Mapping) for one in meta):
+            return [json.dumps(one, allow_nan=False) for one in meta]
+        error = "another type"
+    except (TypeError, ValueError) as raised:
+        error = str(raised)
+    raise invalid(f"meta that is no JSON object ({error})")
+
+
 def samples_of(
     tokens: np.ndarray, attention: np.ndarray | None, prompt: np.ndarray | None
 ) -> list[Sample]:
@@ -53,9 +68,9 @@ def record_batch(
     *,
     width: int,
     set_name: str,
-    meta: Sequence[Mapping[str, Any]] | None,
+    meta: Sequence[str],
 ) -> pa.RecordBatch:
-    """`chosen` is of all B·L rows, `width` is L."""
+    """`chosen` is of all B·L rows, `width` is L; `meta` are JSON texts."""
     rows = np.concatenate([np.arange(s.start, s.stop) + s.row * width for s in samples])
     ends = np.cumsum([0] + [len(s.tokens) for s in samples], dtype=np.int32)
     lse, labels = chosen.lse[rows], chosen.labels[rows]
@@ -70,11 +85,10 @@ def record_batch(
     def lists(values: np.ndarray, offsets: np.ndarray) -> pa.Array:
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
 
-    texts = [json.dumps(one) for one in meta] if meta is not None else ["{}"] * len(samples)
     columns = {
         "tokens": lists(np.concatenate([s.tokens for s in samples]), ends),
         "mask": lists(np.concatenate([s.mask for s in samples]), ends),
-        "meta": pa.array(texts, pa.utf8()),
+        "meta": pa.array(meta, pa.utf8()),
         f"{set_name}_counts": lists(counts.astype(np.uint32), ends),
         f"{set_name}_ids": lists(ids.astype(np.uint32), entry_ends),
         f"{set_name}_logprobs": lists(logprobs, entry_ends),

@@ -134,7 +134,7 @@ class Sender:
         return "commit" if self._wanted else None
 
     def _is_full(self) -> bool:
-        if self._commit_bytes is None:
+        if self._commit_bytes is None or not self._sent:
             return False
         sent = sum(self._waiting[number] for number in self._sent)
         return sent >= self._commit_bytes or len(self._sent) >= COMMIT_SHARDS_MAX
@@ -215,7 +215,7 @@ class Sender:
                 del self._waiting[number]
             self._sent.difference_update(numbers)
             self._upload, self._is_open, self._restarts = None, False, 0
-            self._wanted = bool(self._waiting)
+            self._wanted = self._wanted and bool(self._waiting)
             self._change.notify_all()
 
 

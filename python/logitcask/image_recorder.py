@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -16,7 +15,7 @@ from ._heads import Head, Kept, choose, leading, uploaded
 from ._hook import attach_images
 from ._images import Image, Written, described, image_batches, inputs_of, reference
 from ._recording import Recording
-from ._samples import invalid
+from ._samples import invalid, meta_texts
 
 __all__ = ["Head", "Image", "ImageRecorder"]
 
@@ -62,10 +61,12 @@ class ImageRecorder(Recording):
     ) -> None:
         self._heads, self._top_k, self._pipeline = dict(heads), top_k, described(pipeline)
         self._about: dict[str, Any] | None = None
+        sets = uploaded(heads)
+        self._classes = sets[0]["size"]
         request = {
             "kind": "vision",
             "teacher": {"name": teacher, "revision": revision},
-            "heads": uploaded(heads),
+            "heads": sets,
             "augmentation_pipeline": self._pipeline.digest,
             "sparsifier": {"type": "top-k", "k": top_k},
             "licence": licence,
@@ -115,27 +116,23 @@ class ImageRecorder(Recording):
         """
         self._raise()
         one = isinstance(images, (Image, Mapping))
-        if one:
-            meta = None if meta is None else [meta]
         listed = [images] if one else list(images)
         by_head = self._named(scores)
         lead = leading(by_head, self._heads, None if one else len(listed))
         if not listed or 0 in lead:
             raise invalid("no image, or one without positions")
-        if meta is not None and len(meta) != len(listed):
-            raise invalid(f"{len(meta)} meta for {len(listed)} images")
+        refs = [reference(image) for image in listed]
+        metas = meta_texts([meta] if one and meta is not None else meta, len(listed))
         given = {"hard_label": hard_label, "geometry": geometry, "seed": seed, "params": params}
-        found = inputs_of(given, self._pipeline, lead)
+        found = inputs_of(given, self._pipeline, lead, classes=self._classes)
         shape = (len(listed), *((lead if one else lead[1:]) or (1,)))
         inputs = [
             (field, np.array(values).reshape(*shape, *([field.items] * (field.items > 1))))
             for field, values in found
         ]
+        learned = _mask(mask, lead).reshape(shape)
         fields = [field._asdict() for field, _ in inputs]
         self._begin(fields, f"inputs {[field['name'] for field in fields]} after")
-        refs = [reference(image) for image in listed]
-        metas = ["{}"] * len(listed) if meta is None else [json.dumps(one) for one in meta]
-        learned = _mask(mask, lead).reshape(shape)
         kept = {
             name: choose(by_head[name].reshape(-1, head.size), head, self._top_k)
             for name, head in self._heads.items()

@@ -14,11 +14,11 @@ import numpy as np
 
 from . import _choose
 from ._choose import Chosen, is_torch
-from ._encoder import SHARD_BYTES, Item, on_host, to_host, to_numpy
+from ._encoder import SHARD_BYTES, Item, copied, on_host, to_host, to_numpy
 from ._hook import attach
 from ._recording import Recording
 from ._sample_id import start_sample_id, text_sample_id
-from ._samples import Sample, cut, invalid, record_batch, samples_of
+from ._samples import Sample, cut, invalid, meta_texts, record_batch, samples_of
 
 
 class Recorder(Recording):
@@ -119,16 +119,17 @@ class Recorder(Recording):
                 raise invalid(f"{name} of {tuple(array.shape)} for logits of {logits.shape}")
         if logits.ndim != 3 or tuple(tokens.shape) != tuple(logits.shape[:2]):
             raise invalid(f"tokens of {tuple(tokens.shape)} for logits of {tuple(logits.shape)}")
-        if meta is not None and len(meta) != len(tokens):
-            raise invalid(f"{len(meta)} meta for {len(tokens)} sequences")
+        metas = meta_texts(meta, len(tokens))
         self._begin(logits.shape[2], f"logits of {logits.shape[2]} ids after those of")
-        self._encoder.put(self._item(tokens, logits, attention_mask, prompt_mask, meta))
+        self._encoder.put(self._item(tokens, logits, attention_mask, prompt_mask, metas))
 
     def attach(self, model: Any) -> Any:
         """Records every forward of a Hugging Face model, until ``remove()`` of what it returns."""
         return attach(self, model)
 
-    def _item(self, tokens: Any, logits: Any, attention: Any, prompt: Any, meta: Any) -> Item:
+    def _item(
+        self, tokens: Any, logits: Any, attention: Any, prompt: Any, metas: list[str]
+    ) -> Item:
         flat = logits.reshape(-1, logits.shape[2])
         if is_torch(flat):
             import torch
@@ -147,9 +148,11 @@ class Recorder(Recording):
             arrays = [on_host(array) for array in (tokens, attention, prompt)]
             samples = samples_of(*arrays)
             found = _choose.draw(flat, labels, self._tau, self._starts(samples, tokens.shape))
-        arrays, arrived = to_host((tokens, attention, prompt, *found))
+        # the caller may go on to change these in place
+        own = [copied(array) for array in (tokens, attention, prompt)]
+        arrays, arrived = to_host((*own, *found))
         size = sum(array.nbytes for array in arrays if array is not None)
-        held = Held(*arrays[:3], meta, samples, tuple(arrays[3:]), arrived)
+        held = Held(*arrays[:3], metas, samples, tuple(arrays[3:]), arrived)
         return Item(partial(_batches, held, self._set), size)
 
     def _starts(self, samples: Sequence[Sample], shape: Sequence[int]) -> np.ndarray:
@@ -168,7 +171,7 @@ class Held(NamedTuple):
     tokens: np.ndarray | Any
     attention: np.ndarray | Any | None
     prompt: np.ndarray | Any | None
-    meta: Sequence[Mapping[str, Any]] | None
+    metas: Sequence[str]
     samples: list[Sample] | None
     chosen: tuple[Any, ...]
     arrived: Callable[[], object]
@@ -181,7 +184,7 @@ def _batches(held: Held, set_name: str) -> list[Any]:
     if not samples:
         return []
     chosen = Chosen(*(to_numpy(a) for a in held.chosen), *([None] * (5 - len(held.chosen))))
-    meta = held.meta and [held.meta[sample.row] for sample in samples]
+    meta = [held.metas[sample.row] for sample in samples]
     whole = record_batch(samples, chosen, width=tokens.shape[1], set_name=set_name, meta=meta)
     return cut(whole, SHARD_BYTES)
 

@@ -206,6 +206,63 @@ def test_a_full_spool_is_committed_while_more_waits(tmp_path):
         assert len(rows(url, "behind")) == 12
 
 
+def test_a_full_upload_is_committed_and_what_is_left_waits(tmp_path):
+    with serve(tmp_path / "store") as (url, _):
+        pass
+    place = url, tmp_path
+    first = record(place, "parts")
+    for i in range(8):
+        first.write(*sequence(i))
+        first.flush()
+    sizes = list(first._spool.sizes().values())
+    first.__exit__(KeyboardInterrupt)
+    with serve(tmp_path / "store", int(url.rsplit(":", 1)[1])):
+        recorder = record(place, "parts", commit_bytes=sum(sizes[:3]))
+        recorder._sender.wait(commit=False, timeout_s=20)
+        recorder.write(*sequence(8))
+        recorder.close()
+        assert [one["samples"] for one in recorder.commits] == [3, 3, 3]
+
+
+def test_each_shard_may_be_committed(place):
+    with record(place, "each", commit_bytes=0) as recorder:
+        for i in range(3):
+            recorder.write(*sequence(i))
+            recorder.flush()
+    assert [one["samples"] for one in recorder.commits] == [1, 1, 1]
+
+
+def test_what_was_written_may_be_changed(place):
+    tokens, logits = sequence(0)
+    meta = {"step": 1}
+    reused = tokens.copy(), logits.copy()
+    prompt = np.zeros(len(tokens), int)
+    other = [torch.from_numpy(one) for one in sequence(1)]
+    with record(place, "reused") as recorder:
+        put, late = recorder._encoder.put, []
+        recorder._encoder.put = late.append
+        recorder.write(*reused, prompt_mask=prompt, meta=meta)
+        recorder.write(*other)
+        meta["step"] = 2
+        for array in (*reused, prompt, *other):
+            array[:] = 1
+        for item in late:
+            put(item)
+    first, second = rows(place[0], "reused")
+    assert (first["tokens"], first["meta"]) == (tokens.tolist(), {"step": 1})
+    assert second["tokens"] == sequence(1)[0].tolist()
+    assert first["mask"] == [True] * (len(tokens) - 1) + [False]
+
+
+def test_meta_that_cannot_be_kept_is_refused_at_once(place):
+    with record(place, "meta") as recorder:
+        for wrong in ({"loss": float("nan")}, {"a": np.int64(1)}, "text"):
+            with pytest.raises(LogitcaskError, match="no JSON object"):
+                recorder.write(*sequence(0), meta=wrong)
+        recorder.write(*sequence(0), meta={"loss": 0.5})
+    assert recorder.commits[0]["samples"] == 1
+
+
 def test_workers_share_an_upload(place):
     url, folder = place
     workers = [

@@ -238,6 +238,22 @@ def test_numpy_chooses_as_torch_does(normalisation, size):
         assert set(of) == set(expected.tolist()), (t, least[t])
 
 
+def test_zeros_of_either_sign_are_equal():
+    rows = np.full((1, 90), np.float32(0))
+    rows[:, :40] = -0.0
+    for scores in (rows, torch.from_numpy(rows)):
+        kept = choose(scores, Head(90), 64)
+        assert sorted(np.asarray(kept.ids)[0].tolist()) == list(range(64))
+
+
+def test_inputs_may_be_of_a_device_type_that_numpy_lacks(place):
+    boxes = torch.tensor([[0.5, 1, 2, 4]], dtype=torch.bfloat16)
+    with recorder(place, "bfloat16", heads={"teacher": Head(5)}) as r:
+        r.write(Image("mem:0", "1" * 64), torch.zeros(1, 5, dtype=torch.bfloat16), geometry=boxes)
+    (batch,) = read(place, "bfloat16")
+    assert batch["geometry"].tolist() == [[0.5, 1, 2, 4]]
+
+
 @pytest.mark.parametrize("size", [5, 100])
 def test_scores_may_be_changed_once_they_are_written(size):
     """As detectors decode in place; the encoder may come later."""

@@ -78,11 +78,23 @@ def test_what_is_wrong_is_refused_where_it_is_written(place):
         "holds what no float32 is": {"geometry": np.full((2, 4), np.nan)},
         r"geometry of \(2, 3\)": {"geometry": np.zeros((2, 3))},
         "expected bool": {"mask": [1, 0]},
+        "augmentation_seed is no uint64": {"seed": [0.5, 2]},
+        "is no image": {"images": Image("mem:0", "A" * 64)},
+        "None.* is no image": {"images": {"uri": "mem:0"}},
+        r"\['mem:0'\].* is no image": {"images": {"uri": ["mem:0"], "sha256": ["2" * 64]}},
+        "no JSON object": {"meta": {"loss": np.nan}},
+        "another type": {"meta": "text"},
+        "a list has one of each": {"images": [image] * 2, "meta": {"a": 1, "b": 2}},
     }.items():
         call = {"images": image, "scores": scores, **good, **changed}
         with pytest.raises(LogitcaskError, match=match) as refused:
             r.write(call.pop("images"), call.pop("scores"), **call)
         assert refused.value.code == "request-invalid"
+    # what was refused has decided nothing
+    for broken in ({"images": "text"}, {"meta": "text"}, {"mask": 1}):
+        call = {"images": image, "scores": scores, **good, "geometry": [0, 0, 1, 1], **broken}
+        with pytest.raises(LogitcaskError):
+            r.write(call.pop("images"), call.pop("scores"), **call)
     r.write(image, scores, **good)
     with pytest.raises(LogitcaskError, match="after"):
         r.write(image, scores, **good, hard_label=1)
@@ -110,7 +122,15 @@ def test_what_is_wrong_is_refused_where_it_is_written(place):
 
 def test_labels_are_classes_of_the_first_head(place):
     r = recorder(place, "label", heads={"teacher": Head(4)})
-    r.write(Image("mem:0", "3" * 64), np.zeros((2, 4)), hard_label=[0, 4])
-    with pytest.raises(LogitcaskError, match="hard label 4") as refused:
-        r.close()
-    assert refused.value.code == "token-out-of-range"
+    for wrong in (4, -1):
+        with pytest.raises(LogitcaskError, match=f"hard label {wrong};") as refused:
+            r.write(Image("mem:0", "3" * 64), np.zeros((2, 4)), hard_label=[0, wrong])
+        assert refused.value.code == "token-out-of-range"
+    r.write(Image("mem:0", "3" * 64), np.zeros((2, 4)), hard_label=[-100, 3])
+    r.close()
+    assert r.commits[0]["samples"] == 1
+
+
+def test_heads_are_one_at_least(place):
+    with pytest.raises(LogitcaskError, match="no heads"):
+        recorder(place, "headless", heads={})

@@ -1,6 +1,6 @@
 /** Several sequences in one request to a server; where it fails, each is asked for alone. */
 import type { ListRows } from '../distribution/rows.ts';
-import { concernsRequest } from './teacher-http.ts';
+import { concernsRequest, isServerFault } from './teacher-http.ts';
 
 /** Sequences of a request. */
 const togetherMax = 16;
@@ -31,7 +31,27 @@ export async function scoreTogether(
       if (!concernsRequest(reason)) return sequences.map(() => ({ status: 'rejected', reason }));
     }
   }
+  return oneByOne(sequences, one);
+}
+
+/** So many server faults one after another are no longer the sequences' own. */
+const faultsMax = 2;
+
+/** A server that is away, or broken, is not asked for those that are left. */
+async function oneByOne(
+  sequences: readonly Int32Array[],
+  one: Together['one'],
+): Promise<PromiseSettledResult<ListRows>[]> {
   const results: PromiseSettledResult<ListRows>[] = [];
-  for (const tokens of sequences) results.push(...(await Promise.allSettled([one(tokens)])));
+  let faults = 0;
+  let end: PromiseRejectedResult | undefined;
+  for (const tokens of sequences) {
+    const [result] = end ? [end] : await Promise.allSettled([one(tokens)]);
+    results.push(result);
+    if (result.status === 'fulfilled' || !isServerFault(result.reason)) faults = 0;
+    else faults++;
+    if (result.status === 'fulfilled') continue;
+    if (faults >= faultsMax || !concernsRequest(result.reason)) end = result;
+  }
   return results;
 }

@@ -114,10 +114,18 @@ export function openTeacher({ url, api_key: token, timeout_ms, concurrency }: Te
   return { http, window };
 }
 
-/** Whether another request may fare better: the server answers, and has not too much to do. */
+/** Statuses of a server that looked at a request; 500 is also what some answer to a bad one. */
+const looked = new Set([400, 413, 422, 500]);
+
+/** Whether what a request asks for may be why it failed. */
 export function concernsRequest(error: unknown): boolean {
-  if (!(error instanceof LogitcaskError)) return false;
-  return error.code !== 'teacher-unreachable' && !busy.has(error.got as number);
+  if (!(error instanceof LogitcaskError) || error.code === 'teacher-unreachable') return false;
+  return error.code !== 'teacher-refused' || looked.has(error.got as number);
+}
+
+/** Whether the server gave up on a request, for a reason that it does not tell. */
+export function isServerFault(error: unknown): boolean {
+  return error instanceof LogitcaskError && error.got === 500 && error.code === 'teacher-refused';
 }
 
 function refused(where: string, status: number, bytes: Uint8Array): LogitcaskError {

@@ -13,13 +13,15 @@ export type ListCheck = (
     readonly tail: number | undefined;
     /** 1 by default: what the entries may sum to. */
     readonly massMax?: number;
+    /** 0 by default: what the entries and the tail sum to at least. */
+    readonly massMin?: number;
   },
 ) => void;
 
 /** Throws `row-invalid`; log-probs must descend. */
 export function createListCheck(width: number): ListCheck {
   let sorted = new Uint32Array(64);
-  return (ids, logprobs, { place, tail = 0, massMax = 1 }) => {
+  return (ids, logprobs, { place, tail = 0, massMax = 1, massMin = 0 }) => {
     const refuse = (what: string, expected: unknown, got: unknown): never => {
       const message = `capture: ${place()}: ${what}, got ${got}; export it again`;
       throw new LogitcaskError('row-invalid', message, { expected, got: String(got) });
@@ -37,6 +39,9 @@ export function createListCheck(width: number): ListCheck {
     }
     if (!(tail >= -massSlack && mass + tail <= massMax + massSlack)) {
       refuse('the tail is no mass that the list leaves', `0 … ${1 - mass}`, tail);
+    }
+    if (mass + tail < massMin - massSlack) {
+      refuse('probabilities and the tail do not sum to 1', massMin, mass + tail);
     }
     if (sorted.length < ids.length) sorted = new Uint32Array(ids.length);
     const own = sorted.subarray(0, ids.length);

@@ -176,6 +176,7 @@ function checkRows(
     }
     const own = { ids: ids.subarray(from, to), logprobs: logprobs.subarray(from, to) };
     orderList(own.ids, own.logprobs);
-    check(own.ids, own.logprobs, { place: at, tail: isSoftmax ? tail?.[t] : 0, massMax });
+    const massMin = isSoftmax && to > from ? 1 : 0;
+    check(own.ids, own.logprobs, { place: at, tail: isSoftmax ? tail?.[t] : 0, massMax, massMin });
   }
 }

@@ -139,7 +139,8 @@ function checkRows(
     orderList(own.ids, own.logprobs);
     // weights that were drawn sum to 1 within the one draw that may be more
     const massMax = isTopK ? 1 : 1 + sparsifier.tau;
-    check(own.ids, own.logprobs, { place: at, tail: isTopK ? tail?.[t] : 0, massMax });
+    const massMin = isTopK && tail !== undefined && to > from ? 1 : 0;
+    check(own.ids, own.logprobs, { place: at, tail: isTopK ? tail?.[t] : 0, massMax, massMin });
     if (t + 1 === count) continue;
     const exactAbove = isTopK ? Number.NEGATIVE_INFINITY : logTau(sparsifier.tau);
     checkLabel(own, { label: tokens[t + 1], logprob: labelLogprob[t], exactAbove, at });

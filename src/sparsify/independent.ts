@@ -33,9 +33,13 @@ export function independent({ k }: { readonly k: number }): Sparsifier {
   };
 }
 
-/** Lists of log-sigmoids, highest first: as they are, the first K of each. */
+/** Lists of log-sigmoids, highest first: the first K of each, without those of probability 0. */
 function fromLists({ count, offsets, ids, logprobs }: ListRows, k: number): Targets {
-  const kept = Array.from({ length: count }, (_, t) => Math.min(k, offsets[t + 1] - offsets[t]));
+  const kept = Array.from({ length: count }, (_, t) => {
+    const [from, to] = [offsets[t], Math.min(offsets[t] + k, offsets[t + 1])];
+    const end = logprobs.subarray(from, to).indexOf(Number.NEGATIVE_INFINITY);
+    return end < 0 ? to - from : end;
+  });
   const total = kept.reduce((sum, entries) => sum + entries, 0);
   const out = allocate(count, total);
   for (let t = 0; t < count; t++) {

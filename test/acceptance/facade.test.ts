@@ -251,6 +251,7 @@ describe('the facade for clients of vLLM', () => {
     ['an id that is none', { prompt: [[1, 2.5]] }],
     ['a negative id', { prompt: [1, -2] }],
     ['ids as text', { prompt: [['1']] }],
+    ['an id that has no text', { prompt: [[{ toString: 1, valueOf: 1 }]] }],
     ['more entries than are cached', { prompt_logprobs: k + 1 }],
     ['all entries', { prompt_logprobs: -1 }],
     ['another model', { model: 'other' }],

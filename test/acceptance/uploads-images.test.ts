@@ -196,6 +196,8 @@ describe('a shard of images that is not what it should be', () => {
     ['a score above 1', 'row-invalid', lists('objects', [[1, 0.5]])],
     ['masses above 1', 'row-invalid', lists('teacher', [[0, -0.1], [1, -0.1]])], // biome-ignore format: a list
     ['a rest that is not left', 'row-invalid', { rest: Float32Array.of(0.4, 0.1, 0.1) }],
+    ['a rest that is less than what is left', 'row-invalid', { rest: Float32Array.of(0.09, 0.1, 0.1) }], // biome-ignore format: a list
+    ['a rest of no number', 'row-invalid', { rest: Float32Array.of(Number.NaN, 0.1, 0.1) }],
     ['nothing to be learned from', 'request-invalid', lists('teacher', [])],
     ['more entries than K', 'request-invalid', lists('teacher', [0, 1, 2, 3, 4].map((i) => [i, -4]))], // biome-ignore format: a list
   ];
@@ -228,6 +230,29 @@ describe('a shard of images that is not what it should be', () => {
     expect(row.targets.objects.probs.slice(0, 3).map((p) => Math.round(p * 100))).toEqual([
       99, 99, 99,
     ]);
+  });
+
+  it('keeps no entry of probability 0, and masses within their slack', async () => {
+    const none = Number.NEGATIVE_INFINITY;
+    const own = (teacher: Entry[], objects: Entry[], rest: number) => ({
+      ...lists('teacher', teacher),
+      entries: {
+        teacher: [teacher, ...good.entries.teacher.slice(1)],
+        objects: [objects, ...good.entries.objects.slice(1)],
+      },
+      rest: Float32Array.of(rest, 0.1, 0.1),
+    });
+    const given = [
+      own([[1, 0], [3, none]], [[1, -1], [2, none]], 0), // biome-ignore format: a list
+      own([[1, 0.0009], [3, none]], [[1, 0.0009]], -0.0009), // biome-ignore format: a list
+      own([[1, none]], [[0, none], [2, none]], 1), // biome-ignore format: a list
+    ].map((change, i) => ({ ...pushedImage(i), ...change, ref: pushedImage(i).ref }));
+    const { snapshot } = await push(given.map((one) => ({ ...good, ...one })));
+    const { rows } = (await call('GET', 'd/snapshots/latest/rows?length=5')).body;
+    expect(rows.map(({ targets }) => targets.teacher.counts[0])).toEqual([1, 1, 0]);
+    expect(rows.map(({ targets }) => targets.objects.counts[0])).toEqual([1, 1, 0]);
+    const report = await verifySnapshot(place.store, { dataset: 'd', snapshot });
+    expect(report.problems).toEqual([]);
   });
 
   it('is refused with a code, whatever byte was changed', async () => {

@@ -34,16 +34,17 @@ it('takes lists of whole rows for the same as the rows', () => {
   );
 });
 
-it('keeps empty lists, and none above 1', () => {
+it('keeps empty lists, nothing of probability 0, and none above 1', () => {
   const targets = sparsify(
     independent({ k: 2 }),
     lists([
       { ids: [], probs: [] },
       { ids: [3, 1, 0], probs: [1.0005, 0.5, 0.25] },
+      { ids: [2, 0], probs: [0.5, 0] },
     ]),
   );
-  expect([...targets.offsets]).toEqual([0, 0, 2]);
-  expect([...targets.ids]).toEqual([3, 1]);
+  expect([...targets.offsets]).toEqual([0, 0, 2, 3]);
+  expect([...targets.ids]).toEqual([3, 1, 2]);
   expect(targets.logprobs[0]).toBe(0);
   expect(targets.rest).toHaveLength(0);
 });

@@ -104,9 +104,10 @@ function idsOf(given: readonly unknown[]): Int32Array {
   const ids = new Int32Array(given.length);
   for (let i = 0; i < ids.length; i++) {
     const id = given[i];
-    ids[i] = id as number;
+    if (typeof id === 'number') ids[i] = id;
     if (ids[i] === id && id >= 0 && id <= tokenIdMax) continue;
-    throw invalidBody('a prompt holds what is no token id', `0 … ${tokenIdMax}`, String(id));
+    const got = JSON.stringify(id).slice(0, 80); // what has no text of its own, as {"toString": 1}
+    throw invalidBody('a prompt holds what is no token id', `0 … ${tokenIdMax}`, got);
   }
   return ids;
 }
