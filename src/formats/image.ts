@@ -32,7 +32,7 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<Pixe
     const { data, info } = await raw.toBuffer({ resolveWithObject: true });
     return { height: info.height, width: info.width, channels: 3, values: data };
   } catch (cause) {
-    const [reason] = (cause as Error).message.split('\n');
+    const [reason] = (cause as Error).message.split(/:?\n/);
     const expected = `RGB or grey PNG, JPEG or WebP of at most ${pixelsMax} pixels`;
     const message = `capture: ${name} cannot be decoded (${reason}); give ${expected}`;
     throw new LogitcaskError('source-unreadable', message, { expected, got: name, cause });
