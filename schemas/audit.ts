@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { imagesReport } from './audit-images.ts';
 import { count, name, sha256, targetKind, targetSetName, temperature } from './common.ts';
 import { fidelity, fileRole, imagesStored, summary, targetSet } from './manifest.ts';
+import { modelInput } from './preprocess.ts';
 
 /** Rows of a list that a report keeps. */
 export const auditRowsMax = 100;
@@ -255,6 +256,8 @@ export const statistics = z.strictObject({
   images: sizeReport.shape.images,
   origin: z.string(),
   licence: z.string(),
+  /** What the geometry is in pixels of, where a model gave it; else null. */
+  model_input: modelInput.nullable(),
   parent: sha256.nullable(),
   target_sets: z.array(
     z.strictObject({

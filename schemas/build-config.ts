@@ -1,6 +1,15 @@
 /** What `logitcask build` reads: one YAML or JSON document; flags override it. */
 import { z } from 'zod';
-import { containerName, name, targetSetName, temperature } from './common.ts';
+import {
+  containerName,
+  headMisfit,
+  headName,
+  isHeadName,
+  name,
+  targetSetName,
+  temperature,
+} from './common.ts';
+import { preprocess } from './preprocess.ts';
 import { scoringServer } from './teacher-server.ts';
 
 export const ngramSource = z.strictObject({
@@ -96,33 +105,6 @@ const scores = {
   classes: z.array(z.string()).optional(),
 };
 
-/** How the pixels of an image become the input of a model, as in its own evaluation. */
-export const preprocess = z
-  .strictObject({
-    /** Height and width of the input; by default those of the model, which may leave them open. */
-    size: z.tuple([z.int().min(1).max(16_384), z.int().min(1).max(16_384)]).optional(),
-    /** To the size: sides apart, the centre of what covers it, or whole with a border. */
-    resize: z.enum(['stretch', 'crop', 'letterbox']).default('stretch'),
-    /** crop: the shorter side, before the centre is cut out; by default as small as covers. */
-    shortest_edge: z.int().min(1).max(16_384).optional(),
-    /** letterbox: value of the border, before scale, mean and std. */
-    pad: z.int().min(0).max(255).optional(),
-    /** As Pillow does them. */
-    resample: z.enum(['nearest', 'bilinear', 'bicubic']).default('bilinear'),
-    colour: z.enum(['rgb', 'bgr']).default('rgb').describe('order of channels, where they are 3'),
-    /** Input = (pixel · scale − mean) / std; 1/255 by default, and uint8 inputs have none. */
-    scale: z.number().positive().optional(),
-    /** One for each channel. */
-    mean: z.array(z.number()).min(1).max(4).optional(),
-    std: z.array(z.number().positive()).min(1).max(4).optional(),
-  })
-  .refine((own) => own.shortest_edge === undefined || own.resize === 'crop', {
-    error: 'expected `shortest_edge` with `resize: crop` alone',
-  })
-  .refine((own) => own.pad === undefined || own.resize === 'letterbox', {
-    error: 'expected `pad` with `resize: letterbox` alone',
-  });
-
 /** Scores of images, from files or a model: classes of crops, or heads of a detector. */
 export const visionSource = z
   .strictObject({
@@ -140,10 +122,10 @@ export const visionSource = z
     heads: z
       .array(
         z.strictObject({
-          name: targetSetName,
+          name: headName,
           ...scores,
           /** Scores [N, parts, V]: a target set for each part, e.g. the sides of a box. */
-          parts: z.array(targetSetName).min(1).max(64).optional(),
+          parts: z.array(headName).min(1).max(64).optional(),
         }),
       )
       .max(64)
@@ -274,7 +256,12 @@ export const codecMisfit = {
   path: ['codec', 'type'],
 };
 
-export const buildConfig = settings.refine(codecFitsFormat, codecMisfit);
+export const buildConfig = settings
+  .refine(codecFitsFormat, codecMisfit)
+  .refine((own) => own.source.type !== 'vision' || isHeadName(own.target_set), {
+    ...headMisfit,
+    path: ['target_set'],
+  });
 
 export type BuildConfig = z.infer<typeof buildConfig>;
 /** What decides how a source's rows are stored, whatever the source is. */
@@ -288,5 +275,4 @@ export type ServerSourceConfig =
   | z.infer<typeof llamaCppPythonSource>;
 export type OnnxSourceConfig = z.infer<typeof onnxSource>;
 export type VisionSourceConfig = z.infer<typeof visionSource>;
-export type PreprocessConfig = z.infer<typeof preprocess>;
 export type ListsSourceConfig = z.infer<typeof listsSource>;

@@ -20,6 +20,11 @@ export const targetSetName = z
   .max(32)
   .regex(/^[a-z][a-z0-9]*$/, 'expected a lower-case letter, then lower-case letters and digits');
 
+/** Of images, whose inputs have columns that begin with two others. */
+export const isHeadName = (set: string) => set !== 'input' && set !== 'augmentation';
+export const headMisfit = { error: 'expected another name than input and augmentation' };
+export const headName = targetSetName.refine(isHeadName, headMisfit);
+
 /** `scaled` and `independent` are probabilities, `unbiased` targets weights. */
 export const targetKind = z.enum(['scaled', 'unbiased', 'independent']);
 

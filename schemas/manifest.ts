@@ -14,6 +14,7 @@ import {
   targetSetName,
   temperature,
 } from './common.ts';
+import { modelInput } from './preprocess.ts';
 
 /** Format version that this code writes and the latest that it reads. */
 export const formatVersion = 1;
@@ -191,7 +192,13 @@ export const manifest = z.strictObject({
   /** None: hard labels alone. */
   target_sets: z.array(targetSet),
   responses: responses.optional(),
-  inputs: z.strictObject({ origin: z.string(), licence: z.string(), digest: sha256 }),
+  inputs: z.strictObject({
+    origin: z.string(),
+    licence: z.string(),
+    digest: sha256,
+    /** Where a model gave the geometry. */
+    model_input: modelInput.optional(),
+  }),
   files: z.array(file).min(1),
   /** Different images that are stored, and their bytes; feature `images`. Not in `totals`. */
   images: imagesStored.optional(),

@@ -1,6 +1,6 @@
 /** Pushing from teacher workers: what an upload is of, what is there of it, and its commit. */
 import { z } from 'zod';
-import { count, name, sha256, targetSetName } from './common.ts';
+import { count, headName, name, sha256, targetSetName } from './common.ts';
 import { type InputField, inputFields, labelSpace } from './manifest.ts';
 
 const augmentation = 'augmentation_';
@@ -43,10 +43,8 @@ export const textUpload = z.strictObject({
 
 const uploadHead = z
   .strictObject({
-    /** Of its target set; columns of inputs begin with two others. */
-    name: targetSetName.refine((set) => set !== 'input' && set !== 'augmentation', {
-      error: 'expected another name than input and augmentation',
-    }),
+    /** Of its target set. */
+    name: headName,
     /** V */
     size: labelSpace.shape.size,
     /** Names of the classes. */

@@ -19,7 +19,7 @@ import { sampleIdsOf, snapshotLabelSpace } from './build/sample-ids.ts';
 import { openScores, type Scores } from './build/scores.ts';
 import { createShards } from './build/shards.ts';
 import { createStatusWriter, type StatusWriter } from './build/status.ts';
-import { storesImages } from './build/store-images.ts';
+import { restoreImages, storesImages } from './build/store-images.ts';
 import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
 import { openSource } from './capture/table.ts';
@@ -155,7 +155,9 @@ async function reuse({ config, store, build }: Run): Promise<Outcome | undefined
   const statuses = await readBuildStatus(store, config.dataset);
   const done = statuses.find((status) => status.build === build && status.state === 'complete');
   if (done?.snapshot == null) return undefined;
-  const { id, manifest } = await resolveSnapshot(store, config.dataset, done.snapshot);
+  const found = await resolveSnapshot(store, config.dataset, done.snapshot);
+  const { id, manifest } = found;
+  if (storesImages(config)) await restoreImages(store, found);
   await store.write(`${config.dataset}/tags/${config.tag}`, Buffer.from(`${id}\n`));
   return { snapshot: id, manifest, reused: true, resumedSamples: 0, positions: 0 };
 }

@@ -4,12 +4,14 @@ import type { InputField, TargetSet } from '../../schemas/manifest.ts';
 import { type Chunk, chunkLabels, type SampleInput } from '../capture/source.ts';
 import { joinTargets, type Targets } from '../distribution/targets.ts';
 import type { Cell } from '../encode/codec.ts';
+import { LogitcaskError } from '../errors.ts';
 import type { Columns } from '../formats/arrow.ts';
 import { canonicalJson } from '../formats/canonical.ts';
 import { toFloat16 } from '../formats/float16.ts';
 import { bytesOf, type Column, listCell, packBits } from '../formats/layout.ts';
 import { fieldCells } from '../shard/inputs.ts';
 import type { ReferencePicker } from '../shard/reference.ts';
+import { imageOf } from '../shard/sample-id.ts';
 import type { ShardRow } from '../shard/writer.ts';
 import type { Pool } from './pool.ts';
 import type { Reduced } from './reduce.ts';
@@ -72,7 +74,10 @@ export function createAssembler(options: AssemblerOptions): Assembler {
         wanted: wanted.map(({ row }) => row),
         entries: options.reference.entries,
       });
-      return { chunk, labels, sampleId, wanted, reduced };
+      const placed = reduced.catch((error) => {
+        throw withPlace(error, chunk, set?.name);
+      });
+      return { chunk, labels, sampleId, wanted, reduced: placed };
     },
     add(begun, { targets, exact, seconds }) {
       const { sample } = begun.chunk;
@@ -88,6 +93,21 @@ export function createAssembler(options: AssemblerOptions): Assembler {
       return encodeRow(options, sample, { targets: whole, sampleId: begun.sampleId });
     },
   };
+}
+
+/** Threads know of a row that is refused what it holds, but not whose it is. */
+function withPlace(error: unknown, { sample, position, rows }: Chunk, set = ''): unknown {
+  if (!(error instanceof LogitcaskError) || error.code !== 'row-invalid') return error;
+  const { message, expected, got } = error;
+  const { ordinal, image } = sample;
+  const of = image === undefined ? `sample ${ordinal}` : `image ${imageOf(image.ref).uri}`;
+  const last = position + rows.count - 1;
+  const where = `${of}, positions ${position} to ${last}${set && ` of ${set}`}`;
+  return new LogitcaskError(error.code, `${message} (${where}); correct the teacher's scores`, {
+    expected,
+    got,
+    cause: error,
+  });
 }
 
 /** The positions that the sketch wants; only positions to be learned. */

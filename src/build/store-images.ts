@@ -6,6 +6,7 @@
 import type { BuildConfig } from '../../schemas/build-config.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import { digestFile } from '../audit/digests.ts';
+import { damagedImages } from '../audit/images.ts';
 import { LogitcaskError } from '../errors.ts';
 import { textsOf } from '../formats/cells.ts';
 import { imageReferences, isLocal, localImage } from '../shard/local-image.ts';
@@ -13,6 +14,7 @@ import { filePath, imagesIndexName } from '../shard/names.ts';
 import { createReader } from '../shard/open-snapshot.ts';
 import type { SnapshotReader } from '../shard/reader.ts';
 import { imageOf } from '../shard/sample-id.ts';
+import type { ResolvedSnapshot } from '../shard/snapshot.ts';
 import { digestBytes, encodeImage, putImage } from '../shard/stored-images.ts';
 import type { Store } from '../store/store.ts';
 
@@ -84,6 +86,26 @@ export async function storeImages(
     images,
     totals: { ...totals, bytes: totals.bytes + bytes },
   };
+}
+
+/**
+ * Copies images of a complete snapshot anew that are missing or damaged, so that building again
+ * mends them; reads every one. Errors: those of `storeImages`, and `index-damaged`.
+ */
+export async function restoreImages(store: Store, snapshot: ResolvedSnapshot): Promise<void> {
+  const damaged = new Set<string>();
+  for await (const { sha256 } of damagedImages(store, snapshot.manifest)) damaged.add(sha256);
+  if (damaged.size === 0) return;
+  const reader = createReader(store, snapshot);
+  try {
+    for await (const references of imageReferences(reader)) {
+      for (const { sha256, ordinal } of references) {
+        if (damaged.delete(sha256)) await copy(store, reader, ordinal);
+      }
+    }
+  } finally {
+    await reader.close();
+  }
 }
 
 /** Ordinals of the first samples with the images of a pass, by the digests of these. */

@@ -1,6 +1,7 @@
 /** The pixels of an image → the input of a model: colour, size, scale, mean and std, layout. */
-import type { PreprocessConfig } from '../../schemas/build-config.ts';
-import type { Pixels } from '../formats/image.ts';
+import type { PreprocessConfig } from '../../schemas/preprocess.ts';
+import { LogitcaskError } from '../errors.ts';
+import { type Pixels, pixelsMax } from '../formats/image.ts';
 import { resizeImage, type Size } from './image-resize.ts';
 
 /** What a model takes, and how its pixels are made. Plain data. */
@@ -14,10 +15,14 @@ export interface PixelInput extends Size {
 /** Border of a letterbox, as the detectors that made it usual have it. */
 const usualPad = 114;
 
-/** Values of the input, of its whole height and width: bytes for uint8, otherwise floats. */
-export function inputOf(image: Pixels, input: PixelInput): Float32Array | Uint8Array {
+/**
+ * Values of the input, of its whole height and width: bytes for uint8, otherwise floats. Throws
+ * `source-unreadable` of an image, by its name, that is so long that resizing it takes too much.
+ */
+export function inputOf(image: Pixels, input: PixelInput, name: string): Float32Array | Uint8Array {
   const { height, width, channels, layout, type, preprocess } = input;
-  const { values } = framed(channels === 1 ? greyOf(image) : image, input, preprocess);
+  refuseVast(image, input, name);
+  const { values } = framed(channels === 1 ? greyOf(image) : image, input);
   const area = height * width;
   const out = type === 'uint8' ? new Uint8Array(values.length) : new Float32Array(values.length);
   const isReversed = preprocess.colour === 'bgr';
@@ -51,27 +56,41 @@ function greyOf({ height, width, values }: Pixels): Pixels {
   return { height, width, channels: 1, values: grey };
 }
 
-function framed(image: Pixels, size: Size, preprocess: PreprocessConfig): Pixels {
-  const { resize, resample, shortest_edge: edge } = preprocess;
-  const { height, width } = size;
-  if (resize === 'stretch') return resizeImage(image, { height, width }, resample);
-  const [down, right] = [height / image.height, width / image.width];
-  if (resize === 'letterbox') {
-    const inner = resizeImage(image, scaled(image, Math.min(down, right)), resample);
-    return placed(inner, { height, width }, preprocess.pad ?? usualPad);
-  }
-  const factor = edge === undefined ? Math.max(down, right) : undefined;
-  const outer =
-    factor === undefined ? withShorter(image, edge as number) : scaled(image, factor, size);
-  return placed(resizeImage(image, outer, resample), { height, width }, 0);
+/** Its columns are resized first, over all of its rows. */
+function refuseVast(image: Size, input: PixelInput, name: string): void {
+  const { height, width } = resizedOf(image, input);
+  const got = Math.max(image.height, height) * width;
+  const most = Math.max(pixelsMax, input.height * input.width);
+  if (got <= most) return;
+  const sides = `${image.height} × ${image.width} pixels`;
+  const message = `capture: ${name} has ${sides}, which take ${got} on the way to the input; cut it`;
+  throw new LogitcaskError('source-unreadable', message, { expected: `at most ${most}`, got });
 }
 
-/** Rounded to whole pixels, at least one, or as many as are asked for. */
-function scaled({ height, width }: Size, factor: number, least: Size = { height: 1, width: 1 }) {
-  return {
-    height: Math.max(least.height, Math.round(height * factor)),
-    width: Math.max(least.width, Math.round(width * factor)),
-  };
+function framed(image: Pixels, input: PixelInput): Pixels {
+  const { resize, resample, pad = usualPad } = input.preprocess;
+  const resized = resizeImage(image, resizedOf(image, input), resample);
+  return placed(resized, input, resize === 'letterbox' ? pad : 0);
+}
+
+/** The size of the whole image, of which the input is a part, or which is a part of the input. */
+function resizedOf(image: Size, { height, width, preprocess }: PixelInput): Size {
+  const { resize, shortest_edge: edge } = preprocess;
+  if (resize === 'stretch') return { height, width };
+  if (resize === 'crop') {
+    return edge === undefined ? covering(image, { height, width }) : withShorter(image, edge);
+  }
+  const factor = Math.min(height / image.height, width / image.width);
+  const side = (length: number) => Math.max(1, Math.round(length * factor));
+  return { height: side(image.height), width: side(image.width) };
+}
+
+/** As small as covers a size, its longer side cut to whole pixels. */
+function covering(image: Size, { height, width }: Size): Size {
+  // by products of whole numbers: those with a factor may fall below one
+  return height * image.width >= width * image.height
+    ? { height, width: Math.trunc((height * image.width) / image.height) }
+    : { height: Math.trunc((width * image.height) / image.width), width };
 }
 
 /** The shorter side as given, the longer one in proportion, cut to whole pixels. */

@@ -1,5 +1,5 @@
 /** Images in another size by Pillow's arithmetic: a student's own loader makes the same pixels. */
-import type { PreprocessConfig } from '../../schemas/build-config.ts';
+import type { PreprocessConfig } from '../../schemas/preprocess.ts';
 import type { Pixels } from '../formats/image.ts';
 
 export interface Size {

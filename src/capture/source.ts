@@ -1,5 +1,11 @@
 /** A teacher source: an identity and a resumable stream of bounded chunks. One source a file. */
-import type { InputField, LabelSpace, Responses, TargetSet } from '../../schemas/manifest.ts';
+import type {
+  InputField,
+  LabelSpace,
+  Manifest,
+  Responses,
+  TargetSet,
+} from '../../schemas/manifest.ts';
 import type { Rows } from '../distribution/rows.ts';
 import type { OpenLog } from './kept-scores.ts';
 
@@ -100,7 +106,7 @@ export function ownMemory(): Lend {
 export interface Source {
   readonly identity: TeacherIdentity;
   /** For the manifest: origin and licence of the inputs, SHA-256 (hex) over all of them. */
-  readonly inputs: { readonly origin: string; readonly licence: string; readonly digest: string };
+  readonly inputs: Readonly<Manifest['inputs']>;
   /** Number of positions from sample 0 to the end, where it is known without scoring. */
   readonly positions?: number;
   /** Of these, how many are to be learned; not given where rows may be empty. */

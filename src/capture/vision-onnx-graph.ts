@@ -1,6 +1,6 @@
 /** The input and the outputs of an ONNX model of images, found by name, type and shape. */
 import type { InferenceSession, Tensor, TypedTensor } from 'onnxruntime-node';
-import type { PreprocessConfig } from '../../schemas/build-config.ts';
+import type { PreprocessConfig } from '../../schemas/preprocess.ts';
 import { LogitcaskError } from '../errors.ts';
 import { fromFloat16 } from '../formats/float16.ts';
 import type { PixelInput } from './image-pixels.ts';
@@ -88,7 +88,7 @@ export function valuesOfOutput(tensor: Tensor, form: OutputForm, model: string):
   const isFloat = type === 'float32' || type === 'float16';
   const own = dims.slice(dims.length - inner.length);
   const extra = dims.length - inner.length;
-  const isFit = own.every((size, i) => size > 0 && size === (inner[i] ?? size));
+  const isFit = own.every((size, i) => size === (inner[i] ?? size)) && !dims.includes(0);
   if (!isFloat || !isFit || extra < 1 || extra > 2 || dims[0] !== 1) {
     const sizes = inner.map((size) => size ?? 'V').join(', ');
     const expected = `float32 or float16 [1, ${sizes}] or [1, A, ${sizes}]`;

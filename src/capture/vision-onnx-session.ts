@@ -1,6 +1,7 @@
 /** One ONNX model of images in one thread: the bytes of an image in, rows of every head out. */
+import { isDeepStrictEqual } from 'node:util';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { PreprocessConfig } from '../../schemas/build-config.ts';
+import type { PreprocessConfig } from '../../schemas/preprocess.ts';
 import { type ErrorData, errorData, LogitcaskError } from '../errors.ts';
 import { toFloat16 } from '../formats/float16.ts';
 import { picturesOf } from './image-file.ts';
@@ -42,15 +43,20 @@ export interface ImageTask {
   readonly geometry: string | undefined;
   /** Without one an empty image is run, for the facts. */
   readonly image?: { readonly name: string; readonly bytes: Uint8Array };
+  /** Sizes of the empty image's outputs, which those of every picture have. */
+  readonly sizes?: OutputSizes;
   readonly places: readonly RowsPlace[];
 }
 
-export interface ImageFacts {
-  readonly input: PixelInput;
+export interface OutputSizes {
   /** A, positions of a picture. */
   readonly positions: number;
   /** V of each output. */
   readonly widths: readonly number[];
+}
+
+export interface ImageFacts extends OutputSizes {
+  readonly input: PixelInput;
   /** Four numbers a position of all pictures, where the model gives them. */
   readonly geometry: Float32Array | undefined;
 }
@@ -91,26 +97,46 @@ async function score(held: Session, task: ImageTask): Promise<ImageFacts> {
   const { model, image, heads, places } = task;
   const { input } = held.graph;
   const forms = formsOf(task);
-  const pictures =
-    image === undefined ? [] : await picturesOf(Buffer.from(image.bytes), image.name);
   const runs: OutputValues[][] = [];
   if (image === undefined) runs.push(await run(held, emptyInput(input), task));
-  for (const picture of pictures) runs.push(await run(held, inputOf(picture, input), task));
-  const outputs = forms.map((_, i) => joined(runs.map((own) => own[i])));
-  const [{ positions }] = runs[0];
-  const other = runs[0].find((own) => own.positions !== positions);
-  if (other !== undefined) {
-    const message = `capture: outputs of ${model} differ in positions; take heads of one size`;
-    const details = { expected: positions, got: other.positions };
-    throw new LogitcaskError('teacher-unsuitable', message, details);
+  else {
+    const { name } = image;
+    for (const picture of await picturesOf(Buffer.from(image.bytes), name)) {
+      runs.push(await run(held, inputOf(picture, input, name), task));
+    }
   }
-  const widths = heads.map((_, i) => runs[0][i].width);
+  const outputs = forms.map((_, i) => joined(runs.map((own) => own[i])));
+  const { positions, widths } = sizesOf(runs, task);
   heads.forEach(({ normalisation, values, output }, i) => {
-    const file = `${output} of ${model}`;
+    const file = `${output} of ${model}${image === undefined ? '' : ` for ${image.name}`}`;
     if (values === 'probabilities') toLogits(outputs[i], widths[i], { file, normalisation });
   });
   for (const place of places) fill(place, outputs[place.head], widths[place.head]);
   return { input, positions, widths, geometry: outputs[heads.length] };
+}
+
+/** Those of all runs. Throws `teacher-unsuitable`: rows would be left out, or others' in places. */
+function sizesOf(runs: readonly OutputValues[][], task: ImageTask): OutputSizes {
+  const { model, image, heads } = task;
+  for (const [{ positions }, ...others] of runs) {
+    const other = others.find((own) => own.positions !== positions);
+    if (other === undefined) continue;
+    const message = `capture: outputs of ${model} differ in positions; take heads of one size`;
+    const details = { expected: positions, got: other.positions };
+    throw new LogitcaskError('teacher-unsuitable', message, details);
+  }
+  const own = runs.map((outputs) => ({
+    positions: outputs[0].positions,
+    widths: heads.map((_, i) => outputs[i].width),
+  }));
+  const sizes = task.sizes ?? own[0];
+  const got = own.find((one) => !isDeepStrictEqual(one, sizes));
+  if (got === undefined) return sizes;
+  const expected = `${sizes.positions} positions of ${sizes.widths.join(', ')} scores`;
+  const found = `${got.positions} of ${got.widths.join(', ')}`;
+  const message = `capture: ${model} gives ${found} for ${image?.name}, not ${expected} as for an `;
+  const hint = 'empty image; export it with outputs of one size, before NMS';
+  throw new LogitcaskError('teacher-unsuitable', message + hint, { expected: sizes, got });
 }
 
 async function run(

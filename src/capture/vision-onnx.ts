@@ -1,17 +1,19 @@
 /** An ONNX classifier or detector in this process, run on the images of a list. */
 import { basename } from 'node:path';
+import type { VisionSourceConfig } from '../../schemas/build-config.ts';
+import type { InputField } from '../../schemas/manifest.ts';
 import {
+  type ModelInput,
   type PreprocessConfig,
   preprocess as preprocessForm,
-  type VisionSourceConfig,
-} from '../../schemas/build-config.ts';
-import type { InputField } from '../../schemas/manifest.ts';
+} from '../../schemas/preprocess.ts';
 import { valuesIn } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
 import { canonicalJson, digestOf } from '../formats/canonical.ts';
 import { bytesOf } from '../formats/layout.ts';
 import type { ImageFile } from './image-file.ts';
 import { checkList, type KnownList, readProved, refOf } from './image-list.ts';
+import type { PixelInput } from './image-pixels.ts';
 import { inOrder } from './in-order.ts';
 import { digestOfFile } from './input-file.ts';
 import { onnxFiles } from './onnx-files.ts';
@@ -27,8 +29,14 @@ import {
 } from './source.ts';
 import { samplesBehind } from './text-samples.ts';
 import { headsOver, scoredHeads } from './vision-heads.ts';
-import { fieldsOf, type Images, mismatch, readImages, readPipeline } from './vision-images.ts';
-import type { HeadForm, ImageFacts, ImageTask, RowsPlace } from './vision-onnx-session.ts';
+import { fieldsOf, type Images, readImages, readPipeline } from './vision-images.ts';
+import type {
+  HeadForm,
+  ImageFacts,
+  ImageTask,
+  OutputSizes,
+  RowsPlace,
+} from './vision-onnx-session.ts';
 
 type Config = VisionSourceConfig & { readonly model: string };
 
@@ -83,6 +91,7 @@ export async function openVisionModel(config: Config): Promise<Source> {
           pipeline: pipeline?.digest ?? null,
           files: known.digest,
         }),
+        ...(config.geometry !== undefined && { model_input: modelInputOf(facts.input) }),
       },
       positions: known.positions,
       vision: {
@@ -107,6 +116,12 @@ interface Opened {
   readonly images: Images;
   readonly scored: readonly { parts: number; width: number; heads: readonly Head[] }[];
   readonly known: KnownList;
+}
+
+/** What the boxes that a model gives are in pixels of. */
+function modelInputOf({ height, width, preprocess }: PixelInput): ModelInput {
+  const { resize, shortest_edge } = preprocess;
+  return { height, width, resize, ...(shortest_edge !== undefined && { shortest_edge }) };
 }
 
 /** What decides scores, beside the model and its input. */
@@ -145,15 +160,21 @@ async function scoreImage(opened: Opened, sample: SampleInput, lend: Lend): Prom
   const file = await readProved(opened, sample);
   const count = sample.mask.length;
   const expected = file.pictures * facts.positions;
+  const { uri: name } = refOf(sample);
   if (count !== expected) {
-    throw mismatch(`image ${refOf(sample).uri} has ${count} positions, other`, expected, count);
+    const given = `image ${name} has ${count} positions in ${images.file}, and by the model `;
+    const made = `${expected}, ${facts.positions} for each picture`;
+    const message = `capture: ${given}${made}; set \`positions\`, or lists of as many`;
+    throw new LogitcaskError('source-mismatch', message, { expected, got: count });
   }
   const { places, made } = placesFor(opened, sample, lend);
-  const { uri: name } = refOf(sample);
-  const { geometry } = await model.run({ image: { name, bytes: file.bytes }, places });
+  const image = { name, bytes: file.bytes };
+  const { geometry } = await model.run({ image, places, sizes: sizesOf(facts) });
   const whole = { ...sample, image: withFile(sample, { file, geometry }, images.fields) };
   return made.map((chunk) => ({ ...chunk, sample: whole }));
 }
+
+const sizesOf = ({ positions, widths }: ImageFacts): OutputSizes => ({ positions, widths });
 
 /** Memory for the rows of an image: chunks of the heads, and where a thread writes them. */
 function placesFor({ scored }: Opened, sample: SampleInput, lend: Lend) {
@@ -208,7 +229,7 @@ function openModel(
   const { window, run, close } = openOnnxPool<ImageTask, ImageFacts>(options);
   return {
     window,
-    run: (work: Pick<ImageTask, 'image' | 'places'>) => {
+    run: (work: Pick<ImageTask, 'image' | 'places' | 'sizes'>) => {
       return run({ model, preprocess, heads, geometry, ...work });
     },
     close,

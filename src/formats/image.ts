@@ -1,5 +1,6 @@
 /** PNG, JPEG and WebP files as RGB bytes, those that Pillow's `convert('RGB')` gives. */
 import { LogitcaskError } from '../errors.ts';
+import { imageType } from './image-type.ts';
 
 export interface Pixels {
   readonly height: number;
@@ -9,9 +10,9 @@ export interface Pixels {
   readonly values: Uint8Array;
 }
 
-const formats: readonly (string | undefined)[] = ['png', 'jpeg', 'webp'];
+const types: readonly (string | undefined)[] = ['image/png', 'image/jpeg', 'image/webp'];
 /** 192 MiB as RGB. */
-const pixelsMax = 2 ** 26;
+export const pixelsMax = 2 ** 26;
 
 /**
  * Alpha is dropped; colour profiles and the orientation in EXIF are not applied. Throws
@@ -20,16 +21,18 @@ const pixelsMax = 2 ** 26;
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<Pixels> {
   const { default: sharp } = await loadSharp();
   try {
+    // by its first bytes: files are data of others, and no further decoder is given them
+    const type = imageType(bytes);
+    if (!types.includes(type)) throw new Error(`it is ${type ?? 'none by its first bytes'}`);
     const options = { failOn: 'error', ignoreIcc: true, limitInputPixels: pixelsMax } as const;
     const image = sharp(bytes, options);
-    const { format, space } = await image.metadata();
-    if (!formats.includes(format)) throw new Error(`it is ${format}`);
+    const { space } = await image.metadata();
     if (space === 'cmyk') throw new Error('its colours are CMYK');
     const raw = image.toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' });
     const { data, info } = await raw.toBuffer({ resolveWithObject: true });
     return { height: info.height, width: info.width, channels: 3, values: data };
   } catch (cause) {
-    const [reason] = (cause as Error).message.split('\n');
+    const [reason] = (cause as Error).message.split(/:?\n/);
     const expected = `RGB or grey PNG, JPEG or WebP of at most ${pixelsMax} pixels`;
     const message = `capture: ${name} cannot be decoded (${reason}); give ${expected}`;
     throw new LogitcaskError('source-unreadable', message, { expected, got: name, cause });

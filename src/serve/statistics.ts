@@ -20,6 +20,7 @@ export function factsOf({ id, manifest }: ResolvedSnapshot): SnapshotFacts {
     images: images ?? null,
     origin: inputs.origin,
     licence: inputs.licence,
+    model_input: inputs.model_input ?? null,
     parent,
     target_sets: target_sets.map((set) => setFacts(set, totals.positions)),
   };

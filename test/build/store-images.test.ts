@@ -74,6 +74,21 @@ describe('a build that stores its images', () => {
     });
   });
 
+  it('mends images that are missing or damaged when it is run again', async () => {
+    const own = fresh();
+    const { snapshot } = await own.build();
+    const [gone, changed] = own.digests.map(own.inStore);
+    rmSync(gone);
+    writeFileSync(changed, 'others');
+    expect(await own.build()).toMatchObject({ snapshot, reused: true });
+    await own.with(async (store) => {
+      expect((await verifySnapshot(store, mine)).problems).toEqual([]);
+    });
+    rmSync(gone);
+    rmSync(own.paths[0]);
+    await expect(own.build()).rejects.toMatchObject({ code: 'source-unreadable' });
+  });
+
   it('is another build than one that does not, of the same samples', async () => {
     const own = fresh();
     const bare = await own.build({ dataset: 'bare' }, { store_images: false });

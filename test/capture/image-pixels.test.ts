@@ -1,8 +1,9 @@
 /** Images become the input of a model as Pillow and torch make it, byte for byte. */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { type PreprocessConfig, preprocess } from '../../schemas/build-config.ts';
+import { type PreprocessConfig, preprocess } from '../../schemas/preprocess.ts';
 import { picturesOf } from '../../src/capture/image-file.ts';
 import { inputOf, type PixelInput } from '../../src/capture/image-pixels.ts';
 import { resizeImage } from '../../src/capture/image-resize.ts';
@@ -33,7 +34,7 @@ describe('files of every kind, through', () => {
     for (const [i, file] of names.entries()) {
       const [picture] = await picturesOf(readFileSync(`${golden}/${file}`), file);
       const expected = new Uint8Array(buffer, i * 768, 768);
-      expect(Buffer.from(inputOf(picture, inputAs(own))).equals(expected), file).toBe(true);
+      expect(Buffer.from(inputOf(picture, inputAs(own), file)).equals(expected), file).toBe(true);
     }
   });
 });
@@ -50,7 +51,7 @@ const same = { height: 2, width: 3 };
 describe('the values of an input', () => {
   it('are in the layout and order of colours that the model has', () => {
     const ofBytes = (own: Partial<PixelInput>, colour: 'rgb' | 'bgr' = 'rgb') =>
-      Array.from(inputOf(small, inputAs({ colour }, { ...same, ...own })));
+      Array.from(inputOf(small, inputAs({ colour }, { ...same, ...own }), 'small'));
     const rows = [0, 1, 2, 10, 11, 12];
     expect(ofBytes({})).toEqual(rows.flatMap((v) => [v, v + 100, v + 200]));
     expect(ofBytes({}, 'bgr')).toEqual(rows.flatMap((v) => [v + 200, v + 100, v]));
@@ -68,14 +69,66 @@ describe('the values of an input', () => {
     const expected = Array.from(small.values, (pixel, i) => {
       return (pixel / 255 - mean[i % 3]) / std[i % 3];
     });
-    const values = inputOf(small, input);
+    const values = inputOf(small, input, 'small');
     expect(values).toBeInstanceOf(Float32Array);
     values.forEach((value, i) => {
       expect(value).toBeCloseTo(expected[i], 5);
     });
-    const plain = inputOf(small, inputAs({ scale: 1 }, { ...same, type: 'float32' }));
+    const ofPixels = inputAs({ scale: 1 }, { ...same, type: 'float32' });
+    const plain = inputOf(small, ofPixels, 'small');
     expect(Array.from(plain)).toEqual(Array.from(small.values));
   });
+});
+
+it("a crop to a square is torchvision's of its side, unless another is named", () => {
+  const sides = fc.integer({ min: 1, max: 60 });
+  fc.assert(
+    fc.property(sides, sides, fc.integer({ min: 1, max: 20 }), (height, width, side) => {
+      const values = Uint8Array.from({ length: 3 * height * width }, (_, i) => (i * 37) % 251);
+      const image: Pixels = { height, width, channels: 3, values };
+      const square = { height: side, width: side };
+      const named = inputAs({ resize: 'crop', shortest_edge: side }, square);
+      const input = inputOf(image, inputAs({ resize: 'crop' }, square), 'x');
+      expect(input).toEqual(inputOf(image, named, 'x'));
+    }),
+  );
+});
+
+it('a crop covers any size', () => {
+  const sides = fc.integer({ min: 1, max: 60 });
+  const sizes = fc.record({ height: sides, width: sides });
+  fc.assert(
+    fc.property(sizes, sizes, (from, to) => {
+      const values = new Uint8Array(3 * from.height * from.width).fill(9);
+      const input = inputOf({ ...from, channels: 3, values }, inputAs({ resize: 'crop' }, to), 'x');
+      expect(input).toEqual(new Uint8Array(3 * to.height * to.width).fill(9));
+    }),
+  );
+});
+
+it.each([
+  ['crop', { height: 2, width: 60_000 }],
+  ['stretch', { height: 2 ** 23, width: 1 }],
+] as const)('an image so long that a %s takes gigabytes is refused by name', (resize, size) => {
+  const values = new Uint8Array(3 * size.height * size.width);
+  const input = inputAs({ resize }, { height: 224, width: 224 });
+  expect(() => inputOf({ ...size, channels: 3, values }, input, 'long.png')).toThrow(
+    expect.objectContaining({
+      code: 'source-unreadable',
+      message: expect.stringMatching(/^capture: long\.png has \d+ × \d+ pixels/),
+    }),
+  );
+});
+
+it('an image is not turned by its EXIF', async () => {
+  const rgb = { width: 3, height: 2, channels: 3 } as const;
+  const raw = sharp(small.values, { raw: rgb });
+  const [plain, turned] = await Promise.all([
+    raw.clone().jpeg().toBuffer(),
+    raw.clone().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
+  ]);
+  expect(turned.includes('Exif')).toBe(true);
+  expect(await picturesOf(turned, 'x')).toEqual(await picturesOf(plain, 'x'));
 });
 
 it('an image of one colour stays so in any size, and within its bytes', () => {

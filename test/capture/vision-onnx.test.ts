@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { visionSource } from '../../schemas/build-config.ts';
+import { preprocess } from '../../schemas/preprocess.ts';
+import { picturesOf } from '../../src/capture/image-file.ts';
+import { inputOf } from '../../src/capture/image-pixels.ts';
 import type { Chunk, Source } from '../../src/capture/source.ts';
 import { openVisionSource } from '../../src/capture/vision.ts';
 import type { DenseRows } from '../../src/distribution/rows.ts';
@@ -21,6 +24,7 @@ import {
   sides,
   torch,
 } from '../support/golden-vision.ts';
+import { blackPixelsModel, meansModel } from '../support/onnx-image-model.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-vision-onnx-'));
 const open: Source[] = [];
@@ -87,6 +91,69 @@ describe('a classifier', () => {
     const chunks = await allChunks(source.chunks(0));
     expect(chunks.map(({ rows }) => rows.count)).toEqual([4, 4]);
     expectNear(rowsOf(chunks), (await floats('stretch_logits')).subarray(0, 80));
+  });
+});
+
+describe('a model of float16 and any size', () => {
+  const means = (name: string, more: object = {}) => {
+    const model = join(folder, 'means.onnx');
+    writeFileSync(model, meansModel());
+    const lines = goldenLines.slice(0, 3).map(({ uri }) => ({ uri }));
+    const images = imageList(join(folder, name), lines);
+    return sourceOf({ type: 'vision', images, model, scores: 'scores', ...more });
+  };
+
+  it('takes the size that the preprocessing names', async () => {
+    const own = preprocess.parse({ size: [5, 7], scale: 1 });
+    const source = await means('sized', { preprocess: own });
+    const input = { height: 5, width: 7, channels: 3, layout: 'nchw', type: 'float32' } as const;
+    const expected: number[] = [];
+    for (const { uri } of goldenLines.slice(0, 3)) {
+      const [picture] = await picturesOf(readFileSync(join(goldenVision, uri)), uri);
+      const values = Float32Array.from(inputOf(picture, { ...input, preprocess: own }, uri));
+      for (const c of [0, 1, 2]) {
+        expected.push(values.subarray(35 * c, 35 * c + 35).reduce((a, b) => a + b, 0) / 35);
+      }
+    }
+    expectNear(rowsOf(await allChunks(source.chunks(0))), Float32Array.from(expected), 1e-3);
+  });
+
+  it('is refused without one', async () => {
+    await expect(means('open')).rejects.toMatchObject({
+      code: 'config-invalid',
+      message: expect.stringMatching(/images of height × width, `preprocess\.size` is none/),
+    });
+  });
+
+  it('has an image named whose scores are no probabilities', async () => {
+    const given = { normalisation: 'sigmoid', values: 'probabilities' };
+    const source = await means('sums', { preprocess: { size: [5, 7], scale: 1 }, ...given });
+    await expect(allChunks(source.chunks(0))).rejects.toMatchObject({
+      code: 'row-invalid',
+      message: expect.stringMatching(/for images\/0\.png does not hold probabilities/),
+    });
+  });
+});
+
+describe('a model whose positions are those that it finds', () => {
+  it.each([
+    ['fewer of one', 1, /gives 3 of 4 for pixels\.npy, not 4 positions of 4 scores/],
+    ['none of one', 4, /gives scores float32 \[1, 0, 4\]/],
+  ])('is refused: %s', async (name, white, message) => {
+    const model = join(folder, 'black.onnx');
+    writeFileSync(model, blackPixelsModel());
+    const images = join(folder, `${name}.jsonl`);
+    writeFileSync(
+      join(folder, 'pixels.npy'),
+      npy('|u1', [2, 2], new Uint8Array(4).fill(255, 0, white)),
+    );
+    writeFileSync(images, JSON.stringify({ uri: 'pixels.npy' }));
+    const source = await sourceOf({ type: 'vision', images, model, scores: 'scores' });
+    expect(source.positions).toBe(4);
+    await expect(allChunks(source.chunks(0))).rejects.toMatchObject({
+      code: 'teacher-unsuitable',
+      message: expect.stringMatching(message),
+    });
   });
 });
 

@@ -1,4 +1,6 @@
-/** Tiny ONNX models, written as the protobuf messages that they are: bigrams, with inputs to test. */
+/** Tiny ONNX models of texts: bigrams, with inputs to test. */
+import { model, node, type Part, tensor, value } from './onnx-proto.ts';
+
 export interface Bigram {
   /** V × V logits, row-major: those of the token after each token. */
   readonly table: Float32Array;
@@ -13,8 +15,6 @@ export interface Bigram {
   readonly halves?: boolean;
   readonly output?: string;
 }
-
-type Part = Buffer;
 
 export function bigramModel(bigram: Bigram): Buffer {
   const { table, width, added = {}, unread = {}, halves = false, output = 'logits' } = bigram;
@@ -39,47 +39,6 @@ export function bigramModel(bigram: Bigram): Buffer {
     ...Object.keys(added).map((name) => value(name, 7, ['batch', 'length'])),
     ...Object.entries(unread).map(([name, { type, shape }]) => value(name, type, shape)),
   ];
-  const graph = Buffer.concat([
-    ...nodes.map((part) => message(1, part)),
-    text(2, 'bigram'),
-    ...initializers.map((part) => message(5, part)),
-    ...inputs.map((part) => message(11, part)),
-    message(12, value(output, halves ? 10 : 1, ['batch', 'length', 'width'])),
-  ]);
-  const opset = Buffer.concat([text(1, ''), number(2, 17)]);
-  return Buffer.concat([number(1, 8), message(7, graph), message(8, opset)]);
+  const outputs = [value(output, halves ? 10 : 1, ['batch', 'length', 'width'])];
+  return model({ nodes, initializers, inputs, outputs });
 }
-
-function node(op: string, inputs: readonly string[], output: string, to?: number): Part {
-  const parts = [...inputs.map((name) => text(1, name)), text(2, output), text(4, op)];
-  if (to !== undefined) {
-    parts.push(message(5, Buffer.concat([text(1, 'to'), number(3, to), number(20, 2)])));
-  }
-  return Buffer.concat(parts);
-}
-
-function tensor(name: string, type: number, dims: readonly number[], data: Buffer): Part {
-  const sizes = dims.map((size) => number(1, size));
-  return Buffer.concat([...sizes, number(2, type), text(8, name), message(9, data)]);
-}
-
-function value(name: string, type: number, shape: readonly (number | string)[]): Part {
-  const dims = shape.map((size) =>
-    message(1, typeof size === 'number' ? number(1, size) : text(2, size)),
-  );
-  const tensorType = Buffer.concat([number(1, type), message(2, Buffer.concat(dims))]);
-  return Buffer.concat([text(1, name), message(2, message(1, tensorType))]);
-}
-
-function varint(from: number): Buffer {
-  const bytes: number[] = [];
-  for (let left = from; ; left = Math.floor(left / 128)) {
-    bytes.push(left >= 128 ? (left % 128) + 128 : left);
-    if (left < 128) return Buffer.from(bytes);
-  }
-}
-
-const number = (field: number, from: number) => Buffer.concat([varint(8 * field), varint(from)]);
-const message = (field: number, bytes: Buffer) =>
-  Buffer.concat([varint(8 * field + 2), varint(bytes.length), bytes]);
-const text = (field: number, from: string) => message(field, Buffer.from(from));

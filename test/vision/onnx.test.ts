@@ -1,9 +1,10 @@
 /** Images through a model in process: the snapshot that its scores as files build, by every way. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildConfig } from '../../schemas/build-config.ts';
 import { auditSnapshot } from '../../src/audit/audit.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
 import { type BuildReport, build } from '../../src/build.ts';
@@ -179,6 +180,7 @@ describe('a build on images', () => {
       const source = { ...classifierSource, normalisation, preprocess };
       await expect(buildOf(source, { dataset: 'nan' })).rejects.toMatchObject({
         code: 'row-invalid',
+        message: expect.stringMatching(/\(image file:.*\/0\.png, positions 0 to 0 of teacher\)/),
       });
     },
   );
@@ -201,6 +203,41 @@ describe('logitcask build', () => {
     expect(configured.manifest.content_id).toBe(flags.manifest.content_id);
     const origin = flags.manifest.inputs.origin;
     expect(origin).toMatch(/input of classifier\.onnx .*"resize":"stretch"/);
+  });
+
+  it.each(['sharp', 'onnxruntime-node'])('says how to install %s where it is missing', (name) => {
+    const hook = `export async function resolve(wanted, context, next) {
+      if (wanted === '${name}') throw new Error('Cannot find package ${name}');
+      return next(wanted, context);
+    }`;
+    const data = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+    const url = JSON.stringify(data(hook));
+    const register = `import { register } from 'node:module'; register(${url});`;
+    const { images, model } = classifierSource;
+    const own = ['--images', images, '--model', model, '--scores', 'logits', '--store', path];
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['--import', data(register), 'dist/src/cli.js', 'build', ...own, '--dataset', 'missing'],
+      { encoding: 'utf8' },
+    );
+    expect(stderr).toMatch(new RegExp(`npm install ${name}[^]*package-missing`));
+    expect(status).toBe(2);
+  });
+
+  it('refuses target sets with the names of columns', () => {
+    const head = { name: 'box', scores: 'sides' };
+    const misfits = [
+      { target_set: 'input' },
+      { source: { ...detectorSource, heads: [{ ...head, name: 'augmentation' }] } },
+      { source: { ...detectorSource, heads: [{ ...head, parts: ['left', 'input'] }] } },
+    ];
+    for (const misfit of misfits) {
+      const parsed = buildConfig.safeParse({ source: detectorSource, ...misfit });
+      expect(parsed.error?.issues).toMatchObject([
+        { message: 'expected another name than input and augmentation' },
+      ]);
+    }
+    expect(buildConfig.safeParse({ target_set: 'input' }).success).toBe(true);
   });
 
   it('names what does not go together', () => {

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Locator, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { build } from '../../src/build.ts';
 import { sha256Hex } from '../../src/formats/canonical.ts';
@@ -11,6 +12,7 @@ import type { ImageRow } from '../../web/src/types.ts';
 import { faults } from '../support/axe.ts';
 import { chromiumPath, type OpenOptions, useConsole } from '../support/console.ts';
 import { configOf } from '../support/dump.ts';
+import { detectorSource } from '../support/golden-vision.ts';
 import { type ImageSample, png, writeImages } from '../support/images.ts';
 
 const [width, height] = [60, 30];
@@ -43,6 +45,10 @@ const shares = boxes.map(([left, top, right, bottom]) => [
   right / width,
   bottom / height,
 ]);
+/** As a camera that lies on its side writes it. */
+const turned = () =>
+  sharp(bytes).withMetadata({ orientation: 6 }).webp({ lossless: true }).toBuffer();
+
 /** Over red and green; then the same the other way round. */
 const crops = { top: [2, 2], left: [20, 20], height: [10, 10], width: [20, 20], flip: [0, 1] };
 
@@ -64,6 +70,15 @@ async function fill(folder: string): Promise<void> {
   await make('shares', { bytes, ...anchors, geometry: shares });
   await make('crops', { bytes, positions: 2, seed: [1, 2], params: crops }, { pipeline });
   await make('bare', { bytes, ...anchors, geometry: boxes }, { store_images: false });
+  await make('turned', { bytes: await turned(), ...anchors, geometry: boxes });
+  const { source } = writeImages(folder, 'model', { samples: [{ bytes, positions: 15 }] });
+  const given = { ...detectorSource, images: source.images, store_images: true };
+  const config = configOf({
+    store: join(folder, 'store'),
+    dataset: 'model',
+    source: { ...given, preprocess: { resize: 'letterbox' } },
+  });
+  await build(config, { dataFolder: 'data' });
   await make('grey', { bytes: Buffer.from('P5 1 1 255\n0'), positions: 2 });
 }
 
@@ -135,6 +150,30 @@ describe.skipIf(chromiumPath === undefined)('the sample browser, of stored image
       await places(page).nth(2).click();
       expect(await page.getByRole('img', { name: 'its box' }).count()).toBe(0); // it has no area
     }
+  });
+
+  it('shows the rows of an image as they are stored, whatever its EXIF says', async () => {
+    const page = await open('turned');
+    await image(page).waitFor();
+    expect(await colourAt(image(page), 0.9, 0.1)).toEqual(green);
+    expect(await colourAt(image(page), 0.1, 0.9)).toEqual(blue);
+  });
+
+  it('lays boxes of a model where its input, with a border, has them', async () => {
+    const page = await open('model');
+    await image(page).waitFor();
+    await page.getByText('in pixels of the model’s input (40 × 24, letterbox)').waitFor();
+    const rows = `/v1/datasets/model/snapshots/latest/rows?offset=0&length=1&columns=inputs`;
+    const reply = await page.request.get(new URL(rows, page.url()).href);
+    const [left, top, right, bottom] = (await reply.json()).rows[0].inputs.geometry[7];
+    await places(page).nth(7).click();
+    const rect = page.locator('rect.chosen');
+    const found = ['x', 'y', 'width', 'height'].map((side) => rect.getAttribute(side));
+    // two rows of border above, and below, an image of 40 × 20
+    const expected = [left, top - 2, right - left, bottom - top].map((side) => 1.5 * side);
+    (await Promise.all(found)).forEach((side, i) => {
+      expect(Number(side)).toBeCloseTo(expected[i], 3);
+    });
   });
 
   it('shows crops by their parameters, flipped as the teacher saw them', async () => {

@@ -12,6 +12,7 @@ type Output<T extends { _zod: { output: unknown } }> = T['_zod']['output'];
 export type { AuditReport, Finding, Histogram, Statistics } from '../../schemas/audit.ts';
 export type { Fidelity } from '../../schemas/manifest.ts';
 export type { OrderDigest, PlanList, PlanReply } from '../../schemas/plan.ts';
+export type { ModelInput } from '../../schemas/preprocess.ts';
 export type Problem = Output<typeof problem>;
 export type DatasetList = Output<typeof datasetList>;
 export type DatasetReply = Output<typeof datasetReply>;

@@ -7,6 +7,7 @@ import { imageParams } from '../../../schemas/http.ts';
 import type { Manifest } from '../../../schemas/manifest.ts';
 import { LogitcaskError } from '../../errors.ts';
 import { sha256Hex } from '../../formats/canonical.ts';
+import { imageType } from '../../formats/image-type.ts';
 import { imagePath } from '../../shard/names.ts';
 import {
   findImage,
@@ -16,7 +17,6 @@ import {
 } from '../../shard/stored-images.ts';
 import type { Store } from '../../store/store.ts';
 import { isFresh } from '../http-cache.ts';
-import { imageType } from '../image-type.ts';
 import { sendBody } from '../replies.ts';
 import type { Route } from './route.ts';
 

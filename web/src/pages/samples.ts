@@ -15,7 +15,7 @@ import { labelsOf, type Position, positionsOf, type SetSpace } from '../samples/
 import type { RowView } from '../samples/row-view.ts';
 import { type Measure, positionStrip } from '../samples/strip.ts';
 import { textView } from '../samples/text-view.ts';
-import type { ImageRow, Row, RowsReply, Statistics } from '../types.ts';
+import type { ImageRow, ModelInput, Row, RowsReply, Statistics } from '../types.ts';
 
 const rowColumns = 'tokens,image,mask,inputs,meta,targets,text';
 const idsMax = 1000;
@@ -30,6 +30,7 @@ interface Sample {
   readonly view: RowView;
   /** Whether the images of the snapshot are stored. */
   readonly isStored: boolean;
+  readonly input: ModelInput | null;
   readonly signal: AbortSignal;
 }
 
@@ -72,6 +73,7 @@ export const samplesPage: PageMaker = async ({ params, query, signal }) => {
           space: spaceOf(statistics, set),
           view,
           isStored: statistics.images !== null,
+          input: statistics.model_input,
           signal,
         });
   const body = h(

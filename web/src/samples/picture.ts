@@ -1,7 +1,7 @@
 /** Boxes of an image's positions: over its pixels where they are there, or on an empty ground. */
 import { h } from '../element.ts';
 import { count, number, plural } from '../format.ts';
-import type { ImageRow } from '../types.ts';
+import type { ImageRow, ModelInput } from '../types.ts';
 import { type Box, boxesOf } from './boxes.ts';
 import { pixels, wholeOf } from './pixels.ts';
 import { boxNumbers, type Places, placesOf } from './places.ts';
@@ -25,12 +25,12 @@ export function boxesPicture(row: ImageRow): Picture | undefined {
 const names = { box: 'Boxes', crop: 'Crops' } as const;
 
 /** The image scaled to fit, what its positions are of it, and beside it the chosen one. */
-export function imagePicture(row: ImageRow, image: ImageBitmap): Picture {
+export function imagePicture(row: ImageRow, image: ImageBitmap, input: ModelInput | null): Picture {
   const { width, height } = image;
   const size = `${count(width)} × ${count(height)} pixels`;
   const ground = pixels(image, wholeOf(image), { role: 'img', 'aria-label': `Image, ${size}` });
   const scene = h('div', { class: 'scene' }, ground);
-  const found = placesOf(row, image);
+  const found = placesOf(row, image, input);
   if (found === undefined) {
     const caption = h('figcaption', { class: 'muted' }, `The image, ${size}.`);
     return { element: h('figure', null, scene, caption), mark() {} };

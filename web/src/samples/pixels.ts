@@ -15,7 +15,9 @@ const smallSide = 128;
 export async function loadPixels(path: string, signal: AbortSignal): Promise<ImageBitmap | null> {
   const blob = await getBlob(path, signal);
   if (!blob.type.startsWith('image/')) return null;
-  const bitmap = await createImageBitmap(blob).catch(() => null);
+  // rows as they are stored: teachers do not turn an image by its EXIF, and boxes are of those rows
+  const options = { imageOrientation: 'none' } as const;
+  const bitmap = await createImageBitmap(blob, options).catch(() => null);
   signal.addEventListener('abort', () => bitmap?.close());
   return bitmap;
 }

@@ -1,6 +1,7 @@
 /** Where the positions of an image lie on its pixels: pure, so that it can be tested. */
-import type { ImageRow } from '../types.ts';
+import type { ImageRow, ModelInput } from '../types.ts';
 import { type Box, boxesOf } from './boxes.ts';
+import { onImage } from './model-input.ts';
 
 export interface Size {
   readonly width: number;
@@ -20,10 +21,17 @@ export interface Places {
   readonly read: string;
 }
 
-/** Boxes, or crops by stored parameters; undefined where nothing says where a position lies. */
-export function placesOf(row: ImageRow, size: Size): Places | undefined {
+/**
+ * Boxes, or crops by stored parameters; undefined where nothing says where a position lies. Boxes
+ * that a model gave are of its input.
+ */
+export function placesOf(
+  row: ImageRow,
+  size: Size,
+  input: ModelInput | null = null,
+): Places | undefined {
   const boxes = boxNumbers(row);
-  return boxes === undefined ? cropPlaces(row, size) : boxPlaces(boxes, size);
+  return boxes === undefined ? cropPlaces(row, size) : boxPlaces(boxes, size, input);
 }
 
 /** The geometry; undefined where there is none, or some of it is no numbers. */
@@ -33,21 +41,27 @@ export function boxNumbers({ inputs }: ImageRow): readonly (readonly number[])[]
   return geometry as readonly (readonly number[])[];
 }
 
-/** Where nothing goes beyond 1 the numbers are shares of the image, else pixels. */
-function boxPlaces(geometry: readonly (readonly number[])[], size: Size): Places {
+/** Where nothing goes beyond 1 the numbers are shares of the image, or input, else pixels. */
+function boxPlaces(
+  geometry: readonly (readonly number[])[],
+  size: Size,
+  input: ModelInput | null,
+): Places {
   const { boxes, read } = boxesOf(geometry);
   const isShare = boxes.every(
     ({ x, y, width, height }) => x >= 0 && y >= 0 && x + width <= 1 && y + height <= 1,
   );
-  const [across, down] = isShare ? [size.width, size.height] : [1, 1];
-  const places = boxes.map(({ x, y, width, height }) => ({
-    x: x * across,
-    y: y * down,
-    width: width * across,
-    height: height * down,
-    flipped: false,
-  }));
-  const unit = isShare ? 'shares of the image' : 'pixels';
+  const of = input ?? size;
+  const [across, down] = isShare ? [of.width, of.height] : [1, 1];
+  const places = boxes.map(({ x, y, width, height }) => {
+    const [left, top] = [x * across, y * down];
+    const box = { x: left, y: top, width: width * across, height: height * down };
+    return { ...(input === null ? box : onImage(box, size, input)), flipped: false };
+  });
+  const model = input && `the model’s input (${input.width} × ${input.height}, ${input.resize})`;
+  const unit = isShare
+    ? `shares of ${model ?? 'the image'}`
+    : `pixels${model ? ` of ${model}` : ''}`;
   return { places, kind: 'box', read: `read as ${read}, in ${unit}` };
 }
 
