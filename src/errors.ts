@@ -14,7 +14,12 @@ export const errors = {
   ],
   'name-invalid': [400, 2, false, 'a name holds characters, or a path, that are not allowed'],
   'digest-mismatch': [400, 1, true, 'the body has another digest than its header says'],
-  'source-unreadable': [400, 2, false, 'an input of the teacher source is missing or malformed'],
+  'source-unreadable': [
+    400,
+    2,
+    false,
+    'an input of the teacher source is missing, malformed, or changes while it is read',
+  ],
   'source-mismatch': [400, 2, false, 'inputs of the teacher source do not belong together'],
   'source-misaligned': [422, 2, false, 'the distributions are not those of the next token'],
   'teacher-unreachable': [503, 1, true, 'the teacher does not answer'],

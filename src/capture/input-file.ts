@@ -1,5 +1,6 @@
 /** Input files: small ones read whole, digests of any, large ones by all cores. */
-import { readFile, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { open, readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { threadFile } from '../built.ts';
@@ -18,16 +19,37 @@ export async function readInput(file: string): Promise<Buffer> {
 
 /**
  * SHA-256 (hex) of a file; of one larger than 64 MiB, over the digests of its pieces, as a JSON
- * list. Throws `source-unreadable`.
+ * list. Throws `source-unreadable`, also where the file changes meanwhile.
  */
 export async function digestOfFile(file: string): Promise<string> {
   try {
-    const { size } = await stat(file);
-    if (size <= pieceBytes) return digestPiece({ file, from: 0 });
-    return digestOf(await digestsOfPieces(file, size));
+    const handle = await open(file); // here, since errors of threads come without their code
+    try {
+      const before = await handle.stat();
+      const { size } = before;
+      const digest =
+        size <= pieceBytes
+          ? digestPiece({ file, from: 0 })
+          : digestOf(await digestsOfPieces(file, size));
+      refuseChanged(file, before, await stat(file));
+      return digest;
+    } finally {
+      await handle.close();
+    }
   } catch (cause) {
-    throw unreadable(file, cause);
+    throw cause instanceof LogitcaskError ? cause : unreadable(file, cause);
   }
+}
+
+/** A digest of bytes that are no longer there would name a build of others. */
+function refuseChanged(file: string, before: Stats, after: Stats): void {
+  const isSame = (['ino', 'size', 'mtimeMs'] as const).every((key) => after[key] === before[key]);
+  if (isSame) return;
+  const message = `capture: ${file} changed while it was read; build when it is written`;
+  throw new LogitcaskError('source-unreadable', message, {
+    expected: before.size,
+    got: after.size,
+  });
 }
 
 async function digestsOfPieces(file: string, size: number): Promise<string[]> {

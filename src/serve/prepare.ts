@@ -34,23 +34,23 @@ const preparedMax = 64;
 /** `prepare`, for any rank and world, kept for the requests like it. */
 export function createPrepare(): typeof prepare {
   const kept = createLru<Prepared>(preparedMax);
-  const last = new WeakMap<BatchRequest, Prepared>(); // a query that comes again is one object
-  const find: typeof prepare = (readers, request) => {
-    const { rank, world, replicate, snapshot, ...view } = request;
-    const key = JSON.stringify([readers.map(({ id }) => id), view]);
+  // a query that comes again is one object; its text alone is kept with it, not what it led to,
+  // which holds snapshots and must go when it is evicted
+  const texts = new WeakMap<BatchRequest, string>();
+  return (readers, request) => {
+    const text = texts.get(request) ?? textOf(request);
+    texts.set(request, text);
+    const key = `${readers.map(({ id }) => id)} ${text}`;
     const known = kept.get(key);
     if (known !== undefined && isOf(known, readers)) return known;
     const made = prepare(readers, { ...request, rank: 0, world: 1 });
     kept.set(key, made, 1);
     return made;
   };
-  return (readers, request) => {
-    const known = last.get(request);
-    if (known !== undefined && isOf(known, readers)) return known;
-    const found = find(readers, request);
-    last.set(request, found);
-    return found;
-  };
+}
+
+function textOf({ rank, world, replicate, snapshot, ...view }: BatchRequest): string {
+  return JSON.stringify(view);
 }
 
 function isOf(prepared: Prepared, readers: readonly SnapshotReader[]): boolean {

@@ -6,16 +6,18 @@ import { type ParsedUrlQuery, parse } from 'node:querystring';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { createLru } from '../store/lru.ts';
 
-/** Of all texts that are kept. */
-const charactersMax = 256 * 1024;
+/** Of all queries that are kept, with what each takes beside its text. */
+const bytesMax = 8 * 1024 * 1024;
+/** The address that a text is cut from, what it says, and what is prepared for it. */
+const besideText = 1024;
 
 export function createQueryParser(): (text: string) => ParsedUrlQuery {
-  const kept = createLru<ParsedUrlQuery>(charactersMax);
+  const kept = createLru<ParsedUrlQuery>(bytesMax);
   return (text) => {
     const known = kept.get(text);
     if (known !== undefined) return known;
-    const query = parse(text);
-    kept.set(text, query, text.length);
+    const query = parse(text, '&', '=', { maxKeys: 0 }); // none is passed over
+    kept.set(text, query, besideText + text.length);
     return query;
   };
 }
@@ -25,8 +27,10 @@ export const validateOnce: typeof validatorCompiler = (route) => {
   if (route.httpPart !== 'querystring') return validate;
   const found = new WeakMap<object, ReturnType<typeof validate>>();
   return (query: object) => {
-    const known = found.get(query) ?? validate(query);
-    found.set(query, known);
-    return known;
+    const known = found.get(query);
+    if (known !== undefined) return known;
+    const made = validate(query);
+    found.set(query, made);
+    return made;
   };
 };

@@ -54,6 +54,7 @@ describe('the OpenAPI document', () => {
         '/v1/datasets/{dataset}',
         '/v1/datasets/{dataset}/snapshots/{snapshot}',
         '/v1/datasets/{dataset}/snapshots/{snapshot}/audit',
+        '/v1/datasets/{dataset}/snapshots/{snapshot}/images/{image}',
         '/v1/datasets/{dataset}/snapshots/{snapshot}/rows',
         '/v1/datasets/{dataset}/snapshots/{snapshot}/rows/{sample}',
         '/v1/datasets/{dataset}/snapshots/{snapshot}/schema',

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import {
+  appendFileSync,
   closeSync,
   mkdtempSync,
   openSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -48,6 +50,25 @@ describe('the digest of an input file', () => {
       return digestOfFile(file);
     };
     expect(await at(0)).not.toBe(await at(pieceBytes));
+  });
+
+  it('of one that grows or is replaced meanwhile is refused', async () => {
+    const grow = () => appendFileSync(file, 'x');
+    const replace = () => {
+      writeFileSync(`${file}-new`, 'x');
+      renameSync(`${file}-new`, file);
+    };
+    for (const change of [grow, replace]) {
+      writeFileSync(file, '');
+      truncateSync(file, 3 * pieceBytes); // threads take longer to start than the first change
+      const changing = setInterval(change, 1);
+      const found = await digestOfFile(file).catch((error: unknown) => error);
+      clearInterval(changing);
+      expect(found).toMatchObject({
+        code: 'source-unreadable',
+        message: expect.stringContaining('changed while it was read'),
+      });
+    }
   });
 
   it('of none is refused', async () => {

@@ -7,6 +7,16 @@ import { createQueryParser, validateOnce } from '../../src/serve/queries.ts';
 
 const route = { schema: batchRequest, httpPart: 'querystring', method: 'GET', url: '/' };
 
+it('keeps no more than some thousands, and passes over no key', () => {
+  const read = createQueryParser();
+  const first = read('rank=0');
+  expect(read('rank=0')).toBe(first);
+  for (let rank = 1; rank < 20_000; rank++) read(`rank=${rank}`);
+  expect(read('rank=0')).not.toBe(first);
+  const many = Array.from({ length: 1500 }, (_, i) => `key${i}=1`).join('&');
+  expect(Object.keys(read(many))).toHaveLength(1500);
+});
+
 it('gives what is parsed and validated each time, as one object for one text', () => {
   const read = createQueryParser();
   const validate = validateOnce(route);

@@ -120,6 +120,29 @@ describe('the picker of reference positions', () => {
     }
   });
 
+  it('keeps the same sample where it is told how many come, whatever the masks and the seed', () => {
+    const masked = fc.record({
+      seed: fc.nat(2 ** 32 - 1),
+      positions: fc.constantFrom(150, 400),
+      every: fc.integer({ min: 1, max: 9 }),
+    });
+    fc.assert(
+      fc.property(masked, ({ seed, positions, every }) => {
+        const all = offersOf(800, seed);
+        const offers = all.filter((_, i) => i % every === 0);
+        const plain = createReferencePicker({ positions, seed });
+        const told = createReferencePicker({
+          positions,
+          seed,
+          total: all.length,
+          learned: offers.length,
+        });
+        for (const picker of [plain, told]) offer(picker, offers);
+        expect(kept(told, told.take())).toEqual(kept(plain, plain.take()));
+      }),
+    );
+  });
+
   it('draws another sample with another seed, evenly over positions', () => {
     const offers = offersOf(400, 5);
     const sample = (seed: number) => {
