@@ -63,7 +63,8 @@ function refuseVast(image: Size, input: PixelInput, name: string): void {
   const most = Math.max(pixelsMax, input.height * input.width);
   if (got <= most) return;
   const sides = `${image.height} × ${image.width} pixels`;
-  const message = `capture: ${name} has ${sides}, which take ${got} on the way to the input; cut it`;
+  const made = `which take ${got} on the way to the input`;
+  const message = `capture: ${name} has ${sides}, ${made}; cut it`;
   throw new LogitcaskError('source-unreadable', message, { expected: `at most ${most}`, got });
 }
 

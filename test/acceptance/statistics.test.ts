@@ -47,6 +47,7 @@ describe('the statistics of a snapshot', () => {
         bytes_per_position: manifest.totals.bytes / shape.positions,
         origin: manifest.inputs.origin,
         licence: 'unknown',
+        model_input: null,
         parent: null,
         target_sets: [
           {

@@ -47,7 +47,7 @@ const shares = boxes.map(([left, top, right, bottom]) => [
 ]);
 /** As a camera that lies on its side writes it. */
 const turned = () =>
-  sharp(bytes).withMetadata({ orientation: 6 }).webp({ lossless: true }).toBuffer();
+  sharp(bytes).withMetadata({ orientation: 6 }).jpeg({ quality: 100 }).toBuffer();
 
 /** Over red and green; then the same the other way round. */
 const crops = { top: [2, 2], left: [20, 20], height: [10, 10], width: [20, 20], flip: [0, 1] };
@@ -155,8 +155,13 @@ describe.skipIf(chromiumPath === undefined)('the sample browser, of stored image
   it('shows the rows of an image as they are stored, whatever its EXIF says', async () => {
     const page = await open('turned');
     await image(page).waitFor();
-    expect(await colourAt(image(page), 0.9, 0.1)).toEqual(green);
-    expect(await colourAt(image(page), 0.1, 0.9)).toEqual(blue);
+    const corners = [
+      await colourAt(image(page), 0.9, 0.1),
+      await colourAt(image(page), 0.1, 0.9),
+    ].flat();
+    [...green, ...blue].forEach((value, i) => {
+      expect(Math.abs(corners[i] - value)).toBeLessThan(8);
+    });
   });
 
   it('lays boxes of a model where its input, with a border, has them', async () => {

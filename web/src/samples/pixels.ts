@@ -2,6 +2,7 @@
 import { getBlob } from '../api.ts';
 import { h } from '../element.ts';
 import type { Place, Size } from './places.ts';
+import { unturned } from './unturned.ts';
 
 /** What is drawn is at most so long: a canvas holds four bytes a pixel. */
 const sideMax = 2048;
@@ -15,9 +16,7 @@ const smallSide = 128;
 export async function loadPixels(path: string, signal: AbortSignal): Promise<ImageBitmap | null> {
   const blob = await getBlob(path, signal);
   if (!blob.type.startsWith('image/')) return null;
-  // rows as they are stored: teachers do not turn an image by its EXIF, and boxes are of those rows
-  const options = { imageOrientation: 'none' } as const;
-  const bitmap = await createImageBitmap(blob, options).catch(() => null);
+  const bitmap = await createImageBitmap(await unturned(blob)).catch(() => null);
   signal.addEventListener('abort', () => bitmap?.close());
   return bitmap;
 }
