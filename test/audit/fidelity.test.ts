@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { auditSnapshot } from '../../src/audit/audit.ts';
 import { measureFidelity, measureReference } from '../../src/audit/fidelity.ts';
 import { build } from '../../src/build.ts';
 import { filePath } from '../../src/shard/names.ts';
@@ -152,4 +153,16 @@ describe('fidelity', () => {
     const { manifest } = await build(config, { dataFolder: 'data' });
     expect(manifest.target_sets[0].fidelity?.kl?.mean).toBeLessThan(1e-3);
   });
+});
+
+it('is the same where lists of the reference go to threads', async () => {
+  await built({});
+  const store = await openFileStore(place.path('store'));
+  const options = { dataset: 'default', snapshot: 'latest' };
+  const alone = await auditSnapshot(store, options);
+  const [{ measured }] = alone.fidelity;
+  expect(measured?.positions).toBe(470);
+  const { fidelity } = await auditSnapshot(store, { ...options, workers: 2 });
+  expect(fidelity).toEqual(alone.fidelity);
+  await store.close();
 });

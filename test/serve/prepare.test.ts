@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import { batchRequest } from '../../schemas/batch.ts';
+import { decodeStream } from '../../src/formats/arrow.ts';
 import { createPrepare } from '../../src/serve/prepare.ts';
+import { streamOf } from '../support/batches.ts';
 import { useServeContext } from '../support/serve-context.ts';
 
 const served = useServeContext();
@@ -31,4 +33,17 @@ it('keeps no more than 64, also for queries that are kept', async () => {
   const first = prepare([planes], request);
   for (let length = 1; length <= 64; length++) prepare([planes], dense({ pad_to: length }));
   expect(prepare([planes], request)).not.toBe(first);
+});
+
+it('gives each batch of a request the types of its own padding', async () => {
+  const reader = await served.context.snapshot('planes', 'latest');
+  for (const [ordinal, length] of [
+    [100, 13],
+    [4, 32],
+    [100, 13],
+  ]) {
+    const source = { reader, ordinals: [ordinal], request: dense({}) };
+    const { types } = decodeStream(await streamOf(served.context, source));
+    expect(types.mask).toMatchObject({ type: 'fixed_list', size: length });
+  }
 });
