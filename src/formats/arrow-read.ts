@@ -60,9 +60,13 @@ export function headOf(metadata: Uint8Array): {
 export function checkMessage(metadata: Uint8Array): void {
   const { kind, bodyBytes } = headOf(metadata);
   const view = viewOf(metadata);
-  const header = readTable(view, readTable(view, 0)(2));
+  const message = readTable(view, 0);
+  const header = readTable(view, message(2));
+  readVector(view, message(4), 4); // key-value metadata
   if (kind === 'schema') {
     checkFields(view, header(1), 0);
+    readVector(view, header(2), 4);
+    readVector(view, header(3), 8); // features
     return;
   }
   const batch = kind === 'dictionary' ? readTable(view, header(1)) : header;

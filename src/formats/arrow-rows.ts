@@ -164,6 +164,7 @@ function checkData(data: Data, rows: number): void {
     for (const part of data.dictionary?.data ?? []) checkData(part, part.length);
   } else if (data.valueOffsets?.length > 0) {
     const offsets = data.valueOffsets as Int32Array | BigInt64Array;
+    isWrong(Number(offsets[0]));
     for (let i = 1; i <= length; i++) isWrong(Number(offsets[i]) - Number(offsets[i - 1]));
     isWrong((children[0]?.length ?? data.values.length) - Number(offsets[length]));
     if (children.length > 0) checkData(children[0], children[0].length);

@@ -97,6 +97,23 @@ describe('rows of Arrow', () => {
     expect(refused).toBeGreaterThan(60);
   });
 
+  it.each([
+    ['a list of metadata without end in the schema', 40, 1],
+    [
+      'a first offset below 0',
+      stream.lastIndexOf(Buffer.from(Int32Array.of(0, 2, 2, 3).buffer)) + 3,
+      128,
+    ],
+  ])('with %s, are refused or read at once', async (_, at, flip) => {
+    const bytes = Buffer.from(stream);
+    bytes[at] ^= flip;
+    const started = performance.now();
+    await allRows(bytes).catch((error) =>
+      expect(error).toMatchObject({ code: 'source-unreadable' }),
+    );
+    expect(performance.now() - started).toBeLessThan(10_000); // was minutes, and gigabytes
+  });
+
   it('cut short behind a batch, are refused: the end marker is missing', async () => {
     await expect(allRows(stream.subarray(0, -8))).rejects.toMatchObject({
       code: 'source-unreadable',
