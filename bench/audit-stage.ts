@@ -1,8 +1,9 @@
 /**
  * One measured run, in a process of its own: `audit STORE` audits the data set `planes` there,
- * `decode STORE THREADS` reads the frames of the same files and decodes them as an audit does, and
- * no more.
+ * `decode STORE THREADS` decodes as many frames as an audit does, which lie in memory: those of one
+ * shard, again and again.
  */
+import { setImmediate } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { auditSnapshot } from '../src/audit/audit.ts';
 import { openCodec } from '../src/encode/table.ts';
@@ -27,24 +28,24 @@ async function audit(url: string): Promise<number> {
   return report.coverage.positions;
 }
 
-/** Its share of the snapshot, as many samples at a time as a shard has. */
+/** As many samples as its share of the snapshot has. */
 async function decode({ store: url, from, to }: Load): Promise<number> {
   const store = await openStore(url);
   const reader = await openSnapshot(store, { dataset, snapshot: 'latest' });
   const { target_sets, label_space, files } = reader.manifest;
   const codec = openCodec(target_sets[0], label_space);
+  const ordinals = Array.from({ length: files[0].samples }, (_, i) => i);
+  const { mask, teacher_frame } = await reader.read(ordinals, ['mask', 'teacher_frame']);
+  const [cells, counts] = [cellsOf(teacher_frame, 1), lengthsOf(mask)];
   parentPort?.postMessage('ready');
   let positions = 0;
-  for (let first = from; first < to; first += files[0].samples) {
-    const rows = Math.min(files[0].samples, to - first);
-    const ordinals = Array.from({ length: rows }, (_, i) => first + i);
-    const { mask, teacher_frame } = await reader.read(ordinals, ['mask', 'teacher_frame']);
-    const [cells, counts] = [cellsOf(teacher_frame, 1), lengthsOf(mask)];
-    for (let i = 0; i < rows; i++) {
+  for (let first = from; first < to; first += ordinals.length) {
+    for (let i = 0; i < Math.min(ordinals.length, to - first); i++) {
       const sample = { count: counts[i], slot: 0 };
       const found = codec.decodeLent?.([cells[i]], sample) ?? codec.decode([cells[i]], counts[i]);
       positions += found.count;
     }
+    await setImmediate(); // until then Node frees no block that was decompressed
   }
   await reader.close();
   await store.close();
@@ -58,7 +59,12 @@ async function decodeAll(store: string, threads: number): Promise<Stage> {
   await snapshot.close();
   const workers = Array.from({ length: threads }, (_, i) => {
     const [from, to] = [i, i + 1].map((n) => Math.floor((n * samples) / threads));
-    return new Worker(new URL(import.meta.url), { workerData: { store, from, to } });
+    // as small a young heap as an audit's threads have: larger, decoding takes longer
+    const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+    return new Worker(new URL(import.meta.url), {
+      workerData: { store, from, to },
+      resourceLimits,
+    });
   });
   const next = (worker: Worker) =>
     new Promise<unknown>((resolve) => worker.once('message', resolve));
