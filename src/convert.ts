@@ -8,7 +8,7 @@ import { codecIn, rowsOf } from './convert/rows.ts';
 import type { Compression } from './encode/compression.ts';
 import { LogitcaskError } from './errors.ts';
 import { digestOf } from './formats/canonical.ts';
-import { lockPath, tagPath } from './shard/names.ts';
+import { lockPath, shardsOf, tagPath } from './shard/names.ts';
 import { createReader } from './shard/open-snapshot.ts';
 import {
   encodeManifest,
@@ -163,7 +163,7 @@ async function intoStore(
       samples,
       positions,
       positionsTotal: positions,
-      shards: manifest.files.filter(({ role }) => role === 'shard').length,
+      shards: shardsOf(manifest).length,
       updatedMs: Date.now(),
       error: null,
     });

@@ -131,6 +131,11 @@ export function errorData(thrown: unknown): ErrorData {
   return { code, message, expected, got };
 }
 
+/** The error that a thread gave back as data. */
+export function errorOfData({ code, message, expected, got }: ErrorData): LogitcaskError {
+  return new LogitcaskError(code, message, { expected, got });
+}
+
 /** Wraps whatever was thrown; a LogitcaskError passes unchanged. */
 export function asLogitcaskError(thrown: unknown): LogitcaskError {
   if (thrown instanceof LogitcaskError) return thrown;

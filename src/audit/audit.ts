@@ -90,7 +90,7 @@ export async function auditSnapshot(store: Store, options: AuditOptions): Promis
       audit.duplicates = await duplicatesOf(audit);
       audit.quarantined = await quarantine(store, manifest, audit);
       if (manifest.kind === 'vision') audit.images = await imagesOf(audit);
-      const report = reportOf(audit, audit.size!, { partial: false });
+      const report = reportOf(audit, { size: audit.size!, partial: false });
       await writeAudit(store, report);
       await log.remove();
       return report;
@@ -190,7 +190,7 @@ async function passAll(audit: Audit, threads: AuditThreads): Promise<void> {
     if (onProgress === undefined || Date.now() - reportedMs < progressMs) continue;
     if (audit.size === undefined) continue;
     reportedMs = Date.now();
-    onProgress(reportOf(audit, audit.size, { partial: true }));
+    onProgress(reportOf(audit, { size: audit.size, partial: true }));
   }
   await logged;
 }
@@ -235,7 +235,7 @@ async function duplicatesOf(audit: Audit): Promise<Duplicates> {
 
 function reportOf(
   audit: Audit,
-  ...[size, { partial }]: [AuditSize, { partial: boolean }]
+  { size, partial }: { size: AuditSize; partial: boolean },
 ): AuditReport {
   const { resolved, values, bytes } = audit;
   const { manifest, id } = resolved;

@@ -1,7 +1,7 @@
 /** The files of a snapshot that are not shards, and what all of them have to add up to. */
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { decodeIndex } from '../shard/index-file.ts';
-import { filePath, indexNameOf } from '../shard/names.ts';
+import { filePath, indexNameOf, shardsOf } from '../shard/names.ts';
 import { createReader } from '../shard/open-snapshot.ts';
 import { readReference } from '../shard/reference.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
@@ -9,14 +9,13 @@ import type { ResolvedSnapshot } from '../shard/snapshot.ts';
 import { storedImages } from '../shard/stored-images.ts';
 import type { Store } from '../store/store.ts';
 import { digestFile, hashSampleIds } from './digests.ts';
-import { isShard } from './pass.ts';
 import { attempt, checkDigest, checkSize, type Paced } from './pass-shard.ts';
 import { type FoundProblem, wrongManifest } from './problem.ts';
 
 /** Those that the pass does not read. */
 export function otherFiles({ files }: Manifest): ManifestFile[] {
   const read = new Set<string>();
-  for (const { name } of files.filter(isShard)) read.add(name).add(indexNameOf(name));
+  for (const { name } of shardsOf({ files })) read.add(name).add(indexNameOf(name));
   return files.filter(({ name }) => !read.has(name));
 }
 
@@ -59,7 +58,7 @@ export async function checkTotals(
     const { files, totals, content_id } = resolved.manifest;
     const total = (field: 'samples' | 'positions' | 'bytes', own: readonly ManifestFile[]) =>
       own.reduce((sum, file) => sum + file[field], 0);
-    const shards = files.filter(isShard);
+    const shards = shardsOf(resolved.manifest);
     const sums = [total('samples', shards), total('positions', shards), total('bytes', files)];
     const stated = [totals.samples, totals.positions, totals.bytes];
     if (sums.join() !== stated.join()) throw wrongManifest(sums, stated);

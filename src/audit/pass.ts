@@ -3,7 +3,7 @@
  * back in order.
  */
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
-import { filePath, indexNameOf } from '../shard/names.ts';
+import { filePath, indexNameOf, shardsOf } from '../shard/names.ts';
 import { type ReferencePosition, readReference } from '../shard/reference.ts';
 import type { Store } from '../store/store.ts';
 import type { PaceShare } from './pace.ts';
@@ -26,8 +26,6 @@ export interface PassedShard extends ShardResult {
   readonly file: ManifestFile;
   readonly isKnown: boolean;
 }
-
-export const isShard = ({ role }: ManifestFile) => role === 'shard';
 
 export async function* passShards(store: Store, options: PassOptions): AsyncGenerator<PassedShard> {
   const { known } = options;
@@ -89,7 +87,7 @@ function tasksOf(store: Store, { manifest, counts, pace }: PassOptions): ShardTa
   const indexes = new Map(manifest.files.map((file) => [file.name, file]));
   const referenceName = manifest.files.find(({ role }) => role === 'reference')?.name;
   let first = 0;
-  return manifest.files.filter(isShard).map((file) => {
+  return shardsOf(manifest).map((file) => {
     const index = indexes.get(indexNameOf(file.name));
     const own = { ...manifest, files: [file] };
     const shared = { url: store.url, counts, pace, reference: [], referenceName };

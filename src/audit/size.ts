@@ -5,7 +5,7 @@ import { labelSpaceIn } from '../encode/table.ts';
 import { shardColumns, targetColumns } from '../shard/columns.ts';
 import { containerOf } from '../shard/containers.ts';
 import { decodeIndex } from '../shard/index-file.ts';
-import { filePath, indexNameOf } from '../shard/names.ts';
+import { filePath, indexNameOf, shardsOf } from '../shard/names.ts';
 import { createReader, openShard } from '../shard/open-snapshot.ts';
 import { resolveSnapshot } from '../shard/snapshot.ts';
 import { createLru } from '../store/lru.ts';
@@ -131,7 +131,6 @@ export async function auditSize(
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-const shardsOf = ({ files }: Manifest) => files.filter(({ role }) => role === 'shard');
 
 /** K of scaled targets, or that of the lists that sampled ones are compared with. */
 function listEntries({ target_sets }: Manifest): number {

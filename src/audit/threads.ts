@@ -4,7 +4,8 @@ import { Piscina } from 'piscina';
 import type { AuditSize } from '../../schemas/audit.ts';
 import type { Manifest } from '../../schemas/manifest.ts';
 import { threadFile } from '../built.ts';
-import { type ErrorData, LogitcaskError } from '../errors.ts';
+import { type ErrorData, errorOfData } from '../errors.ts';
+import { shardsOf } from '../shard/names.ts';
 import type { ReferencePosition } from '../shard/reference.ts';
 import type { Store } from '../store/store.ts';
 import { type Clock, paceOf, processClock } from './pace.ts';
@@ -38,10 +39,10 @@ const youngMb = 4;
 /** A small snapshot starts no thread that is not asked for. */
 export function openThreads(
   store: Store,
-  { files }: Manifest,
+  manifest: Manifest,
   { workers, signal, clock = processClock }: ThreadOptions,
 ): AuditThreads {
-  const shards = files.filter(({ role }) => role === 'shard');
+  const shards = shardsOf(manifest);
   const bytes = shards.reduce((sum, file) => sum + file.bytes, 0);
   // asked for, even one is a thread: whoever serves on the calling one cannot wait
   const wanted = workers ?? (bytes <= ownBytes ? 0 : availableParallelism());
@@ -81,8 +82,7 @@ function startThreads({ url }: Store, count: number, signal?: AbortSignal): Audi
         throw signal?.aborted ? stopped() : error;
       });
     if (!('code' in result)) return result;
-    const { code, message, expected, got } = result;
-    throw new LogitcaskError(code, message, { expected, got });
+    throw errorOfData(result);
   }
   return {
     count,

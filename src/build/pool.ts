@@ -2,7 +2,7 @@
 import { Piscina } from 'piscina';
 import { threadFile } from '../built.ts';
 import { chunkBytesMax, type Lend } from '../capture/source.ts';
-import { type ErrorData, LogitcaskError } from '../errors.ts';
+import { type ErrorData, errorOfData } from '../errors.ts';
 import { type Reduced, type ReduceTask, reduce } from './reduce.ts';
 
 export interface Pool {
@@ -32,8 +32,7 @@ export function createPool(workers: number): Pool {
     });
     const result: Reduced | ErrorData = await piscina.run(task);
     if ('targets' in result) return result;
-    const { code, message, expected, got } = result;
-    throw new LogitcaskError(code, message, { expected, got });
+    throw errorOfData(result);
   };
 
   return {

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { type ThreadName, threadFile } from '../built.ts';
-import { type ErrorData, LogitcaskError } from '../errors.ts';
+import { type ErrorData, errorOfData } from '../errors.ts';
 import { createWindow, type Window } from './in-order.ts';
 
 /** What sessions and their outputs may take together before there are fewer, with more threads. */
@@ -47,8 +47,7 @@ export function openOnnxPool<Task extends { readonly threads: number }, Result e
       const own = { ...task, threads: Math.floor(threads / sessions) };
       const result: Result | ErrorData = await pool.run(own);
       if (!('code' in result)) return result;
-      const { code, message, expected, got } = result;
-      throw new LogitcaskError(code, message, { expected, got });
+      throw errorOfData(result);
     },
     close: async () => pool.destroy(),
   };

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { threadFile } from '../built.ts';
-import { type ErrorData, LogitcaskError } from '../errors.ts';
+import { type ErrorData, errorOfData } from '../errors.ts';
 import { type ReplyTask, readReply } from './read-reply.ts';
 import { splitScored } from './scored.ts';
 import type { Reading } from './servers/server.ts';
@@ -31,8 +31,7 @@ export function createReplyReader(reading?: Reading): ReplyReader {
       const transferList = [task.reply.buffer as ArrayBuffer];
       const result: Uint8Array | ErrorData = await piscina.run(task, { transferList });
       if (!('code' in result)) return splitScored(result);
-      const { code, message, expected, got } = result;
-      throw new LogitcaskError(code, message, { expected, got });
+      throw errorOfData(result);
     },
     async close() {
       await piscina?.destroy();

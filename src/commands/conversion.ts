@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { ContainerName } from '../../schemas/common.ts';
 import type { ConvertOptions } from '../convert.ts';
+import { shardsOf } from '../shard/names.ts';
 import type { ResolvedSnapshot } from '../shard/snapshot.ts';
 import { type CommandContext, formatBytes, formatCount } from './command.ts';
 import type { createProgress } from './progress.ts';
@@ -40,7 +41,7 @@ export function describeConversion(
 ): string {
   if (json) return JSON.stringify({ snapshot: id, reused, manifest });
   const { samples, positions, bytes } = manifest.totals;
-  const files = manifest.files.filter(({ role }) => role === 'shard').length;
+  const files = shardsOf(manifest).length;
   const how = reused ? 'reused: a complete conversion was there' : `converted, ${files} shards`;
   return (
     `${place}: snapshot ${id}\n  ${how}\n  ${formatCount(samples)} samples, ` +

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { type ThreadName, threadFile } from '../built.ts';
 import type { TokenTexts } from '../capture/token-texts.ts';
-import { LogitcaskError } from '../errors.ts';
+import { errorOfData, LogitcaskError } from '../errors.ts';
 import type { ConvertFailure, ConvertTask } from './convert.ts';
 import type { ReadySample } from './layouts/layout.ts';
 import type { PackResult } from './pack-texts.ts';
@@ -48,8 +48,7 @@ export function createConverter(): Converter {
     async packTexts(tokenizerJson) {
       const result: PackResult = await run('pack-texts', 'packTextsInThread', tokenizerJson);
       if ('texts' in result) return result.texts;
-      const { code, message, expected, got } = result.error;
-      throw new LogitcaskError(code, message, { expected, got });
+      throw errorOfData(result.error);
     },
     async close() {
       await piscina?.destroy();

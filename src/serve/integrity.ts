@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 import { digestFile } from '../audit/digests.ts';
 import { openQuarantine } from '../audit/quarantine.ts';
-import { filePath, indexNameOf } from '../shard/names.ts';
+import { filePath, indexNameOf, shardsOf } from '../shard/names.ts';
 import { shardDamaged } from '../shard/shard-file.ts';
 import type { Store } from '../store/store.ts';
 
@@ -71,7 +71,7 @@ export async function openIntegrity(store: Store): Promise<Integrity> {
       const damaged = quarantine.of(dataset);
       if (Object.keys(damaged).length === 0) return;
       let first = 0;
-      for (const file of files.filter(({ role }) => role === 'shard')) {
+      for (const file of shardsOf({ files })) {
         const end = first + file.samples;
         const known = damaged[file.name] ?? damaged[indexNameOf(file.name)];
         if (known !== undefined && ordinals.some((ordinal) => ordinal >= first && ordinal < end)) {

@@ -1,6 +1,7 @@
 /** Where things lie in a store: the one place that knows the folder structure. */
 
 import type { ContainerName } from '../../schemas/common.ts';
+import type { Manifest, ManifestFile } from '../../schemas/manifest.ts';
 
 const number = (shard: number) => String(shard).padStart(5, '0');
 
@@ -9,6 +10,9 @@ export const shardName = (build: string, shard: number, format: ContainerName) =
 export const indexName = (build: string, shard: number) => `${build}-${number(shard)}.index`;
 /** The index of a shard by the shard's name. */
 export const indexNameOf = (shard: string) => shard.replace(/\.[a-z]+$/, '.index');
+/** The shards of a snapshot, in order. */
+export const shardsOf = ({ files }: Pick<Manifest, 'files'>): ManifestFile[] =>
+  files.filter(({ role }) => role === 'shard');
 export const sampleIndexName = (build: string) => `${build}-samples.index`;
 export const referenceName = (build: string) => `${build}-reference.arrow`;
 export const tokenizerName = (build: string) => `${build}-tokenizer.json`;

@@ -3,7 +3,7 @@ import { textsOf } from '../formats/cells.ts';
 import type { SampleFacts } from '../plan/filter.ts';
 import type { Store } from '../store/store.ts';
 import { decodeIndex, rowRecordBytes } from './index-file.ts';
-import { filePath, indexNameOf } from './names.ts';
+import { filePath, indexNameOf, shardsOf } from './names.ts';
 import type { SnapshotReader } from './reader.ts';
 
 /** Samples whose meta is read at a time. */
@@ -17,7 +17,7 @@ export async function* sampleFacts(
 ): AsyncGenerator<SampleFacts> {
   const { dataset, files } = reader.manifest;
   let first = 0;
-  for (const { name } of files.filter(({ role }) => role === 'shard')) {
+  for (const { name } of shardsOf({ files })) {
     const path = filePath(dataset, indexNameOf(name));
     const { rows } = decodeIndex(await store.readAll(path), path);
     const samples = rows.length / rowRecordBytes;

@@ -3,9 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { visionSource } from '../../schemas/build-config.ts';
-import type { Source } from '../../src/capture/source.ts';
-import { openVisionSource } from '../../src/capture/vision.ts';
 import { allChunks } from '../contracts/source.ts';
 import {
   classifierSource,
@@ -13,20 +10,15 @@ import {
   goldenLines,
   goldenVision,
   imageList,
+  visionSources,
 } from '../support/golden-vision.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-vision-refusals-'));
-const open: Source[] = [];
+const { sourceOf, close } = visionSources();
 afterAll(async () => {
-  for (const source of open) await source.close();
+  await close();
   rmSync(folder, { recursive: true });
 });
-
-async function sourceOf(given: object): Promise<Source> {
-  const source = await openVisionSource(visionSource.parse(given));
-  open.push(source);
-  return source;
-}
 
 const sha256 = '0'.repeat(64);
 const png = goldenLines[0].uri;

@@ -4,12 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { visionSource } from '../../schemas/build-config.ts';
 import { preprocess } from '../../schemas/preprocess.ts';
 import { picturesOf } from '../../src/capture/image-file.ts';
 import { inputOf } from '../../src/capture/image-pixels.ts';
-import type { Chunk, Source } from '../../src/capture/source.ts';
-import { openVisionSource } from '../../src/capture/vision.ts';
+import type { Chunk } from '../../src/capture/source.ts';
 import type { DenseRows } from '../../src/distribution/rows.ts';
 import { sha256Hex } from '../../src/formats/canonical.ts';
 import { allChunks } from '../contracts/source.ts';
@@ -23,21 +21,16 @@ import {
   normalised,
   sides,
   torch,
+  visionSources,
 } from '../support/golden-vision.ts';
 import { blackPixelsModel, meansModel } from '../support/onnx-image-model.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-vision-onnx-'));
-const open: Source[] = [];
+const { sourceOf, close } = visionSources();
 afterAll(async () => {
-  for (const source of open) await source.close();
+  await close();
   rmSync(folder, { recursive: true });
 });
-
-async function sourceOf(given: object): Promise<Source> {
-  const source = await openVisionSource(visionSource.parse(given));
-  open.push(source);
-  return source;
-}
 
 /** Rows of a head, all images one after the other. */
 function rowsOf(chunks: readonly Chunk[], head = 0): number[] {

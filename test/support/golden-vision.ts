@@ -1,6 +1,9 @@
 /** The golden images and models of test/golden/vision, and sources over them. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { visionSource } from '../../schemas/build-config.ts';
+import type { Source } from '../../src/capture/source.ts';
+import { openVisionSource } from '../../src/capture/vision.ts';
 import { goldenMember } from './golden-npz.ts';
 
 export const goldenVision = resolve('test/golden/vision');
@@ -47,4 +50,19 @@ export function imageList(folder: string, lines: readonly object[]): string {
   const file = join(folder, 'images.jsonl');
   writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   return file;
+}
+
+/** Opens sources, and closes all that it opened. */
+export function visionSources() {
+  const open: Source[] = [];
+  return {
+    async sourceOf(given: object): Promise<Source> {
+      const source = await openVisionSource(visionSource.parse(given));
+      open.push(source);
+      return source;
+    },
+    async close(): Promise<void> {
+      for (const source of open) await source.close();
+    },
+  };
 }
