@@ -1,12 +1,15 @@
 """The compiled decoder of frames, run by wasmtime where that is installed.
 
 decode.wasm is built from kernel/decode.ts, which says what lies where in its memory. Threads
-borrow instances; wasmtime is imported with the first one.
+borrow instances; wasmtime is imported with the first one. What was decoded may stay where it is:
+the instance then serves again once nobody looks at it any more.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,12 +27,14 @@ PAGE = 65_536
 BYTES_MAX = 64 * 1024 * 1024
 # Instances that are kept while nobody decodes.
 KERNELS_MAX = 4
+# Instances whose results may stay in them: what more batches hold is copied to memory of its size.
+LENT_MAX = 8
 WORDS = 16
-EVERYTHING, CHOSEN = 3, 4
+VALUES, INTEGERS, CHOSEN = 1, 2, 4
 
 
 class Views(NamedTuple):
-    """What was decoded, in memory that the next call writes over."""
+    """What was decoded, in memory that the next call writes over; no levels without INTEGERS."""
 
     offsets: np.ndarray
     masses: np.ndarray
@@ -86,8 +91,15 @@ class Kernel:
         self._bytes[masses_at : masses_at + rest_mass.nbytes] = rest_mass.view(np.uint8)
 
     def _map(self) -> None:
+        # views of an array refer to that array and not to what it lies in, as that is none itself
         self._bytes = np.frombuffer(self._memory.get_buffer_ptr(self._store), np.uint8)
         self._control = self._view(self._control_at, WORDS, np.uint32)
+
+    def lend(self) -> None:
+        """Leaves what was decoded to those who look at it; the last one gives the kernel back."""
+        _lent[id(self)] = self
+        weakref.finalize(self._bytes, _give_back, id(self)).atexit = False
+        del self._bytes, self._control
 
     def _view(self, at: int, items: int, dtype: Any) -> np.ndarray:
         return self._bytes[at : at + items * np.dtype(dtype).itemsize].view(dtype)
@@ -100,12 +112,17 @@ class Kernel:
         return size <= len(self._bytes)
 
     def decode(
-        self, blocks: Sequence[Block], vocabulary: int, chosen: np.ndarray | None = None
+        self,
+        blocks: Sequence[Block],
+        vocabulary: int,
+        chosen: np.ndarray | None = None,
+        what: int = VALUES | INTEGERS,
     ) -> Views | None:
         """Blocks joined, or positions of one alone.
 
         None for what is damaged, or takes more memory than is kept: numpy's part.
         """
+        self._map()
         at = self._input_at
         for block in blocks:
             after = at + -(-block.input_bytes() // 16) * 16
@@ -118,7 +135,6 @@ class Kernel:
         positions = 0 if chosen is None else len(chosen)
         if vocabulary < 1 or not self._hold(at + 4 * positions):
             return None
-        what = EVERYTHING
         if chosen is not None:
             what |= CHOSEN
             self._view(at, positions, np.uint32)[:] = chosen
@@ -132,13 +148,27 @@ class Kernel:
             self._view(offsets, positions + 1, np.uint32),
             self._view(masses, positions, np.float32),
             self._view(ids, entries, np.uint32),
-            self._view(levels, entries, np.uint16),
+            self._view(levels, entries if what & INTEGERS else 0, np.uint16),
             self._view(probs, entries, np.float32),
         )
 
 
 #: Instances that nobody decodes with; threads come and go, and each would make its own.
 _idle: deque[Kernel] = deque(maxlen=KERNELS_MAX)
+#: Those whose memory is looked at, by their identity.
+_lent: dict[int, Kernel] = {}
+
+
+def _give_back(key: int) -> None:
+    """May run anywhere: nothing is locked, and each step is whole in itself."""
+    _idle.append(_lent.pop(key))
+
+
+def _borrowed(rest_mass: np.ndarray) -> Kernel:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return Kernel(rest_mass)
 
 
 @contextmanager
@@ -147,14 +177,31 @@ def kernel(rest_mass: np.ndarray) -> Iterator[Kernel | None]:
     if not installed():
         yield None
         return
-    try:
-        own = _idle.pop()
-    except IndexError:
-        own = Kernel(rest_mass)
+    own = _borrowed(rest_mass)
     try:
         yield own
     finally:
         _idle.append(own)
+
+
+def decode_in_place(
+    blocks: Sequence[Block], vocabulary: int, what: int, rest_mass: np.ndarray
+) -> Views | None:
+    """Blocks joined, left where they were decoded as long as anybody looks at them.
+
+    None also where instances enough are lent.
+    """
+    if not installed() or len(_lent) >= LENT_MAX:
+        return None
+    own, views = _borrowed(rest_mass), None
+    try:
+        views = own.decode(blocks, vocabulary, what=what)
+        return views
+    finally:
+        if views is None:
+            _idle.append(own)
+        else:
+            own.lend()
 
 
 @cache
@@ -167,3 +214,5 @@ def _end() -> None:
     """At its end the interpreter clears wasmtime's modules before ours: objects would complain."""
     _idle.clear()
     _compiled.cache_clear()
+    for one in list(_lent.values()):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))  # it ends with the process

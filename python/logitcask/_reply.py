@@ -169,7 +169,7 @@ def _decoded(columns: Columns, one: TargetSet, lengths: np.ndarray) -> Targets:
     view = memoryview(data)
     frames = [view[start:end] for start, end in pairwise(ends.tolist())]
     if "first_position" not in columns:
-        targets = decode_frames(frames, one.vocabulary, lengths)
+        targets = decode_frames(frames, one.vocabulary, lengths, levels=False)
     else:
         first = columns.array("first_position", "int32")
         whole = columns.array("sample_positions", "int32")

@@ -20,11 +20,13 @@ from ._kernel import Block
 from ._targets import Targets
 from .errors import LogitcaskError
 
+NO_REST = np.empty(0, np.float32)
+NO_LEVELS = np.empty(0, np.uint16)
 REST_MASS = np.exp(np.arange(65_536) / -2048).astype(np.float32)
 
 # Frames are decoded together up to so many entries. By numpy: few calls, arrays that stay in cache;
 # by the kernel, which works in cache anyway: few calls, and memory within what it keeps.
-RUN_ENTRIES = {"numpy": 65_536, "wasmtime": 1_048_576}
+RUN_ENTRIES = {"numpy": 65_536, "wasmtime": 2_097_152}
 
 
 def decoder() -> str:
@@ -135,10 +137,23 @@ def _decode_run(blocks: list[Block], arrays: Arrays, vocabulary: int) -> None:
     _finish(arrays, blocks[0].header.kind, vocabulary)
 
 
+def _decode_in_place(blocks: list[Block], vocabulary: int, levels: bool) -> Targets | None:
+    """Targets in the kernel's memory; None where it does not take them, or not now."""
+    what = _kernel.VALUES | (_kernel.INTEGERS if levels else 0)
+    views = _kernel.decode_in_place(blocks, vocabulary, what, REST_MASS)
+    if views is None:
+        return None
+    kind, offsets = blocks[0].header.kind, views.offsets.astype(np.int64)
+    rest = views.masses if kind == "scaled" else NO_REST
+    return Targets(kind, offsets, views.ids, views.probs, rest, views.levels)
+
+
 def decode_frames(
     frames: Sequence[memoryview | bytes],
     vocabulary: int,
     lengths: np.ndarray | None = None,
+    *,
+    levels: bool = True,
 ) -> Targets:
     """Decodes frames of one target set, positions and entries joined in order.
 
@@ -146,31 +161,38 @@ def decode_frames(
         frames: one buffer a sample.
         vocabulary: V; ids at or above it are refused.
         lengths: int [len(frames)], the number of positions that each sample has, where known.
+        levels: whether to give the stored integers too.
 
     Raises:
         LogitcaskError: ``frame-damaged``, never a wrong row.
     """
     views = [memoryview(frame) for frame in frames]
-    headers = [check_frame(view) for view in views]
-    kinds = {header.kind for header in headers}
+    blocks = [Block(check_frame(view), view) for view in views]
+    kinds = {header.kind for header, _ in blocks}
     if len(kinds) > 1:
         raise damaged("frames of one target set differ in kind", "one kind", sorted(kinds))
     kind = kinds.pop() if kinds else "scaled"
-    found = np.array([header.positions for header in headers], np.int64)
+    found = np.array([header.positions for header, _ in blocks], np.int64)
     if lengths is not None and not np.array_equal(found, lengths):
         raise damaged("samples have other numbers of positions", lengths, found)
-    arrays = Arrays.empty(kind, int(found.sum()), sum(header.entries for header in headers))
+    entries = sum(header.entries for header, _ in blocks)
     run_entries = RUN_ENTRIES[decoder()]
+    if blocks and entries <= run_entries:
+        in_place = _decode_in_place(blocks, vocabulary, levels)
+        if in_place is not None:
+            return in_place
+    arrays = Arrays.empty(kind, int(found.sum()), entries)
     t = i = run_t = run_i = 0
     run: list[Block] = []
-    for index, (view, header) in enumerate(zip(views, headers)):
-        run.append(Block(header, view))
-        t, i = t + header.positions, i + header.entries
-        if i - run_i >= run_entries or index == len(views) - 1:
+    for index, block in enumerate(blocks):
+        run.append(block)
+        t, i = t + block.header.positions, i + block.header.entries
+        if i - run_i >= run_entries or index == len(blocks) - 1:
             part = arrays.part(slice(run_t, t), slice(run_i, i))
             _decode_run(run, part, vocabulary)
             run_t, run_i, run = t, i, []
-    return arrays.targets(kind)
+    targets = arrays.targets(kind)
+    return targets if levels else targets._replace(levels=NO_LEVELS)
 
 
 def decode_frame(

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from frame_encoder import encode_frame, random_positions
 
 from logitcask import LogitcaskError, _kernel, decode_frame, decode_frames, decoder
@@ -95,6 +97,64 @@ def test_an_instance_is_used_again_by_other_threads(monkeypatch):
         with ThreadPoolExecutor(1) as pool:
             pool.submit(decode_frames, encoded, V).result()
     assert len(_kernel._idle) == 1
+
+
+def lent_free(monkeypatch):
+    monkeypatch.setattr(_kernel, "_idle", deque())
+    monkeypatch.setattr(_kernel, "_lent", {})
+
+
+def test_what_was_decoded_stays_while_others_are_decoded(by_numpy, monkeypatch):
+    lent_free(monkeypatch)
+    encoded = [random_frames(seed, [30, 40]) for seed in range(2 * _kernel.LENT_MAX)]
+    held = [decode_frames(frames, V) for frames in encoded]
+    assert len(_kernel._lent) == _kernel.LENT_MAX
+    for frames, targets in zip(encoded, held):
+        assert_same(targets, by_numpy(lambda frames=frames: decode_frames(frames, V)))
+
+
+def test_an_instance_comes_back_with_the_last_view_of_any_kind(monkeypatch):
+    lent_free(monkeypatch)
+    targets = decode_frames(random_frames(5, [20]), V)
+    few, tensor = targets.ids[3:5].reshape(1, 2), torch.from_numpy(targets.probs)
+    expected = few.copy(), tensor.clone()
+    del targets
+    assert len(_kernel._lent) == 1 and not _kernel._idle
+    decode_frames(random_frames(6, [20]), V)
+    assert np.array_equal(few, expected[0]) and torch.equal(tensor, expected[1])
+    assert (len(_kernel._lent), len(_kernel._idle)) == (1, 1)
+    del few
+    assert len(_kernel._lent) == 1
+    del tensor
+    assert (len(_kernel._lent), len(_kernel._idle)) == (0, 2)
+
+
+def test_a_refusal_lends_nothing(monkeypatch):
+    lent_free(monkeypatch)
+    with pytest.raises(LogitcaskError, match="do not ascend"):
+        decode_frames([encode_frame([[(5, 1), (5, 1)]])], V)
+    assert (len(_kernel._lent), len(_kernel._idle)) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", ["scaled", "unbiased"])
+def test_levels_are_left_out_where_nobody_wants_them(kind, by_numpy):
+    encoded = random_frames(7, [20, 30], kind)
+    whole = decode_frames(encoded, V)
+    for decode in (lambda run: run(), by_numpy):
+        few = decode(lambda: decode_frames(encoded, V, levels=False))
+        assert_same(few, whole._replace(levels=np.empty(0, np.uint16)))
+
+
+def test_a_process_ends_with_batches_in_its_hands():
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_kernel import V, decode_frames, random_frames
+held = [decode_frames(random_frames(seed, [9]), V) for seed in range(3)]
+kept = held[0].ids
+"""
+    reply = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert (reply.stdout, reply.stderr) == ("", "")
 
 
 def decode_to(queue, frames):
