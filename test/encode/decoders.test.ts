@@ -185,6 +185,17 @@ describe('the compiled decoder', () => {
     fc.assert(property, { numRuns: 300 });
   });
 
+  it('ends where a block gives more than it is to give', () => {
+    const { frame } = blockOf(levelsOf({ kind: 'scaled', counts: [70], gap: 9, top: 9, seed: 1 }));
+    const first = [0xf0, 5, ...Array<number>(20).fill(1), 16, 0]; // 20 literals, 4 of 16 before
+    const sequence = [0xee, ...Array<number>(14).fill(1), 16, 0]; // 14 and 18
+    const many = Buffer.alloc(400_000 * sequence.length, Buffer.from(sequence));
+    const far = Buffer.concat([Buffer.from(first), many]);
+    const block = sealed(Buffer.concat([frame.subarray(0, headerBytes), far]));
+    const unused = 2; // an instance without memory to spare
+    expect(lentTargets(openBlock(block, { width: 2 ** 32 }), unused)).toBeUndefined();
+  });
+
   it.each([
     ['four planes', Uint32Array.of(9, 8), 0, false], // a difference of 2^32 − 1
     [
