@@ -25,7 +25,7 @@ function copyVectors(from: usize, to: usize, bytes: usize): void {
   for (let i: usize = 16; i < bytes; i += 16) v128.store(to + i, v128.load(from + i));
 }
 
-/** For each offset below 16: where a vector that repeats it takes its bytes, and how far it goes. */
+/** For offsets below 16: where a vector that repeats it takes its bytes, and how far it goes. */
 const repeats: usize = memory.data(16 * 16, 16);
 const strides: usize = memory.data(16);
 for (let offset: usize = 1; offset < 16; offset++) {

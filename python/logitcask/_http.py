@@ -14,11 +14,11 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from ._connections import Begun, Request, Server
 from ._receive import read_body, words
 from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
@@ -47,58 +47,30 @@ class Reply(NamedTuple):
             raise invalid_reply(f"http: the reply is not JSON ({error})") from error
 
 
-class Request(NamedTuple):
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes | None = None
+class Sent(NamedTuple):
+    """The number of a server, and what was sent to it."""
+
+    at: int
+    begun: Begun
 
 
-class Server:
-    """One address, and the connections to it that are idle."""
+class Pending(Generic[T]):
+    """A request on its way; others may be sent before its reply is read."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or parts.hostname is None:
-            raise LogitcaskError("request-invalid", 400, f"http: {url} is not an http(s) address")
-        self.url = url.rstrip("/")
-        self.idle: list[http.client.HTTPConnection] = []
-        self._prefix = parts.path.rstrip("/")
-        self._host, self._port = parts.hostname, parts.port
-        secure = parts.scheme == "https"
-        self._connection = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self._timeout_s = timeout_s
+    def __init__(self, transport: Transport, request: Request, parse: Callable[[Reply], T]) -> None:
+        self._transport, self._request, self._parse = transport, request, parse
+        self._sent = transport.send_first(request)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Connections stay behind: another process opens its own."""
-        return {**self.__dict__, "idle": []}
+    def finish(self) -> T:
+        """What the reply says; a failure is tried again here. To be called once."""
+        sent, self._sent = self._sent, None
+        return self._transport.fetch(self._request, self._parse, sent)
 
-    def ask(self, request: Request) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        while self.idle:
-            try:
-                connection = self.idle.pop()
-            except IndexError:  # another thread was faster
-                break
-            try:
-                return connection, self._send(connection, request)
-            except (ConnectionError, http.client.BadStatusLine):
-                connection.close()  # the server ended it while it was idle: not a failure
-            except BaseException:
-                connection.close()
-                raise
-        connection = self._connection(self._host, self._port, timeout=self._timeout_s)
-        try:
-            return connection, self._send(connection, request)
-        except BaseException:
-            connection.close()
-            raise
-
-    def _send(
-        self, connection: http.client.HTTPConnection, request: Request
-    ) -> http.client.HTTPResponse:
-        method, path, headers, body = request
-        connection.request(method, self._prefix + path, body=body, headers=headers)
-        return connection.getresponse()
+    def abandon(self) -> None:
+        """Nobody wants the reply any more."""
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            sent.begun.connection.close()
 
 
 class Transport:
@@ -131,18 +103,21 @@ class Transport:
     def __del__(self) -> None:
         self.close()
 
-    def get(
+    def begin(
         self,
         path: str,
         parse: Callable[[Reply], T],
         *,
         accept: str = JSON,
         verify: bool = False,
-    ) -> T:
+    ) -> Pending[T]:
         """With `verify` the body's digest is asked for, and a reply without it refused."""
         wanted = {"Want-Repr-Digest": "sha-256=1"} if verify else {}
         headers = {**self._headers, "Accept": accept, **wanted}
-        return self._fetch(Request("GET", path, headers), parse)
+        return Pending(self, Request("GET", path, headers), parse)
+
+    def get(self, path: str, parse: Callable[[Reply], T], *, accept: str = JSON) -> T:
+        return self.begin(path, parse, accept=accept).finish()
 
     def post(
         self,
@@ -168,21 +143,31 @@ class Transport:
     ) -> T:
         """Idempotent requests only: they are retried like reads."""
         all_headers = {**self._headers, "Accept": JSON, **headers}
-        return self._fetch(Request(method, path, all_headers, body), parse)
+        return self.fetch(Request(method, path, all_headers, body), parse)
 
     def close(self) -> None:
         for server in self._servers:
             while server.idle:
                 server.idle.pop().close()
 
-    def _fetch(self, request: Request, parse: Callable[[Reply], T]) -> T:
+    def send_first(self, request: Request) -> Sent | None:
+        """None where that fails: `fetch` sends it again, and says what is wrong."""
+        self._leave_parent()
+        at = self._current
+        try:
+            return Sent(at, self._servers[at].begin(request))
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def fetch(self, request: Request, parse: Callable[[Reply], T], sent: Sent | None = None) -> T:
         """Replicas are tried one after the other without waiting, then all again after a while."""
         others = len(self._servers) - 1
         untried, waits = others, 0
         for attempt in range(1, self._attempts + 1):
-            at = self._current
+            at, begun = sent or (self._current, None)
+            sent = None
             try:
-                return parse(self._once(self._servers[at], request))
+                return parse(self._once(self._servers[at], request, begun))
             except LogitcaskError as error:
                 of_server = error.status >= 500
                 passing = error.retryable and (of_server or error.status in RETRIED)
@@ -198,12 +183,15 @@ class Transport:
                 time.sleep(delay_s(waits, error))
         raise AssertionError("attempts is at least 1")
 
-    def _once(self, server: Server, request: Request) -> Reply:
+    def _leave_parent(self) -> None:
         if self._pid != os.getpid():  # sockets of the parent process: not ours to speak on
             self.close()
             self._pid = os.getpid()
+
+    def _once(self, server: Server, request: Request, begun: Begun | None) -> Reply:
+        self._leave_parent()
         try:
-            connection, response = server.ask(request)
+            connection, response = server.answer(request, begun or server.begin(request))
         except (OSError, http.client.HTTPException) as error:
             detail = f"http: no answer from {server.url} ({words(error)}), is the server running?"
             raise LogitcaskError("server-unreachable", 503, detail, True) from error

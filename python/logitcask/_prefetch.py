@@ -1,16 +1,20 @@
-"""Things fetched ahead by threads: given out in order, under a limit of bytes."""
+"""Things fetched ahead by a thread: given out in order, under a limit of bytes."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
-#: More would only wait for each other: decoding holds the interpreter much of the time.
-THREADS_MAX = 4
+
+class Abandoned(Protocol):
+    def abandon(self) -> None: ...
+
+
+B = TypeVar("B", bound=Abandoned)
 
 
 class _Slot(Generic[T]):
@@ -22,30 +26,35 @@ class _Slot(Generic[T]):
     size = 0
 
 
-class Ahead(Generic[T]):
-    """Iterates over ``fetch(item)`` for the items, in order.
+class Ahead(Generic[B, T]):
+    """Iterates over ``finish(begin(item))`` for the items, in order.
 
-    Threads are daemons: a process may end while a server does not answer.
+    Things are begun as far ahead as the limits allow and finished one after the other, so that
+    waiting for one takes place while another is worked on. One thread does all that: several would
+    take the interpreter, and the caches, from each other. It is a daemon: a process may end while
+    a server does not answer.
 
     Args:
-        fetch: called by several threads.
+        begin: asks for an item and returns at once.
         items: what to fetch, in order.
-        depth: how many are on their way or wait to be given out, at most.
-        bytes_max: no more is fetched while so many bytes wait or, by the largest so far, are
-            expected; one is always fetched.
+        finish: gives what was begun.
         size_of: bytes of what was fetched.
+        depth: how many are on their way or wait to be given out, at most.
+        bytes_max: no more is begun while so many bytes wait or, by the largest so far, are
+            expected; one is always fetched.
     """
 
     def __init__(
         self,
-        fetch: Callable[[int], T],
+        begin: Callable[[int], B],
         items: Iterable[int],
         *,
+        finish: Callable[[B], T],
+        size_of: Callable[[T], int],
         depth: int,
         bytes_max: int,
-        size_of: Callable[[T], int],
     ) -> None:
-        self._fetch, self._size_of = fetch, size_of
+        self._begin, self._finish, self._size_of = begin, finish, size_of
         self._items = iter(items)
         self._depth, self._bytes_max = depth, bytes_max
         self._slots: deque[_Slot[T]] = deque()
@@ -55,16 +64,14 @@ class Ahead(Generic[T]):
         self._room = threading.Condition(self._lock)
         self._largest = 0
         self._closed = self._ended = False
-        for number in range(min(depth, THREADS_MAX)):
-            name = f"logitcask-prefetch-{number}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
+        threading.Thread(target=self._work, name="logitcask-prefetch", daemon=True).start()
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             self._slots.clear()
             self._ready.notify_all()
-            self._room.notify_all()
+            self._room.notify()
 
     def __iter__(self) -> Iterator[T]:
         while (slot := self._next()) is not None:
@@ -85,36 +92,51 @@ class Ahead(Generic[T]):
             return slot
 
     def _work(self) -> None:
-        while (taken := self._take()) is not None:
-            slot, item = taken
-            try:
-                slot.value = self._fetch(item)
-                slot.size = self._size_of(slot.value)
-            except BaseException as error:
-                slot.error = error
-            with self._lock:
-                self._largest = max(self._largest, slot.size)
-                slot.done = True
-                if self._slots and self._slots[0] is slot:
-                    self._ready.notify_all()
+        begun: deque[tuple[_Slot[T], B]] = deque()
+        while not self._closed:
+            taken = self._take(wait=not begun)
+            if taken is not None:
+                slot, item = taken
+                try:
+                    begun.append((slot, self._begin(item)))
+                except BaseException as error:
+                    self._end(slot, error=error)
+            elif begun:
+                slot, thing = begun.popleft()
+                try:
+                    self._end(slot, value=self._finish(thing))
+                except BaseException as error:
+                    self._end(slot, error=error)
+            else:
+                return
+        for _, thing in begun:
+            thing.abandon()
 
-    def _take(self) -> tuple[_Slot[T], int] | None:
-        """The next item and its slot, as soon as it may be fetched; None when there is no more."""
+    def _end(
+        self, slot: _Slot[T], value: T | None = None, error: BaseException | None = None
+    ) -> None:
+        slot.value, slot.error = value, error
+        slot.size = 0 if value is None else self._size_of(value)
+        with self._lock:
+            self._largest = max(self._largest, slot.size)
+            slot.done = True
+            if self._slots and self._slots[0] is slot:
+                self._ready.notify_all()
+
+    def _take(self, *, wait: bool) -> tuple[_Slot[T], int] | None:
+        """The next item and its slot; None if there is no more, or no room and it does not wait."""
         with self._lock:
             while not (self._closed or self._has_room()):
+                if not wait:
+                    return None
                 self._room.wait()
-            if self._closed:
-                return None
-            item = next(self._items, None)
+            item = None if self._closed else next(self._items, None)
             if item is None:
                 self._ended = True
                 self._ready.notify_all()
-                self._room.notify()  # the next one ends too
                 return None
             slot: _Slot[T] = _Slot()
             self._slots.append(slot)
-            if self._has_room():
-                self._room.notify()  # one is woken at a time, as long as there is work for it
             return slot, item
 
     def _has_room(self) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import numpy as np
 
-from ._http import ARROW, Reply, Transport
+from ._http import ARROW, Pending, Reply, Transport
 from ._reply import read_batch
 from .batch import Batch
 from .errors import LogitcaskError, TruncatedReply, invalid_reply
@@ -196,8 +196,7 @@ class Client:
         """One rank's samples of one step.
 
         Args:
-            plan: id of the plan.
-            epoch: from 0; step: from 0, below the plan's steps per epoch.
+            plan: its id; epoch: from 0; step: from 0, below the plan's steps per epoch.
             rank, world: this process and the number of processes; each sample of the step goes to
                 exactly one rank.
             view: ``replicate``, the number of neighbouring ranks that get the same batch;
@@ -206,13 +205,15 @@ class Client:
                 ``snapshot``, the id of one with the plan's samples, by default the one that the
                 plan was first made for. None leaves the choice to the server.
         """
-        query = {"rank": rank, "world": world, **_given(view)}
+        return self.begin_step(plan, epoch, step, rank=rank, world=world, **view).finish()
+
+    def begin_step(self, plan: str, epoch: int, step: int, **view: Any) -> Pending[Batch]:
+        """``step`` in two halves: asked for now, received and decoded by ``finish()``."""
+        query = {"rank": 0, "world": 1, **_given(view)}
         path = f"/v1/plans/{quote(plan, safe='')}/epochs/{epoch}/steps/{step}?{urlencode(query)}"
-        echo = {"plan": plan, "epoch": epoch, "step": step, "rank": rank, "world": world}
-        view_echo = {"layout": "frames", **_given({k: view.get(k) for k in ("layout", "snapshot")})}
-        batch = self._batch(path, {**echo, **view_echo})
-        replicate = str(view.get("replicate") or 1)
-        return replace(batch, metadata={**batch.metadata, "logitcask.replicate": replicate})
+        echo = {key: query[key] for key in ("rank", "world", "layout", "snapshot") if key in query}
+        echo = {"layout": "frames", **echo, "plan": plan, "epoch": epoch, "step": step}
+        return self._batch(path, echo, {"logitcask.replicate": str(query.get("replicate", 1))})
 
     def rows(
         self,
@@ -226,7 +227,7 @@ class Client:
         """Samples [offset, offset + length) in stored order, at most 100."""
         query = urlencode({"offset": offset, "length": length, "layout": layout})
         echo = {"layout": layout, **({"snapshot": snapshot} if _is_digest(snapshot) else {})}
-        return self._batch(f"{_snapshot_path(dataset, snapshot)}/rows?{query}", echo)
+        return self._batch(f"{_snapshot_path(dataset, snapshot)}/rows?{query}", echo, {}).finish()
 
     def shard(self, dataset: str, name: str, snapshot: str = "latest") -> np.ndarray:
         """A file of the snapshot, uint8; it must have the manifest's length and SHA-256."""
@@ -238,9 +239,9 @@ class Client:
         file = files[name]
 
         def parse(reply: Reply) -> np.ndarray:
+            expected = (file["bytes"], file["sha256"])
             got = (len(reply.body), hashlib.sha256(reply.body).hexdigest())
-            if got != (file["bytes"], file["sha256"]):
-                expected = (file["bytes"], file["sha256"])
+            if got != expected:
                 raise TruncatedReply(f"shard: {name} came damaged", expected=expected, got=got)
             return reply.body
 
@@ -256,16 +257,19 @@ class Client:
         detail = f"snapshot: no tokenizer is kept with {dataset}; leave tokenizer= out"
         raise LogitcaskError("file-not-found", 404, detail, expected="a file of role tokenizer")
 
-    def _batch(self, path: str, echo: Mapping[str, Any]) -> Batch:
+    def _batch(self, path: str, echo: dict[str, Any], also: dict[str, str]) -> Pending[Batch]:
+        """`echo`: what metadata must say; `also`: what they are given besides."""
+
         def parse(reply: Reply) -> Batch:
             try:
-                return read_batch(reply.body, {key: str(value) for key, value in echo.items()})
+                batch = read_batch(reply.body, {key: str(value) for key, value in echo.items()})
             except LogitcaskError as error:
                 # the server checks every frame that it sends: this one was damaged on the way
                 error.retryable |= error.code == "frame-damaged"
                 raise
+            return replace(batch, metadata={**batch.metadata, **also})
 
-        return self._http.get(path, parse, accept=ARROW, verify=self._verify)
+        return self._http.begin(path, parse, accept=ARROW, verify=self._verify)
 
 
 def _parse_plan(reply: Reply) -> Plan:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _torch
+from ._http import Pending
 from ._prefetch import Ahead
 from ._remap import Remap
 from ._tokenizer import compare
@@ -25,7 +26,7 @@ class LogitDataset(_torch.IterableDataset):
 
     A torch IterableDataset of whole batches where torch is installed: give it to a DataLoader, or
     torchdata's StatefulDataLoader, with ``batch_size=None``. Loader workers share the steps among
-    them, and the loader restores the order. They are not needed: threads fetch ahead.
+    them, and the loader restores the order. They are not needed: a thread fetches ahead.
 
     Args:
         url: a server's address, or several of replicas; or a Client.
@@ -227,11 +228,12 @@ class LogitDataset(_torch.IterableDataset):
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
         stride = self._stripe.stride
         steps = Ahead(
-            lambda step: self._fetch(epoch, step),
+            lambda step: self._begin(epoch, step),
             range(first, len(self), stride),
+            finish=self._finish,
+            size_of=lambda batch: batch.nbytes,
             depth=self._prefetch,
             bytes_max=self._prefetch_bytes,
-            size_of=lambda batch: batch.nbytes,
         )
         try:
             for step, batch in zip(range(first, len(self), stride), steps):
@@ -243,9 +245,12 @@ class LogitDataset(_torch.IterableDataset):
             steps.close()
         self._stripe.end(epoch)
 
-    def _fetch(self, epoch: int, step: int) -> Batch:
+    def _begin(self, epoch: int, step: int) -> Pending[Batch]:
         place = {"rank": self._rank, "world": self._world}
-        batch = self.client.step(self.plan.id, epoch, step, **place, **self._view)
+        return self.client.begin_step(self.plan.id, epoch, step, **place, **self._view)
+
+    def _finish(self, pending: Pending[Batch]) -> Batch:
+        batch = pending.finish()
         if self._remap is not None:
             batch = self._remap.apply(batch)
         return batch.torch() if self._as_torch else batch

@@ -7,7 +7,8 @@ WITHOUT = """
 import sys
 sys.modules["torch"] = None  # as if it were not installed
 from logitcask import LogitDataset, order_digest
-dataset = LogitDataset(sys.argv[1], "planes", batch_size=5, record=sys.argv[2])
+# a seed of its own: a plan is kept with the snapshot that it was first made for
+dataset = LogitDataset(sys.argv[1], "planes", batch_size=5, shuffle_seed=61, record=sys.argv[2])
 batches = []
 for batch in dataset:
     batches.append(batch)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,34 +12,38 @@ from logitcask._prefetch import Ahead
 
 
 class Fetcher:
-    """Things of a size that say when they are fetched."""
+    """Things of a size that say when they are begun and finished."""
 
-    def __init__(self, size=1, fails_at=None, slow=False):
-        self.size, self.fails_at, self.slow = size, fails_at, slow
-        self.begun, self.at_once, self.most = [], 0, 0
-        self.lock = threading.Lock()
+    def __init__(self, size=1, fails_at=None, refuses=None, slow=False):
+        self.size, self.fails_at, self.refuses, self.slow = size, fails_at, refuses, slow
+        self.begun, self.finished, self.abandoned = [], [], []
+        #: How many others were begun while one was finished, at most.
+        self.under_way = 0
 
-    def __call__(self, item):
-        with self.lock:
-            self.begun.append(item)
-            self.at_once += 1
-            self.most = max(self.most, self.at_once)
+    def begin(self, item):
+        self.begun.append(item)
+        if item == self.refuses:
+            raise KeyError(item)
+        return SimpleNamespace(item=item, abandon=lambda: self.abandoned.append(item))
+
+    def finish(self, thing):
+        self.under_way = max(self.under_way, len(self.begun) - len(self.finished) - 1)
         if self.slow:
-            time.sleep(0.002 if item % 3 else 0.02)
-        with self.lock:
-            self.at_once -= 1
-        if item == self.fails_at:
-            raise ValueError(item)
-        return item
+            time.sleep(0.002 if thing.item % 3 else 0.02)
+        self.finished.append(thing.item)
+        if thing.item == self.fails_at:
+            raise ValueError(thing.item)
+        return thing.item
 
 
 def ahead(fetcher, count=20, depth=3, bytes_max=1 << 20):
     return Ahead(
-        fetcher,
+        fetcher.begin,
         range(count),
+        finish=fetcher.finish,
+        size_of=lambda _: fetcher.size,
         depth=depth,
         bytes_max=bytes_max,
-        size_of=lambda _: fetcher.size,
     )
 
 
@@ -51,10 +56,11 @@ def settle(fetcher):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 9])
-def test_things_come_in_order_whatever_finishes_first(depth):
+def test_others_are_under_way_while_one_is_finished(depth):
     fetcher = Fetcher(slow=True)
     assert list(ahead(fetcher, depth=depth)) == list(range(20))
-    assert fetcher.most <= min(depth, 4)
+    assert fetcher.under_way == depth - 1
+    assert fetcher.begun == fetcher.finished == list(range(20)) and fetcher.abandoned == []
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
@@ -83,18 +89,33 @@ def test_no_more_bytes_wait_than_allowed_but_one_thing_always():
     assert list(ahead(huge, depth=9, bytes_max=1)) == list(range(20))
 
 
-def test_a_failure_comes_in_its_turn():
-    given = iter(ahead(Fetcher(fails_at=2)))
+@pytest.mark.parametrize(
+    ("fault", "error"), [({"fails_at": 2}, ValueError), ({"refuses": 2}, KeyError)]
+)
+def test_a_failure_comes_in_its_turn(fault, error):
+    given = iter(ahead(Fetcher(slow=True, **fault)))
     assert [next(given), next(given)] == [0, 1]
-    with pytest.raises(ValueError, match="2"):
+    with pytest.raises(error, match="2"):
         next(given)
+
+
+def test_what_is_under_way_when_it_is_closed_is_abandoned():
+    fetcher = Fetcher(slow=True)
+    things = ahead(fetcher, depth=5)
+    next(iter(things))
+    things.close()
+    deadline = time.monotonic() + 5
+    while len(fetcher.finished) + len(fetcher.abandoned) < len(fetcher.begun):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert fetcher.abandoned and fetcher.finished + fetcher.abandoned == fetcher.begun
 
 
 def test_nothing_is_given_of_nothing():
     assert list(ahead(Fetcher(), count=0)) == []
 
 
-def test_closed_it_fetches_no_more_and_its_threads_end():
+def test_closed_it_fetches_no_more_and_its_thread_ends():
     fetcher = Fetcher()
     things = ahead(fetcher, depth=2)
     next(iter(things))
@@ -111,7 +132,10 @@ def test_a_process_ends_while_a_fetch_hangs():
     code = """
 import time
 from logitcask._prefetch import Ahead
-things = Ahead(lambda i: time.sleep(60 * i), range(3), depth=2, bytes_max=1, size_of=lambda _: 0)
+things = Ahead(
+    lambda i: i, range(3), finish=lambda i: time.sleep(60 * i), size_of=lambda _: 0,
+    depth=2, bytes_max=1,
+)
 next(iter(things))
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
