@@ -1,14 +1,18 @@
 /** Many ranks at once: how long their batches take, and what the server needs for them. */
 import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { openClient } from '../src/client/client.ts';
 import { atMost, type Figure, median, plain, spread } from './figure.ts';
 import { multiply } from './multiplied.ts';
 import { cli, type Listening, listen, peakMemory } from './process.ts';
-import { type Stage, snapshotOf } from './serve-peers.ts';
+import { type Stage, snapshotOf, startNginx } from './serve-peers.ts';
 
 const rounds = 3;
-const batchesOfRound = 400;
+const batchesOfRound = 2000;
+/** Until the engine has compiled what a step takes; of millions in a training run. */
+const warmBatches = 3000;
 const mib = 2 ** 20;
 const memoryMax = 512;
 const ranks = 64;
@@ -17,22 +21,34 @@ const batchesOfMemory = 2000;
 
 type Place = Pick<Stage, 'folder' | 'store' | 'log'>;
 
-export async function* load({ store, log }: Place): AsyncGenerator<Figure> {
+export async function* load(place: Place): AsyncGenerator<Figure> {
+  const { folder, store, log } = place;
   const server = await listen(process.execPath, [cli, 'serve', '--store', store, '--port', '0']);
+  const root = join(folder, 'bodies');
+  mkdirSync(root);
+  const nginx = await startNginx(join(folder, 'nginx-load'), root);
   try {
     for (const [dataset, layout] of [
       ['raw', 'dense'],
       ['zstd', 'frames'],
     ]) {
-      for (const [world, most] of [
-        [1, 2.5],
-        [8, 3],
-      ]) {
+      const view = viewOf(store, dataset, layout);
+      for (const world of [1, 8]) {
         log(`serve: latency of ${layout} with ${world} ranks`);
-        yield* latency(server, { view: viewOf(store, dataset, layout), world, most });
+        const path = await pathsOf(server, view, world);
+        const body = await (await fetch(server.url + path(0, 0))).arrayBuffer();
+        writeFileSync(join(root, layout), new Uint8Array(body));
+        const ours = await latency({ url: server.url, path, world });
+        const theirs = await latency({ url: nginx.url, path: () => `/${layout}`, world });
+        yield* latencies(`${layout}, ${world === 1 ? 'one rank' : `${world} ranks`}`, {
+          ours,
+          theirs,
+          most: world === 1 ? 2.5 : 3,
+        });
       }
     }
   } finally {
+    await nginx.stop();
     await server.stop();
   }
   log('serve: memory, 5 GiB of raw shards');
@@ -49,11 +65,10 @@ function stepPath(plan: string, i: number, steps: number): string {
   return `/v1/plans/${plan}/epochs/${Math.floor(i / steps)}/steps/${i % steps}`;
 }
 
-/** Batches of 8 samples for every rank, each rank on its own connection. */
-async function* latency(
-  { url }: Listening,
-  { view, world, most }: { view: string; world: number; most: number },
-): AsyncGenerator<Figure> {
+type PathOf = (rank: number, i: number) => string;
+
+/** Steps of a plan with batches of 8 samples for every rank. */
+async function pathsOf({ url }: Listening, view: string, world: number): Promise<PathOf> {
   const client = openClient({ url });
   const streams = [{ dataset: 'raw' }];
   const { plan, steps_per_epoch: steps } = await client.createPlan({
@@ -61,33 +76,54 @@ async function* latency(
     global_batch: 8 * world,
   });
   client.close();
-  const pathOf = (rank: number, i: number) =>
-    `${stepPath(plan, i, steps)}?rank=${rank}&world=${world}&${view}`;
+  return (rank, i) => `${stepPath(plan, i, steps)}?rank=${rank}&world=${world}&${view}`;
+}
+
+/** Of each round, in milliseconds. */
+interface Latency {
+  readonly median: number;
+  readonly p99: number;
+}
+
+/** Each rank asks on its own connection, for one batch after the other. */
+async function latency(asked: { url: string; path: PathOf; world: number }): Promise<Latency[]> {
+  const { url, path, world } = asked;
   const connections = await Promise.all(Array.from({ length: world }, () => openRank(url)));
   const rank = async (number: number, count: number, found: number[]) => {
     for (let i = 0; i < count; i++) {
       const started = performance.now();
-      await connections[number].take(pathOf(number, i));
+      await connections[number].take(path(number, i));
       found.push(performance.now() - started);
     }
   };
   const all = (count: number, found: number[]) =>
-    Promise.all(connections.map((_, number) => rank(number, count, found)));
-  await all(2 * steps, []); // warm
-  const ratios: number[] = [];
-  const medians: number[] = [];
+    Promise.all(connections.map((_, number) => rank(number, count / world, found)));
+  await all(warmBatches, []);
+  const measured: Latency[] = [];
   for (let round = 0; round < rounds; round++) {
     const found: number[] = [];
-    await all(batchesOfRound / world, found);
-    const sorted = found.sort((a, b) => a - b);
-    medians.push(median(sorted));
-    ratios.push(sorted[Math.floor(sorted.length * 0.99)] / median(sorted));
+    await all(batchesOfRound, found);
+    found.sort((a, b) => a - b);
+    measured.push({ median: median(found), p99: found[Math.floor(found.length * 0.99)] });
   }
   for (const connection of connections) connection.close();
-  const who = world === 1 ? 'one rank' : `${world} ranks`;
-  const what = `${view.slice(7, view.indexOf('&'))}, ${who}`;
-  yield plain(`p50 of a batch, ${what} (${spread(medians)})`, 'ms', median(medians));
-  yield atMost(`p99 / p50 of a batch, ${what} (${spread(ratios)})`, '×', median(ratios), most);
+  return measured;
+}
+
+function* latencies(
+  what: string,
+  { ours, theirs, most }: { ours: Latency[]; theirs: Latency[]; most: number },
+): Generator<Figure> {
+  const peer = (values: number[]) => `nginx, as many bytes of a file (${spread(values)})`;
+  const beside = (of: (one: Latency) => number) => [ours.map(of), theirs.map(of)] as const;
+  const [mine, its] = beside((one) => one.median);
+  const figure = `p50 of a batch, ${what} (${spread(mine)})`;
+  const medians = plain(figure, 'ms', median(mine));
+  yield { ...medians, peer: peer(its), peerValue: median(its) };
+  const [tails, itsTails] = beside((one) => one.p99 / one.median);
+  const tail = `p99 / p50 of a batch, ${what} (${spread(tails)})`;
+  const figures = atMost(tail, '×', median(tails), most);
+  yield { ...figures, peer: peer(itsTails), peerValue: median(itsTails) };
 }
 
 /** One rank's connection, its bytes read into one buffer and thrown away. */

@@ -196,7 +196,7 @@ async function contenders(stage: Stage, { source, sizes, servers }: Made): Promi
     args: [/^[a-z]+/.exec(name)?.[0] ?? '', started.url],
     bytes,
   });
-  const nginx = await startNginx(folder, join(source, 'raw'));
+  const nginx = await startNginx(join(folder, 'nginx'), join(source, 'raw'));
   servers.push(nginx);
   const zstd = await start('fastapi', file('float16'), 'zstd');
   const flight16 = await start('flight', file('float16'));
@@ -240,8 +240,7 @@ export function requireNginx(): void {
 }
 
 /** One worker, on loopback; its process is the master's child. */
-async function startNginx(folder: string, root: string): Promise<Listening> {
-  const home = join(folder, 'nginx');
+export async function startNginx(home: string, root: string): Promise<Listening> {
   mkdirSync(home);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   const paths = temporary.map((name) => `${name}_temp_path ${home}/${name};`).join(' ');
@@ -256,8 +255,8 @@ async function startNginx(folder: string, root: string): Promise<Listening> {
   const child = spawn('nginx', ['-c', config], { stdio: 'inherit' });
   const url = `http://127.0.0.1:${nginxPort}`;
   for (let attempt = 0; ; attempt++) {
-    const up = await fetch(`${url}/0`, { method: 'HEAD' }).catch(() => undefined);
-    if (up?.ok) break;
+    const up = await fetch(url, { method: 'HEAD' }).catch(() => undefined);
+    if (up !== undefined) break;
     if (attempt === 50 || child.exitCode !== null) throw new Error('nginx does not answer');
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
