@@ -129,7 +129,7 @@ interface Sizes {
 }
 
 /** Steps after which the engine has compiled what a step takes; of millions in a training run. */
-const warmSteps = 3000;
+const warmSteps = 12_000;
 
 /** Each of our contenders' requests, until the server is at its pace. */
 async function warmUp({ server, store, log }: Stage): Promise<void> {
