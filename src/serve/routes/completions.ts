@@ -12,10 +12,10 @@ const path = '/v1/completions';
 
 export const completions: Route = (server, context) => {
   const { config, replies } = context;
-  const { score_bytes_max: bodyLimit, score_timeout_ms: handlerTimeout } = config.limits;
+  const { score_bytes_max: bodyLimit, score_timeout_ms: timeoutMs } = config.limits;
   const texts = createPromptTexts(config.cache.text_bytes_max);
   withRawBodies(server, (scope) => {
-    const options = { config: { scope: 'write' }, bodyLimit, handlerTimeout } as const;
+    const options = { config: { scope: 'write', timeoutMs }, bodyLimit } as const;
     scope.post(path, options, async (request, reply) => {
       const bytes = request.body as Buffer;
       const body = completionOf(bytes);
