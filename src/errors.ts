@@ -46,7 +46,12 @@ export const errors = {
   'route-not-found': [404, 2, false, 'the server has no such address'],
   'step-out-of-range': [404, 2, false, 'the epoch has no such step'],
   'not-acceptable': [406, 2, false, 'no representation that the server has fits the request'],
-  'request-timeout': [408, 1, true, 'the request did not arrive in the time allowed'],
+  'request-timeout': [
+    408,
+    1,
+    true,
+    'the request did not arrive, or was not answered, in the time allowed',
+  ],
   conflict: [409, 1, false, 'another writer was first, or two things that must agree do not'],
   'build-running': [409, 1, true, 'another process works on the same build'],
   'snapshot-moved': [412, 1, false, 'the data set has another head than the request names'],

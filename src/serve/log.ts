@@ -21,6 +21,7 @@ export function createLog({ level }: ServeConfig['log']): Log {
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: faultOf }, // of the framework's own lines
     },
     destination({ fd: 2, sync: false, maxLength: waitingBytesMax }),
   );

@@ -8,7 +8,6 @@ export const problemType = 'application/problem+json; charset=utf-8';
 
 const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
-  FST_ERR_HANDLER_TIMEOUT: 'request-timeout',
 };
 
 export function problemOf(error: LogitcaskError, instance: string) {

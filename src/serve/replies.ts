@@ -129,6 +129,10 @@ export function sendBody(
   options: { body: Body; share: Share; replies: Replies },
 ): FastifyReply {
   const { body, share, replies } = options;
+  if (reply.sent) {
+    share.release(); // the limit of time has answered
+    return reply;
+  }
   reply.header('content-length', body.bytes);
   if (/(^|,)\s*sha-256\s*=\s*([1-9]|10)\s*(,|$)/i.test(wantedDigest(request))) {
     const hash = createHash('sha256');

@@ -39,6 +39,7 @@ import { stream } from './routes/stream.ts';
 import { tokens } from './routes/tokens.ts';
 import { uploads } from './routes/uploads.ts';
 import { web } from './routes/web.ts';
+import { limitTime } from './time-limit.ts';
 import type { Uploads } from './uploads.ts';
 
 const routes: readonly Route[] = [
@@ -124,7 +125,6 @@ async function createServer(
     bodyLimit: limits.body_bytes_max,
     requestTimeout: limits.request_timeout_ms,
     connectionTimeout: limits.handler_timeout_ms + limits.request_timeout_ms,
-    handlerTimeout: limits.handler_timeout_ms,
     keepAliveTimeout: limits.idle_timeout_ms,
     http: {
       maxHeaderSize: limits.header_bytes_max,
@@ -156,6 +156,7 @@ async function createServer(
     refuseOtherSites(request, context.config);
     const { scope } = request.routeOptions.config;
     if (scope !== undefined) authorize(request, context.config, scope);
+    limitTime(request, reply, limits);
   });
   await server.register(rateLimit, {
     max: limits.requests_per_minute_max,

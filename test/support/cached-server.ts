@@ -30,13 +30,19 @@ export interface CachedServer {
   close(): Promise<void>;
 }
 
+export interface CachedOptions {
+  readonly cache: object;
+  readonly limits: object;
+  readonly topK: number;
+}
+
 export async function startCached(
   url: string,
   folder: string,
-  { cache = {}, topK = 16 }: { cache?: object; topK?: number } = {},
+  { cache = {}, limits = {}, topK = 16 }: Partial<CachedOptions> = {},
 ): Promise<CachedServer> {
   const store = await openStore(folder);
-  const config = serveConfig.parse({ port: 0, cache });
+  const config = serveConfig.parse({ port: 0, cache, limits });
   const errors: LogitcaskError[] = [];
   const one = cachedTeacher.parse({
     type: 'vllm',

@@ -1,14 +1,22 @@
 /** What a completion asks of a cache: the log-probs of prompts. */
 import type { CompletionBody } from '../../../schemas/facade.ts';
 import type { ServeConfig } from '../../../schemas/serve-config.ts';
+import { sequenceKey } from '../../capture/scored.ts';
 import type { TextTokenizer } from '../../capture/tokenizer.ts';
 import { LogitcaskError } from '../../errors.ts';
-import type { CachedTeacher, ObservedTeacher } from '../cached-teacher.ts';
+import type { ObservedTeacher } from '../cached-teacher.ts';
 import type { ServeContext } from '../context.ts';
 import { invalidBody } from '../request-body.ts';
 
+export interface Prompt {
+  readonly tokens: Int32Array;
+  /** Under which its text is kept. */
+  readonly key: string;
+}
+
 export interface PromptRequest {
-  readonly prompts: readonly Int32Array[];
+  readonly teacher: ObservedTeacher;
+  readonly prompts: readonly Prompt[];
   /** Entries a position. */
   readonly k: number;
   readonly temperature: number;
@@ -31,7 +39,10 @@ export function asksForScores({ prompt_logprobs, max_tokens }: CompletionBody): 
 }
 
 /** The one that has the model; the first where none is named. Throws `request-invalid`. */
-export function teacherFor({ teachers }: ServeContext, { model }: CompletionBody): ObservedTeacher {
+export function teacherFor(
+  { teachers }: Pick<ServeContext, 'teachers'>,
+  { model }: CompletionBody,
+): ObservedTeacher {
   if (teachers.length === 0) {
     const message = 'request: this server has no teacher; start it with --teacher';
     throw new LogitcaskError('route-not-found', message);
@@ -46,17 +57,17 @@ export function teacherFor({ teachers }: ServeContext, { model }: CompletionBody
 /** Errors: `request-invalid`, `temperature-unsupported`. */
 export function promptRequest(
   body: CompletionBody,
-  teacher: CachedTeacher,
+  teacher: ObservedTeacher,
   config: ServeConfig,
 ): PromptRequest {
-  const prompts = promptsOf(body.prompt, teacher.served.tokenizer);
+  const sequences = promptsOf(body.prompt, teacher.served.tokenizer);
   const k = body.prompt_logprobs as number;
   if (k < 0 || k > teacher.k) {
     const what = `prompt_logprobs ${k}; the cache of ${teacher.name} has ${teacher.k} entries`;
     throw invalidBody(what, `0 … ${teacher.k}`, k);
   }
   if ((body.n ?? 1) !== 1) throw invalidBody('n with prompt_logprobs', 1, body.n);
-  const positions = prompts.reduce((sum, { length }) => sum + length, 0);
+  const positions = sequences.reduce((sum, { length }) => sum + length, 0);
   const bytes = positions * (k + 1) * entryBytes;
   const { batch_positions_max, reply_bytes_max } = config.limits;
   if (positions > batch_positions_max || bytes > reply_bytes_max) {
@@ -66,7 +77,11 @@ export function promptRequest(
   }
   const temperature = temperatureOf(body, config);
   const [echo, withIds] = [body.echo === true, body.return_token_ids === true];
-  return { prompts, k, temperature, echo, withIds, bytes };
+  const prompts = sequences.map((tokens) => {
+    const key = `${teacher.name} ${k} ${temperature} ${sequenceKey(tokens)}`;
+    return { tokens, key };
+  });
+  return { teacher, prompts, k, temperature, echo, withIds, bytes };
 }
 
 /** 0 is greedy decoding, which changes no log-prob. */

@@ -1,21 +1,16 @@
 /** `prompt_logprobs` of cached sequences, kept as text: a hit is looked up and sent. */
 import { setImmediate } from 'node:timers/promises';
-import { sequenceKey } from '../../capture/scored.ts';
 import { createLru } from '../../store/lru.ts';
-import type { CachedTeacher, ObservedTeacher } from '../cached-teacher.ts';
+import type { CachedTeacher } from '../cached-teacher.ts';
 import { promptLogprobs, type TokenText, tokenTexts } from './prompt-logprobs.ts';
-import type { PromptRequest } from './prompt-request.ts';
+import type { Prompt, PromptRequest } from './prompt-request.ts';
 import { atTemperature } from './temperature.ts';
 
 const single = Buffer.from('[null]');
 
 export interface PromptTexts {
   /** Errors: those of `CachedTeacher.score`. */
-  of(
-    teacher: ObservedTeacher,
-    tokens: Int32Array,
-    asked: Pick<PromptRequest, 'k' | 'temperature'> & { client: unknown },
-  ): Promise<Buffer>;
+  of(prompt: Prompt, asked: PromptRequest, client: unknown): Promise<Buffer>;
 }
 
 export function createPromptTexts(bytesMax: number): PromptTexts {
@@ -27,10 +22,9 @@ export function createPromptTexts(bytesMax: number): PromptTexts {
     return known;
   };
   return {
-    async of(teacher, tokens, { k, temperature, client }) {
+    async of({ tokens, key }, { teacher, k, temperature }, client) {
       if (tokens.length === 1) return single;
       const started = performance.now();
-      const key = `${teacher.name} ${k} ${temperature} ${sequenceKey(tokens)}`;
       const known = kept.get(key);
       if (known !== undefined) {
         teacher.hit(started);

@@ -7,9 +7,9 @@ import type { Route } from './route.ts';
 const path = '/v1/chat/completions';
 
 export const chatCompletions: Route = (server, context) => {
-  const { score_bytes_max: bodyLimit, score_timeout_ms: handlerTimeout } = context.config.limits;
+  const { score_bytes_max: bodyLimit, score_timeout_ms: timeoutMs } = context.config.limits;
   withRawBodies(server, (scope) => {
-    const options = { config: { scope: 'write' }, bodyLimit, handlerTimeout } as const;
+    const options = { config: { scope: 'write', timeoutMs }, bodyLimit } as const;
     scope.post(path, options, async (request, reply) => {
       const bytes = request.body as Buffer;
       const body = completionOf(bytes);

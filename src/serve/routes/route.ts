@@ -29,5 +29,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Scope that a bearer token needs; absent: the route is open to all. */
     scope?: Scope;
+    /** Time to an answer, where it is not that of other routes. */
+    timeoutMs?: number;
   }
 }

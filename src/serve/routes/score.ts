@@ -23,9 +23,8 @@ export const score: Route = (server, context) => {
   server.post(
     '/v1/score',
     {
-      config: { scope: 'write' },
+      config: { scope: 'write', timeoutMs: limits.score_timeout_ms },
       bodyLimit: limits.score_bytes_max,
-      handlerTimeout: limits.score_timeout_ms,
       schema: { querystring: scoreQuery },
     },
     async (request, reply) => {

@@ -63,8 +63,7 @@ export const uploads: Route = (server, context) => {
   server.post(
     `${path}/:upload/commit`,
     {
-      config,
-      handlerTimeout: commit_timeout_ms,
+      config: { ...config, timeoutMs: commit_timeout_ms },
       schema: { params: uploadParams, body: commitRequest, response: { 200: commitReply } },
     },
     async (request) => {
