@@ -1,6 +1,6 @@
 /**
  * Encoding and decoding on one core, in TypeScript and Python, beside the decoders without the
- * kernel and Parquet read by pyarrow.
+ * kernel, what the ZSTD libraries take of it, and Parquet read by pyarrow.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,39 +8,48 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Codec } from '../src/encode/codec.ts';
 import { steps } from '../src/encode/levels.ts';
 import { planes } from '../src/encode/planes.ts';
-import { openBlock } from '../src/encode/planes-block.ts';
-import { referenceTargets } from '../src/encode/planes-reference.ts';
 import { type Sample, samples, tau } from './codec-inputs.ts';
 import { type Figure, median, plain, spread } from './figure.ts';
 import { benchPython, packageFolder, scripts } from './venv.ts';
 
+const nodeScript = new URL('./codec-decode.js', import.meta.url).pathname;
 const rounds = 7;
 const turns = 40;
 
-interface Case {
+/** A frame to decode, in a process of its own. */
+export interface DecodeCase {
   readonly name: string;
-  /** Positions a CPU second of one core that are asked for. */
-  readonly reach: number | null;
   readonly file: string;
   readonly width: number;
+  /**
+   * What reads it: the kernel; the kernel, lending its memory; TypeScript or numpy without it; the
+   * ZSTD library alone; or pyarrow, from Parquet instead of the frame.
+   */
+  readonly reader: 'kernel' | 'lent' | 'reference' | 'numpy' | 'zstd' | 'parquet';
+}
+
+interface Case extends DecodeCase {
+  readonly language: 'js' | 'python';
   readonly sample: Sample;
-  readonly decodes: boolean;
-  /** What reads it in Python: the kernel, numpy, or pyarrow from Parquet instead of the frame. */
-  readonly reader: 'kernel' | 'numpy' | 'parquet';
+  /** Positions a CPU second of one core that are asked for. */
+  readonly reach: number | null;
   readonly found: number[];
 }
 
-interface OwnCase extends Case {
-  readonly positions: number;
-  run(): void;
+interface Encoding {
+  readonly name: string;
+  readonly sample: Sample;
+  readonly codec: Codec;
+  readonly reach: number;
+  readonly found: number[];
 }
 
-/** Cases run by this process, and those run by Python, on the same frames. */
-async function prepare(folder: string): Promise<{ own: OwnCase[]; python: Case[] }> {
-  const own: OwnCase[] = [];
-  const python: Case[] = [];
+async function prepare(folder: string): Promise<{ encoding: Encoding[]; decoding: Case[] }> {
+  const encoding: Encoding[] = [];
+  const decoding: Case[] = [];
   const { topK, unbiased } = await samples();
   const add = (sample: Sample, compression: 'zstd' | 'lz4', reach: number) => {
     const { name, width, targets } = sample;
@@ -52,20 +61,24 @@ async function prepare(folder: string): Promise<{ own: OwnCase[]; python: Case[]
     const what = `${name}, ${kind}, ${entries} entries, ${count} positions, ${compression}`;
     const file = join(folder, `${what}.bin`);
     writeFileSync(file, frame);
-    const common = { file, width, sample, decodes: true, positions: count };
-    const decoding = (name: string, reach: number | null, reader: Case['reader'] = 'kernel') => {
-      return { ...common, name: `decode ${name}, ${what}`, reach, reader, found: [] };
-    };
-    const plainly = () => void referenceTargets(openBlock(frame, { width }));
-    own.push({ ...decoding('in JS', reach), run: () => void codec.decode([frame], count) });
-    own.push({ ...decoding('in JS without the kernel', null), run: plainly });
-    python.push(decoding('in Python', reach), decoding('in Python by numpy', null, 'numpy'));
+    const put = (
+      name: string,
+      language: Case['language'],
+      reader: Case['reader'],
+      reach: number | null = null,
+    ) => decoding.push({ name, language, reader, reach, file, width, sample, found: [] });
+    put(`decode in JS, ${what}`, 'js', 'kernel', reach);
+    put(`decode in JS into lent memory, ${what}`, 'js', 'lent');
+    put(`decode in JS without the kernel, ${what}`, 'js', 'reference');
+    put(`decode in Python, ${what}`, 'python', 'kernel', reach);
+    put(`decode in Python by numpy, ${what}`, 'python', 'numpy');
+    if (compression === 'zstd') {
+      put(`ZSTD alone in JS, ${what}`, 'js', 'zstd');
+      put(`ZSTD alone by pyarrow, ${what}`, 'python', 'zstd');
+    }
     if (kind === 'unbiased' || compression === 'lz4') return;
-    const encode = () => void codec.encode(targets);
-    const encoding = { name: `encode, ${what}`, decodes: false, reach: 300_000, run: encode };
-    own.push({ ...common, ...encoding, reader: 'kernel', found: [] });
-    const parquet = `pyarrow reads Parquet int32 + float16 ZSTD-3, ${name}`;
-    python.push({ ...common, name: parquet, reader: 'parquet', reach: null, found: [] });
+    encoding.push({ name: `encode, ${what}`, sample, codec, reach: 300_000, found: [] });
+    put(`pyarrow reads Parquet int32 + float16 ZSTD-3, ${name}`, 'python', 'parquet');
   };
   for (const sample of topK) {
     add(sample, 'zstd', 1_500_000);
@@ -73,80 +86,103 @@ async function prepare(folder: string): Promise<{ own: OwnCase[]; python: Case[]
   }
   add(unbiased, 'zstd', 4_000_000);
   add(unbiased, 'lz4', 4_000_000);
-  return { own, python };
+  return { encoding, decoding };
 }
 
 /** Positions a CPU second; the event loop turns, so that native buffers are freed. */
-async function speedOf({ positions, run }: OwnCase): Promise<number> {
+async function speedOf({ sample: { targets }, codec }: Encoding): Promise<number> {
   for (let i = 0; i < turns; i += 4) {
-    run();
+    codec.encode(targets);
     await turn();
   }
   const before = process.cpuUsage();
   for (let i = 0; i < turns; i++) {
-    run();
+    codec.encode(targets);
     if (i % 4 === 3) await turn();
   }
   const { user, system } = process.cpuUsage(before);
-  return (turns * positions * 1e6) / (user + system);
+  return (turns * targets.count * 1e6) / (user + system);
 }
 
 export async function* codecSpeed(log: (text: string) => void): AsyncGenerator<Figure> {
   const folder = mkdtempSync(join(tmpdir(), 'logitcask-codec-'));
-  const { own, python } = await prepare(folder);
-  const peer = startPython(folder, python, log);
+  const { encoding, decoding } = await prepare(folder);
+  const casesIn = (language: Case['language']) =>
+    decoding.filter((one) => one.language === language);
+  const peers = [
+    startPeer(folder, casesIn('js'), [process.execPath, nodeScript]),
+    startPeer(folder, casesIn('python'), pythonCommand(log)),
+  ];
   for (let round = 0; round < rounds; round++) {
     log(`speed: round ${round + 1} of ${rounds}`);
-    for (const one of own) one.found.push(await speedOf(one));
-    const found = await peer?.round();
-    for (const one of python) if (found !== undefined) one.found.push(found[one.name]);
+    for (const one of encoding) one.found.push(await speedOf(one));
+    for (const peer of peers) await peer?.round();
   }
-  peer?.stop();
+  for (const peer of peers) peer?.stop();
   rmSync(folder, { recursive: true });
-  for (const one of [...own, ...python]) {
-    const parquet = python.find(
-      (other) => other.reader === 'parquet' && other.sample === one.sample,
-    );
-    yield figureOf(one, one.decodes && parquet !== one ? parquet : undefined);
-  }
+  for (const one of decoding) yield figureOf(one, decoding);
+  for (const { name, reach, found } of encoding) yield asked(speedFigure(name, found), reach);
 }
 
-function figureOf({ name, reach, found }: Case, parquet: Case | undefined): Figure {
+/** Median, its spread in the name. */
+function speedFigure(name: string, found: readonly number[]): Figure {
+  return plain(`${name} (${spread(found)})`, 'positions/CPU-s', median(found));
+}
+
+function asked(figure: Figure, reach: number): Figure {
+  const ok = figure.value !== null && figure.value >= reach;
+  return { ...figure, reach: `≥ ${reach.toLocaleString('en')}`, ok };
+}
+
+function figureOf(one: Case, all: readonly Case[]): Figure {
+  const { name, reach, reader, found } = one;
   if (found.length === 0) {
     const figure = `${name}: Python cannot be installed`;
     return { ...plain(figure, 'positions/CPU-s', 0), value: null };
   }
-  const value = median(found);
-  const figure = plain(`${name} (${spread(found)})`, 'positions/CPU-s', value);
+  const figure = speedFigure(name, found);
+  if (reader === 'zstd') {
+    const whole = all.find((other) => other.reader === 'kernel' && isLike(one, other)) as Case;
+    const share = Math.round((100 * median(whole.found)) / median(found));
+    return { ...figure, figure: `${figure.figure}: ${share} % of the time of decoding` };
+  }
   if (reach === null) return figure;
-  const asked = { reach: `≥ ${reach.toLocaleString('en')}`, ok: value >= reach };
-  if (parquet === undefined) return { ...figure, ...asked };
-  const peerValue = median(parquet.found);
+  const parquet = all.find((other) => other.reader === 'parquet' && other.sample === one.sample);
+  if (parquet === undefined || parquet.found.length === 0) return asked(figure, reach);
   const peer = `${parquet.name} (${spread(parquet.found)})`;
-  return { ...figure, ...asked, peer, peerValue, ratio: value / peerValue };
+  const peerValue = median(parquet.found);
+  return { ...asked(figure, reach), peer, peerValue, ratio: median(found) / peerValue };
 }
 
-function startPython(folder: string, cases: readonly Case[], log: (text: string) => void) {
-  let python: string;
+function isLike(one: Case, other: Case): boolean {
+  return other.language === one.language && other.file === one.file;
+}
+
+function pythonCommand(log: (text: string) => void): readonly string[] | undefined {
   try {
-    python = benchPython(log);
+    return [benchPython(log), join(scripts, 'codec_speed.py')];
   } catch {
     return undefined;
   }
-  const list = join(folder, 'cases.json');
-  const fields = ['name', 'file', 'width', 'reader'];
-  writeFileSync(list, JSON.stringify(cases, fields));
-  const child = spawn(python, [join(scripts, 'codec_speed.py'), list], {
+}
+
+/** A process that runs every case once for each line it gets; undefined without its command. */
+function startPeer(folder: string, cases: readonly Case[], command?: readonly string[]) {
+  if (command === undefined) return undefined;
+  const [program, script] = command;
+  const list = join(folder, `${cases[0].language}.json`);
+  writeFileSync(list, JSON.stringify(cases, ['name', 'file', 'width', 'reader']));
+  const child = spawn(program, [script, list], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, PYTHONPATH: packageFolder },
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
-    async round(): Promise<Readonly<Record<string, number>>> {
+    async round(): Promise<void> {
       child.stdin.write('go\n');
       const { value, done } = await lines.next();
-      if (done) throw new Error('codec_speed.py ended early');
-      return JSON.parse(value);
+      if (done) throw new Error(`${script} ended early`);
+      for (const one of cases) one.found.push(JSON.parse(value)[one.name]);
     },
     stop: () => child.stdin.end(),
   };

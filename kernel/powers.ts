@@ -4,6 +4,9 @@
  * factors are scaled back.
  */
 
+/** Values whose powers are summed together. */
+export const BLOCK: i32 = 512;
+
 /** Types of rows. */
 export const F32: i32 = 0;
 export const F16: i32 = 1;
@@ -46,7 +49,7 @@ export function valueAt(base: usize, type: i32, id: i32): f32 {
   return reinterpret<f32>(sign | 0x7f800000 | ((magnitude & 0x3ff) << 13));
 }
 
-/** Two wide powers; the lanes are what widePower gives. */
+/** Two wide powers. */
 export function widePowers(x: f32, y: f32, shift: f32): v128 {
   const values = f64x2.replace_lane(f64x2.splat(<f64>x), 1, <f64>y);
   const t = f64x2.mul(f64x2.sub(values, f64x2.splat(<f64>shift)), f64x2.splat(LOG2E_WIDE));
@@ -63,10 +66,6 @@ export function widePowers(x: f32, y: f32, shift: f32): v128 {
   const scale = i64x2.shl(i64x2.add(shifted, i64x2.splat(1023)), 52);
   const tiny = f64x2.lt(t, f64x2.splat(WIDE_EXPONENT_MIN));
   return v128.andnot(f64x2.mul(r, scale), tiny);
-}
-
-export function widePower(x: f32, shift: f32): f64 {
-  return f64x2.extract_lane(widePowers(x, x, shift), 0);
 }
 
 /** Four values from lane 0 (low) or 4 (high) of eight 16-bit ones. */
@@ -108,31 +107,4 @@ export function lanesSum(a: v128, b: v128, c: v128, d: v128): f64 {
     <f64>f32x4.extract_lane(h, 1) +
     (<f64>f32x4.extract_lane(h, 2) + <f64>f32x4.extract_lane(h, 3))
   );
-}
-
-// @ts-ignore: decorator
-@inline
-function storePowers(to: usize, x: v128, threshold4: v128, shift4: v128, factor4: v128): void {
-  v128.store(to, v128.andnot(powers(x, shift4, factor4), f32x4.ge(x, threshold4)));
-}
-
-/** Powers of the 16 values at `at` that lie below the threshold, 0 of the others, to `to`. */
-export function groupPowers<T>(at: usize, to: usize, threshold: f32, shift: f32): void {
-  const isHalf = !isFloat<T>() && !isSigned<T>();
-  const scale: f32 = isHalf ? HALF_SCALE : 1;
-  const threshold4 = f32x4.splat(threshold * scale);
-  const shift4 = f32x4.splat(shift * scale);
-  const factor4 = f32x4.splat(isHalf ? LOG2E * HALF_UNSCALE : LOG2E);
-  if (isFloat<T>()) {
-    for (let i: usize = 0; i < 64; i += 16) {
-      storePowers(to + i, v128.load(at + i), threshold4, shift4, factor4);
-    }
-    return;
-  }
-  const low = v128.load(at);
-  const high = v128.load(at, 16);
-  storePowers(to, widenLow<T>(low), threshold4, shift4, factor4);
-  storePowers(to + 16, widenHigh<T>(low), threshold4, shift4, factor4);
-  storePowers(to + 32, widenLow<T>(high), threshold4, shift4, factor4);
-  storePowers(to + 48, widenHigh<T>(high), threshold4, shift4, factor4);
 }

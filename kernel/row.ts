@@ -3,24 +3,23 @@
  * what each step means. One instance holds one row, in memory laid out by `setup`. Rows come as
  * float32 (F32), float16 (F16) or bfloat16 (BF16), the last two as their bits.
  */
+import { LANES_BYTES, beginDraws, drawBelow, offer } from './draw.ts';
 import {
+  BLOCK,
   F16,
   F32,
   HALF_SCALE,
   HALF_UNSCALE,
   LOG2E,
-  groupPowers,
   lanesSum,
   powers,
   valueAt,
   widenHigh,
   widenLow,
-  widePower,
   widePowers,
 } from './powers.ts';
 import { idOfKey, keyOf, quickselect, sortKeys, valueOfKey } from './ranking.ts';
 
-const BLOCK: i32 = 512;
 const GROUP: i32 = 16;
 const HALF_NEGATIVE_INFINITY: u32 = 0xfc00;
 
@@ -36,7 +35,8 @@ let foundAt: usize = 0;
 let keysAt: usize = 0;
 let idsAt: usize = 0;
 let drawnAt: usize = 0;
-let groupAt: usize = 0;
+let widesAt: usize = 0;
+let lanesAt: usize = 0;
 let drawnMax: i32 = 0;
 
 let count: i32 = 0;
@@ -78,8 +78,9 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   keysAt = foundAt + align((<usize>width + 1) * 8);
   idsAt = keysAt + align(<usize>width * 8);
   drawnAt = idsAt + align(<usize>k * 4);
-  groupAt = drawnAt + align(<usize>drawnMax * 4);
-  const end = groupAt + 64;
+  widesAt = drawnAt + align(<usize>drawnMax * 4);
+  lanesAt = widesAt + align((<usize>width + 1) * 8);
+  const end = lanesAt + LANES_BYTES;
   const pages = <i32>((end + 0xffff) >>> 16);
   if (pages > memory.size() && memory.grow(pages - memory.size()) < 0) unreachable();
   for (let i = width; i < padded; i++) {
@@ -213,6 +214,7 @@ export function select(k: i32): i32 {
     const key = load<u64>(foundAt + (<usize>i << 3));
     const next = load<u64>(foundAt + (<usize>i << 3), 8);
     const pair = widePowers(valueOfKey(key), valueOfKey(next), shift);
+    v128.store(widesAt + (<usize>i << 3), pair);
     const e = f64x2.extract_lane(pair, 0);
     if (key < last) outside += e;
     else inside += e;
@@ -263,38 +265,15 @@ export function scaledSum(newShift: f32, factor: f32): f64 {
 }
 
 export function draw(head: i32, unit: f64, start: f64): i32 {
-  let drawn = 0;
+  beginDraws(drawnAt, drawnMax, lanesAt, unit, start);
   let sum: f64 = 0;
-  let next = start * unit;
   const last: u64 = head == 0 ? u64.MAX_VALUE : load<u64>(keysAt + (<usize>(head - 1) << 3));
   for (let i = 0; i < count; i++) {
     const key = load<u64>(foundAt + (<usize>i << 3));
     if (key >= last) continue;
-    const e = widePower(valueOfKey(key), shift);
+    const e = load<f64>(widesAt + (<usize>i << 3));
     sum += e;
-    if (!(next < sum) || e == 0 || drawn == drawnMax) continue;
-    store<i32>(drawnAt + (<usize>drawn << 2), idOfKey(key));
-    drawn++;
-    next = (start + <f64>drawn) * unit;
+    offer(idOfKey(key), e, sum);
   }
-  for (let from = 0, block: usize = 0; from < width; from += BLOCK, block++) {
-    const after = sum + load<f64>(blocksAt + (block << 3));
-    const to = next < after ? min(from + BLOCK, width) : from;
-    for (let first = from; first < to; first += GROUP) {
-      const at = rowAt + ((<usize>first) << (type == F32 ? 2 : 1));
-      if (type == F32) groupPowers<f32>(at, groupAt, threshold, shift);
-      else if (type == F16) groupPowers<u16>(at, groupAt, threshold, shift);
-      else groupPowers<i16>(at, groupAt, threshold, shift);
-      for (let i = 0; i < GROUP; i++) {
-        const e = <f64>load<f32>(groupAt + (<usize>i << 2));
-        sum += e;
-        if (!(next < sum) || e == 0 || drawn == drawnMax) continue;
-        store<i32>(drawnAt + (<usize>drawn << 2), first + i);
-        drawn++;
-        next = (start + <f64>drawn) * unit;
-      }
-    }
-    sum = after;
-  }
-  return drawn;
+  return drawBelow(rowAt, type, width, threshold, shift, blocksAt, sum);
 }

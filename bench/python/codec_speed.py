@@ -8,11 +8,13 @@ import io
 import json
 import sys
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from logitcask import _kernel, decode_frames, decoder
+from logitcask._frame import HEADER
 
 pa.set_cpu_count(1)
 TURNS = 10
@@ -41,7 +43,7 @@ def read_parquet(data):
 
 
 def by_numpy(frames, width):
-    kernel, _kernel.kernel = _kernel.kernel, lambda _: None
+    kernel, _kernel.kernel = _kernel.kernel, lambda _: nullcontext()
     try:
         decode_frames(frames, width)
     finally:
@@ -55,6 +57,10 @@ def prepared(case):
         frame = file.read()
     one = decode_frames([frame], width)
     positions = len(one.offsets) - 1
+    if case["reader"] == "zstd":
+        codec = pa.Codec("zstd")
+        block, size = frame[HEADER.size :], int.from_bytes(frame[32:36], "little")
+        return BATCH * positions, lambda: [codec.decompress(block, size) for _ in range(BATCH)]
     if case["reader"] == "parquet":
         data = to_parquet(one)
         print(f"# {case['name']}: {len(data) / positions:.1f} B/position", file=sys.stderr)

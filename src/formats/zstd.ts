@@ -1,5 +1,6 @@
 /** ZSTD with bounded output: the library has no limit of its own (12 KB have become 400 MB). */
 import { Decoder, Encoder } from '@toondepauw/node-zstd';
+import { freeEarly, keepFreed } from './off-heap.ts';
 
 type Level = 3 | 6;
 
@@ -16,7 +17,10 @@ export function zstdCompress(raw: Uint8Array, level: Level = 3): Uint8Array {
 /** Gives exactly `rawBytes` bytes or throws, before anything much larger is allocated. */
 export function zstdDecompress(block: Uint8Array, rawBytes: number): Uint8Array {
   checkZstd(block, rawBytes);
-  return exact(decoder.decodeSync(bufferOf(block)), rawBytes);
+  keepFreed();
+  const raw = decoder.decodeSync(bufferOf(block));
+  freeEarly();
+  return exact(raw, rawBytes);
 }
 
 /** The same for frames that declare their size, as those within Arrow bodies do. */

@@ -1,4 +1,5 @@
 /** The compiled decoder of frames (kernel/decode.ts), which says what lies where in its memory. */
+import { keepFreed } from '../formats/off-heap.ts';
 import { compiled, instantiate, type Memory, pageBytes } from './module.ts';
 
 export interface DecodeInput {
@@ -99,6 +100,7 @@ function resultOf(wasm: Exports, wanted: DecodeInput['wanted'], lends: boolean):
 }
 
 function copyOf(memory: Memory, from: number, to: number): ArrayBuffer {
+  keepFreed();
   const copy = Buffer.allocUnsafeSlow(to - from); // every byte is written
   copy.set(new Uint8Array(memory.buffer, from, to - from));
   return copy.buffer;

@@ -76,6 +76,24 @@ describe('the compiled engine', () => {
     60_000,
   );
 
+  it('passes over an entry at which the sum just reaches a draw, as the reference does', () => {
+    const drawnBy = (create: typeof createEngine) => {
+      const engine = create({ width: 1500, type: 'f32', k: 600 });
+      const row = new Float32Array(1500).fill(Number.NEGATIVE_INFINITY);
+      row.set([0, -1]);
+      engine.load(row, 0);
+      engine.pass(-0.5, 0);
+      const one = engine.below;
+      engine.load(row.fill(-1, 1), 0);
+      engine.pass(-0.5, 0);
+      engine.select(600);
+      return Array.from(engine.drawn.subarray(0, engine.draw(1, 3 * one, 0)));
+    };
+    const drawn = drawnBy(createEngine);
+    expect(drawn.slice(0, 170)).toEqual(Array.from({ length: 170 }, (_, i) => 1 + 3 * i));
+    expect(drawn).toEqual(drawnBy(referenceEngine));
+  });
+
   it.each(['f32', 'f16', 'bf16'] as const)('equals it on any bits at all in %s', (type) => {
     const next = random(11);
     for (let round = 0; round < 300; round++) {
