@@ -1,7 +1,8 @@
 /**
  * The program, and each module that threads run, as one file with all that it imports: hundreds of
- * small files would take most of the time that a command or a thread takes to start. The library
- * (src/index.ts) stays as it is compiled.
+ * small files would take most of the time that a command or a thread takes to start. Only the
+ * server, which most verbs do without, is a piece of its own. The library (src/index.ts) stays as
+ * it is compiled.
  */
 import { build } from 'rolldown';
 
@@ -36,6 +37,6 @@ for (const [name, input] of Object.entries(programs)) {
     input: { [name]: input },
     platform: 'node',
     external: [/^node:/, ...external],
-    output: { dir: 'dist/src', format: 'esm', codeSplitting: false },
+    output: { dir: 'dist/src', format: 'esm', chunkFileNames: `${name}-[name].js` },
   });
 }

@@ -1,41 +1,62 @@
-/** Prints what 512 rows of a dump cost one core at least: to read, reduce, encode and digest. */
+/**
+ * Prints what a share of a dump costs at least: to read it, reduce its rows, encode and write its
+ * samples, and beside them to digest it. Processor seconds of the whole process, by stage.
+ */
 import { createHash } from 'node:crypto';
-import { openSync, readSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { chunkBytesMax } from '../src/capture/source.ts';
+import { joinTargets, type Targets } from '../src/distribution/targets.ts';
 import { planes } from '../src/encode/planes.ts';
 import { createSparsifier } from '../src/sparsify/table.ts';
 
-const shape = { rows: 512, width: 8192 };
-const repeats = 64;
+const sample = { rows: 512, width: 8192 };
+const headerBytes = 128;
+const rowBytes = 2 * sample.width;
+const chunkRows = chunkBytesMax / rowBytes;
 
-/** Seconds for 512 rows, by what nothing can do without. */
-function floorOf(logits: string): Record<'read' | 'kernel' | 'encode' | 'digest', number> {
-  const bytes = Buffer.alloc(shape.rows * shape.width * 2);
-  const file = openSync(logits, 'r');
-  const timed = (work: () => void) => {
-    const started = performance.now();
-    work();
-    return (performance.now() - started) / 1000;
-  };
+/** Samples `from` to `to` of the dump; the frames go to `out`. */
+function floorOf(logits: string, { from, to, out }: { from: number; to: number; out: string }) {
+  const bytes = Buffer.alloc(chunkBytesMax);
+  const values = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  const rows = {
+    form: 'dense',
+    type: 'f16',
+    count: chunkRows,
+    width: sample.width,
+    values,
+  } as const;
+  const labels = new Int32Array(chunkRows).fill(-1);
   const sparsifier = createSparsifier({ type: 'top-k', k: 64 });
-  const codec = planes({ kind: 'scaled', step: 0.003, compression: 'zstd', width: shape.width });
-  const found = { read: 0, kernel: 0, encode: 0, digest: 0 };
+  const codec = planes({ kind: 'scaled', step: 0.003, compression: 'zstd', width: sample.width });
   const hash = createHash('sha256');
-  for (let repeat = 0; repeat <= repeats; repeat++) {
-    const read = timed(() => readSync(file, bytes, 0, bytes.length, 128 + repeat * bytes.length));
-    const values = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-    const rows = { form: 'dense', count: shape.rows, type: 'f16', values } as const;
-    const labels = new Int32Array(shape.rows).fill(-1);
-    const context = { labels, temperatures: [], sampleId: new Uint8Array(16), position: 0 };
-    const targets = sparsifier.sparsify({ ...rows, width: shape.width }, context);
-    const kernel = timed(() => sparsifier.sparsify({ ...rows, width: shape.width }, context));
-    const encode = timed(() => codec.encode(targets));
-    const digest = timed(() => hash.update(bytes));
-    if (repeat === 0) continue; // warm-up
-    for (const [key, value] of Object.entries({ read, kernel, encode, digest })) {
-      found[key as keyof typeof found] += value / repeats;
+  const input = openSync(logits, 'r');
+  const output = openSync(out, 'w');
+  const cpu = { read: 0, kernel: 0, encode: 0, write: 0, digest: 0 };
+  const timed = <T>(stage: keyof typeof cpu, work: () => T): T => {
+    const before = process.cpuUsage();
+    const done = work();
+    const { user, system } = process.cpuUsage(before);
+    cpu[stage] += (user + system) / 1e6;
+    return done;
+  };
+  const started = performance.now();
+  for (let ordinal = from; ordinal < to; ordinal++) {
+    const parts: Targets[] = [];
+    for (let position = 0; position < sample.rows; position += chunkRows) {
+      const at = headerBytes + (ordinal * sample.rows + position) * rowBytes;
+      timed('read', () => readSync(input, bytes, 0, bytes.length, at));
+      const context = { labels, temperatures: [], sampleId: new Uint8Array(16), position };
+      parts.push(timed('kernel', () => sparsifier.sparsify(rows, context)));
+      timed('digest', () => hash.update(bytes));
     }
+    const [frame] = timed('encode', () => codec.encode(joinTargets(parts)));
+    timed('write', () => writeSync(output, frame as Uint8Array));
   }
-  return found;
+  timed('write', () => fsyncSync(output));
+  const elapsed = (performance.now() - started) / 1000;
+  for (const file of [input, output]) closeSync(file);
+  return { ...cpu, elapsed };
 }
 
-console.log(JSON.stringify(floorOf(process.argv[2])));
+const [logits, from, to, out] = process.argv.slice(2);
+console.log(JSON.stringify(floorOf(logits, { from: Number(from), to: Number(to), out })));

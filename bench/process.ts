@@ -8,6 +8,8 @@ const ticksPerSecond = 100; // USER_HZ, fixed on Linux
 export interface Measured {
   readonly stdout: string;
   readonly seconds: number;
+  /** User and system seconds of all its threads; true while no other child ends meanwhile. */
+  readonly cpu: number;
   /** Peak resident set, bytes. */
   readonly memory: number;
 }
@@ -20,14 +22,27 @@ export function peakMemory(pid: number): number {
 
 /** User and system seconds of a live process. */
 export function cpuSeconds(pid: number): number {
+  const [user, system] = timesOf(pid);
+  return (user + system) / ticksPerSecond;
+}
+
+/** The same of all children of this process that have ended. */
+function endedSeconds(): number {
+  const [, , user, system] = timesOf('self');
+  return (user + system) / ticksPerSecond;
+}
+
+/** Its own user and system ticks, then those of its children. */
+function timesOf(pid: number | 'self'): number[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  return fields.slice(11, 15).map(Number);
 }
 
 /** Runs a command to its end; throws with its output where it fails. */
 export async function measure(command: string, args: readonly string[]): Promise<Measured> {
   const started = performance.now();
+  const before = endedSeconds();
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let memory = 0;
   const sample = setInterval(() => {
@@ -48,7 +63,8 @@ export async function measure(command: string, args: readonly string[]): Promise
   clearInterval(sample);
   if (code !== 0)
     throw new Error(`${command} ${args.join(' ')} ended with ${code}: ${output.stderr}`);
-  return { stdout: output.stdout, seconds: (performance.now() - started) / 1000, memory };
+  const seconds = (performance.now() - started) / 1000;
+  return { stdout: output.stdout, seconds, cpu: endedSeconds() - before, memory };
 }
 
 export interface Listening {

@@ -114,34 +114,28 @@ export function comparisonReport(
   };
 }
 
-/** Reads and decodes each sample that has a reference position, once. */
-export async function measureReference(
-  reader: SnapshotReader,
-  set: TargetSet,
-  reference: AsyncIterable<readonly ReferencePosition[]>,
-): Promise<ReferenceReport> {
-  const comparison = compareWithReference(reader.manifest, set);
-  let stored: { ordinal: number; targets: DecodedTargets } | undefined;
-  for await (const rows of reference) {
-    for (const row of rows) {
-      if (!comparison.takes(row)) continue;
-      if (stored?.ordinal !== row.ordinal) {
-        const { targets } = await readTargets(reader, set, row.ordinal);
-        stored = { ordinal: row.ordinal, targets };
-      }
-      comparison.add(row, stored.targets);
-    }
-  }
-  return comparisonReport(comparison.value(), set, reader.manifest.totals);
+export interface ReferenceTally {
+  /** Reads and decodes each sample that has a reference position, once where rows are in order. */
+  add(rows: readonly ReferencePosition[]): Promise<void>;
+  value(): ReferenceReport;
 }
 
-/** What a manifest states. */
-export async function measureFidelity(
-  reader: SnapshotReader,
-  set: TargetSet,
-  reference: AsyncIterable<readonly ReferencePosition[]>,
-): Promise<Fidelity> {
-  return (await measureReference(reader, set, reference)).measured;
+export function tallyReference(reader: SnapshotReader, set: TargetSet): ReferenceTally {
+  const comparison = compareWithReference(reader.manifest, set);
+  let stored: { ordinal: number; targets: DecodedTargets } | undefined;
+  return {
+    async add(rows) {
+      for (const row of rows) {
+        if (!comparison.takes(row)) continue;
+        if (stored?.ordinal !== row.ordinal) {
+          const { targets } = await readTargets(reader, set, row.ordinal);
+          stored = { ordinal: row.ordinal, targets };
+        }
+        comparison.add(row, stored.targets);
+      }
+    },
+    value: () => comparisonReport(comparison.value(), set, reader.manifest.totals),
+  };
 }
 
 function predicted({ kind, codec, entries }: TargetSet, positions: number): number | null {

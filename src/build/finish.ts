@@ -7,10 +7,9 @@ import type {
   TargetSet,
 } from '../../schemas/manifest.ts';
 import { digestFile } from '../audit/digests.ts';
-import { measureFidelity } from '../audit/fidelity.ts';
+import { type ReferenceTally, tallyReference } from '../audit/fidelity.ts';
 import type { Source } from '../capture/source.ts';
 import { LogitcaskError } from '../errors.ts';
-import type { IndexHeader } from '../shard/index-file.ts';
 import {
   filePath,
   indexName,
@@ -21,13 +20,18 @@ import {
   tokenizerName,
 } from '../shard/names.ts';
 import { createReader } from '../shard/open-snapshot.ts';
-import { type ReferencePicker, readReference, writeReference } from '../shard/reference.ts';
+import {
+  type ReferencePicker,
+  type ReferencePosition,
+  readReference,
+  writeReference,
+} from '../shard/reference.ts';
 import { writeSampleIndex } from '../shard/sample-index.ts';
 import { type ResolvedSnapshot, writeSnapshot } from '../shard/snapshot.ts';
 import { keptFiles, parentReference } from './append.ts';
 import { countEntries } from './count-entries.ts';
 import type { BuildPlace } from './resume.ts';
-import type { SnapshotInputs } from './shards.ts';
+import type { Shards, SnapshotInputs } from './shards.ts';
 import { storeImages } from './store-images.ts';
 
 export interface FinishOptions extends BuildPlace {
@@ -39,7 +43,7 @@ export interface FinishOptions extends BuildPlace {
   /** None of images. */
   readonly alignment: AlignmentCheck | null;
   readonly picker: ReferencePicker;
-  readonly shards: { readonly complete: readonly IndexHeader[] };
+  readonly shards: Pick<Shards, 'complete' | 'candidates'>;
   readonly parent?: ResolvedSnapshot;
   /** Whether the images are copied, too. */
   readonly storesImages?: boolean;
@@ -68,8 +72,7 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
   if (tokenizerJson !== undefined) {
     await store.write(filePath(dataset, tokenizerName(build)), tokenizerJson);
   }
-  const referencePositions = sets.length === 0 ? undefined : await mergeReference(options);
-  const files = [...kept, ...(await listFiles(options, referencePositions))];
+  const stored = [...kept, ...(await listShards(options))];
   const draft: Manifest = {
     format: 'logitcask',
     version: 1,
@@ -83,92 +86,110 @@ export async function completeManifest(options: FinishOptions): Promise<Resolved
     }),
     responses: source.responses,
     inputs: { ...source.inputs },
-    files,
+    files: stored,
     totals: {
       samples,
       positions: before.positions + total('positions'),
       learned: before.learned + total('learned'),
-      bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      bytes: 0,
     },
     content_id: contentId,
     parent: parent?.id ?? null,
     tombstones: [],
   };
-  const target_sets = await measured(options, draft);
-  const whole = { ...draft, target_sets };
+  const { target_sets, reference } = await measured(options, draft);
+  const files = [...stored, ...reference, ...(await listTokenizer(options))];
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  const whole = { ...draft, target_sets, files, totals: { ...draft.totals, bytes } };
   const document = options.storesImages ? await storeImages(store, whole, options) : whole;
   const resolved = await writeSnapshot(store, document, options.tag);
   for (let i = 0; i < shards.length; i++) await store.remove(partPath(dataset, build, i));
   return resolved;
 }
 
-/** The target sets with their fidelity and, of several, the entries of each. */
-async function measured(options: FinishOptions, draft: Manifest): Promise<TargetSet[]> {
-  const { store, dataset, build } = options;
+/** The reference, and the target sets with their fidelity and, of several, the entries of each. */
+async function measured(options: FinishOptions, draft: Manifest) {
+  const { store } = options;
+  const { target_sets: sets } = draft;
+  if (sets.length === 0) return { target_sets: [], reference: [] };
   const reader = createReader(store, { id: '', manifest: draft });
   try {
-    const several = draft.target_sets.length > 1;
-    const entries = several ? await countEntries(reader, draft.target_sets) : undefined;
-    const sets: TargetSet[] = [];
-    for (const [i, set] of draft.target_sets.entries()) {
-      const reference = readReference(store, filePath(dataset, referenceName(build)));
-      const fidelity = await measureFidelity(reader, set, reference);
-      sets.push({ ...set, entries: entries?.[i] ?? set.entries, fidelity });
-    }
-    return sets;
+    const entries = sets.length > 1 ? await countEntries(reader, sets) : undefined;
+    const tallies = sets.map((set) => tallyReference(reader, set));
+    const reference = await mergeReference(options, tallies);
+    const target_sets = sets.map((set, i) => {
+      const fidelity = tallies[i].value().measured;
+      return { ...set, entries: entries?.[i] ?? set.entries, fidelity };
+    });
+    return { target_sets, reference: [reference] };
   } finally {
     await reader.close();
   }
 }
 
-/** Joins the parts, keeping the candidates that the whole data set leaves in the sketch. */
-async function mergeReference(options: FinishOptions): Promise<number> {
+/**
+ * Joins the parts, keeping the candidates that the whole data set leaves in the sketch, and shows
+ * them to the tallies on the way.
+ */
+async function mergeReference(
+  options: FinishOptions,
+  tallies: readonly ReferenceTally[],
+): Promise<ManifestFile> {
   const { store, dataset, build, picker, sets } = options;
-  const shards = options.shards.complete;
   const belongs = sets.map(() => picker.sample()); // each set has a list of every position
-  async function* parts() {
-    for await (const rows of parentReference(store, options.parent)) {
-      yield rows.filter(({ priority, head = 0 }) => belongs[head](priority));
-    }
-    for (let i = 0; i < shards.length; i++) {
-      for await (const rows of readReference(store, partPath(dataset, build, i))) {
-        yield rows.filter(({ priority, head = 0 }) => belongs[head](priority));
-      }
+  async function* rows() {
+    for await (const part of candidates(options)) {
+      const own = part.filter(({ priority, head = 0 }) => belongs[head](priority));
+      for (const tally of tallies) await tally.add(own);
+      yield own;
     }
   }
-  const path = filePath(dataset, referenceName(build));
-  return writeReference(store, path, parts(), { sets: sets.length });
+  const name = referenceName(build);
+  const path = filePath(dataset, name);
+  const positions = await writeReference(store, path, rows(), { sets: sets.length });
+  return listed(options, { role: 'reference', name, samples: 0, positions });
 }
 
-async function listFiles(
-  { store, dataset, build, format, shards, source }: FinishOptions,
-  referencePositions: number | undefined,
-): Promise<ManifestFile[]> {
+/** In order of arrival. */
+async function* candidates(options: FinishOptions): AsyncGenerator<readonly ReferencePosition[]> {
+  const { store, dataset, build, shards } = options;
+  yield* parentReference(store, options.parent);
+  const last = shards.candidates;
+  const parts = shards.complete.length - (last === undefined ? 0 : 1);
+  for (let i = 0; i < parts; i++) yield* readReference(store, partPath(dataset, build, i));
+  if (last !== undefined) yield last;
+}
+
+async function listed(
+  { store, dataset }: FinishOptions,
+  file: Omit<ManifestFile, 'bytes' | 'sha256'>,
+  digest?: Uint8Array,
+): Promise<ManifestFile> {
+  const path = filePath(dataset, file.name);
+  const bytes = await store.size(path);
+  const hash = digest ?? (await digestFile(store, path));
+  if (bytes === undefined || hash === undefined) {
+    throw new LogitcaskError('store-not-found', `build: ${file.name} has gone; run it again`);
+  }
+  return { ...file, bytes, sha256: Buffer.from(hash).toString('hex') };
+}
+
+/** The shards of this build with their indexes, and the sample index. */
+async function listShards(options: FinishOptions): Promise<ManifestFile[]> {
+  const { build, format, shards } = options;
   const files: ManifestFile[] = [];
-  const add = async (file: Omit<ManifestFile, 'bytes' | 'sha256'>, digest?: Uint8Array) => {
-    const path = filePath(dataset, file.name);
-    const bytes = await store.size(path);
-    const hash = digest ?? (await digestFile(store, path));
-    if (bytes === undefined || hash === undefined) {
-      throw new LogitcaskError('store-not-found', `build: ${file.name} has gone; run it again`);
-    }
-    files.push({ ...file, bytes, sha256: Buffer.from(hash).toString('hex') });
-  };
   for (const [i, { samples, positions, shardDigest }] of shards.complete.entries()) {
-    await add(
-      { role: 'shard', name: shardName(build, i, format), samples, positions },
-      shardDigest,
-    );
-    await add({ role: 'index', name: indexName(build, i), samples, positions });
+    const own = { samples, positions };
+    const name = shardName(build, i, format);
+    files.push(await listed(options, { role: 'shard', name, ...own }, shardDigest));
+    files.push(await listed(options, { role: 'index', name: indexName(build, i), ...own }));
   }
-  const none = { samples: 0, positions: 0 };
-  await add({ role: 'index', name: sampleIndexName(build), ...none });
-  if (referencePositions !== undefined) {
-    const name = referenceName(build);
-    await add({ role: 'reference', name, samples: 0, positions: referencePositions });
-  }
-  if (source.tokenizerJson !== undefined) {
-    await add({ role: 'tokenizer', name: tokenizerName(build), ...none });
-  }
-  return files;
+  const name = sampleIndexName(build);
+  return [...files, await listed(options, { role: 'index', name, samples: 0, positions: 0 })];
+}
+
+async function listTokenizer(options: FinishOptions): Promise<ManifestFile[]> {
+  if (options.source.tokenizerJson === undefined) return [];
+  const name = tokenizerName(options.build);
+  return [await listed(options, { role: 'tokenizer', name, samples: 0, positions: 0 })];
 }

@@ -4,7 +4,11 @@ import type { LabelSpace, Manifest, TargetSet } from '../../schemas/manifest.ts'
 import { shardSchema } from '../shard/columns.ts';
 import { decodeIndexHeader, type IndexHeader, indexHeaderBytes } from '../shard/index-file.ts';
 import { filePath, indexName, partPath, shardName } from '../shard/names.ts';
-import { type ReferencePicker, writeReference } from '../shard/reference.ts';
+import {
+  type ReferencePicker,
+  type ReferencePosition,
+  writeReference,
+} from '../shard/reference.ts';
 import { openShardWriter, type ShardRow, type ShardWriter } from '../shard/writer.ts';
 import type { BuildPlace } from './resume.ts';
 
@@ -13,6 +17,8 @@ export interface Shards {
   readonly complete: readonly IndexHeader[];
   /** Bytes of whole shards and of the one under way. */
   readonly bytes: number;
+  /** Candidates of the last shard, once all are finished; none where they lie in its part alone. */
+  readonly candidates: readonly ReferencePosition[] | undefined;
   /** Adds a row; true where it ended a shard. `nextInput` is the ordinal of the input behind it. */
   add(row: ShardRow, nextInput: number): Promise<boolean>;
   /** Ends the shard under way. */
@@ -45,6 +51,7 @@ export function createShards(options: ShardsOptions): Shards {
   });
   let writer: ShardWriter | undefined;
   let next = 0;
+  let last: readonly ReferencePosition[] | undefined;
 
   const open = () =>
     openShardWriter({
@@ -57,7 +64,7 @@ export function createShards(options: ShardsOptions): Shards {
     });
 
   const close = async () => {
-    if (writer === undefined) return;
+    if (writer === undefined) return undefined;
     const shard = complete.length;
     const candidates = picker.take();
     const path = partPath(dataset, build, shard);
@@ -67,12 +74,16 @@ export function createShards(options: ShardsOptions): Shards {
     const index = filePath(dataset, indexName(build, shard));
     const size = (await store.size(index)) ?? 0;
     complete.push(decodeIndexHeader(await store.read(index, 0, indexHeaderBytes), size, index));
+    return candidates;
   };
 
   return {
     complete,
     get bytes() {
       return complete.reduce((sum, { shardBytes }) => sum + shardBytes, writer?.bytes ?? 0);
+    },
+    get candidates() {
+      return last;
     },
     async add(row, nextInput) {
       writer ??= await open();
@@ -82,7 +93,9 @@ export function createShards(options: ShardsOptions): Shards {
       await close();
       return true;
     },
-    finish: close,
+    async finish() {
+      last = await close();
+    },
     async abort() {
       await writer?.abort();
       writer = undefined;

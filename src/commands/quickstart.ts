@@ -6,7 +6,6 @@ import { measureSize } from '../audit/size.ts';
 import { type BuildReport, build } from '../build.ts';
 import { openClient } from '../client/client.ts';
 import { resolveConfig } from '../config.ts';
-import { startServer } from '../serve/server.ts';
 import { openStore } from '../store/table.ts';
 import { describeBuild, shownProgress } from './build.ts';
 import { type CommandContext, formatCount } from './command.ts';
@@ -55,6 +54,7 @@ async function run(context: CommandContext, flags: QuickstartFlags): Promise<voi
   say(describeBuild(report));
   const store = await openStore(config.store);
   try {
+    const { startServer } = await import('../serve/server.ts');
     const server = await startServer({ store, config });
     try {
       const { url } = server;

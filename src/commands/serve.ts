@@ -6,7 +6,6 @@ import { openCachedTeachers } from '../cache/open.ts';
 import { teacherAddress } from '../capture/doctor.ts';
 import { resolveConfig, type TextSetting } from '../config.ts';
 import { openUploads } from '../push/uploads.ts';
-import { startServer } from '../serve/server.ts';
 import { openStore } from '../store/table.ts';
 import type { CommandContext } from './command.ts';
 import { addSettings, givenSettings, type Setting, storeSetting } from './settings.ts';
@@ -75,6 +74,7 @@ async function run(context: CommandContext, flags: ServeFlags): Promise<void> {
     });
     const uploads = openUploads({ store, leaseMs: config.limits.upload_lease_ms });
     try {
+      const { startServer } = await import('../serve/server.ts'); // no other verb waits for it
       const server = await startServer({ store, config, teachers: cached.teachers, uploads });
       say('listening', `listening on ${server.url}`, { url: server.url });
       if (!signal.aborted) await once(signal, 'abort');

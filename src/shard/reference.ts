@@ -54,7 +54,7 @@ export interface ReferencePicker {
   /** Defined where the position belongs to the sketch so far; its list then goes to `add`. */
   priority(sampleId: Uint8Array, position: number): number | undefined;
   add(position: ReferencePosition): void;
-  /** Candidates since the last call, in order of arrival. */
+  /** Candidates since the last call that still are some, in order of arrival. */
   take(): ReferencePosition[];
   /** Takes in a candidate of an earlier run. */
   restore(priority: number): void;
@@ -99,6 +99,7 @@ export function createReferencePicker(options: {
       if (!position.head) restore(position.priority); // the other sets come with it
     },
     take() {
+      trim();
       const taken = fresh;
       fresh = [];
       return taken;

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { auditSnapshot } from '../../src/audit/audit.ts';
-import { measureFidelity, measureReference } from '../../src/audit/fidelity.ts';
+import { tallyReference } from '../../src/audit/fidelity.ts';
 import { build } from '../../src/build.ts';
 import { filePath } from '../../src/shard/names.ts';
 import { openSnapshot } from '../../src/shard/open-snapshot.ts';
@@ -87,7 +87,9 @@ describe('fidelity', () => {
     const reader = await openSnapshot(store, { dataset: 'default', snapshot: 'latest' });
     const reference = reader.manifest.files.find(({ role }) => role === 'reference')?.name ?? '';
     const rows = readReference(store, filePath('default', reference));
-    const { kl_all, total_variation, measured } = await measureReference(reader, set, rows);
+    const tally = tallyReference(reader, set);
+    for await (const batch of rows) await tally.add(batch);
+    const { kl_all, total_variation, measured } = tally.value();
     expect(measured).toEqual(set.fidelity);
     const all: number[] = [];
     for (let ordinal = 0; ordinal < 10; ordinal++) {
@@ -110,8 +112,8 @@ describe('fidelity', () => {
     const { set } = await built({});
     const store = await openFileStore(place.path('store'));
     const reader = await openSnapshot(store, { dataset: 'default', snapshot: 'latest' });
-    const empty = await measureFidelity(reader, set, (async function* () {})());
-    expect(empty).toMatchObject({ positions: 0, kl: null, kl_spread: null });
+    const { measured } = tallyReference(reader, set).value();
+    expect(measured).toMatchObject({ positions: 0, kl: null, kl_spread: null });
     await reader.close();
     await store.close();
   });

@@ -192,3 +192,17 @@ describe('a configuration file', () => {
     expect(stderr).toContain('the nearest is `LOGITCASK_STORE`');
   });
 });
+
+it('loads the server for the verbs that serve alone', () => {
+  const packages = new Set<string>();
+  const visit = (file: string) => {
+    const text = readFileSync(join('dist/src', file), 'utf8');
+    for (const [, from] of text.matchAll(/^import\b[^;]*? from "([^"]+)";$/gm)) {
+      if (from.startsWith('./')) visit(from);
+      else packages.add(from);
+    }
+  };
+  visit('cli.js');
+  expect(packages).toContain('piscina');
+  expect([...packages].filter((name) => name.includes('fastify'))).toEqual([]);
+});
