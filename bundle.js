@@ -1,9 +1,10 @@
 /**
  * The program, and each module that threads run, as one file with all that it imports: hundreds of
  * small files would take most of the time that a command or a thread takes to start. Only the
- * server, which most verbs do without, is a piece of its own. The library (src/index.ts) stays as
- * it is compiled.
+ * server, which most verbs do without, is a piece of its own, and what it shares with the program.
+ * The library (src/index.ts) stays as it is compiled.
  */
+import { readdirSync, rmSync } from 'node:fs';
 import { build } from 'rolldown';
 
 /** What has compiled parts or threads of its own, or is not written as modules. */
@@ -31,6 +32,11 @@ const programs = {
   'thread-reduce': 'src/build/reduce.ts',
   'thread-vision-onnx-session': 'src/capture/vision-onnx-session.ts',
 };
+
+// pieces get their names from what lies in them: those of an earlier build are no longer loaded
+for (const file of readdirSync('dist/src')) {
+  if (/^cli-.*\.js$/.test(file)) rmSync(`dist/src/${file}`);
+}
 
 for (const [name, input] of Object.entries(programs)) {
   await build({

@@ -38,13 +38,11 @@ export async function* load(place: Place): AsyncGenerator<Figure> {
         const path = await pathsOf(server, view, world);
         const body = await (await fetch(server.url + path(0, 0))).arrayBuffer();
         writeFileSync(join(root, layout), new Uint8Array(body));
-        const ours = await latency({ url: server.url, path, world });
-        const theirs = await latency({ url: nginx.url, path: () => `/${layout}`, world });
-        yield* latencies(`${layout}, ${world === 1 ? 'one rank' : `${world} ranks`}`, {
-          ours,
-          theirs,
-          most: world === 1 ? 2.5 : 3,
-        });
+        const most = world === 1 ? 2.5 : 3;
+        const who = world === 1 ? 'one rank' : `${world} ranks`;
+        const ours = await openRanks({ url: server.url, path, world });
+        const theirs = await openRanks({ url: nginx.url, path: () => `/${layout}`, world });
+        yield* latencies(`${layout}, ${who}`, { ours, theirs, most });
       }
     }
   } finally {
@@ -85,8 +83,13 @@ interface Latency {
   readonly p99: number;
 }
 
+interface Ranks {
+  round(): Promise<Latency>;
+  close(): void;
+}
+
 /** Each rank asks on its own connection, for one batch after the other. */
-async function latency(asked: { url: string; path: PathOf; world: number }): Promise<Latency[]> {
+async function openRanks(asked: { url: string; path: PathOf; world: number }): Promise<Ranks> {
   const { url, path, world } = asked;
   const connections = await Promise.all(Array.from({ length: world }, () => openRank(url)));
   const rank = async (number: number, count: number, found: number[]) => {
@@ -99,25 +102,35 @@ async function latency(asked: { url: string; path: PathOf; world: number }): Pro
   const all = (count: number, found: number[]) =>
     Promise.all(connections.map((_, number) => rank(number, count / world, found)));
   await all(warmBatches, []);
-  const measured: Latency[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const found: number[] = [];
-    await all(batchesOfRound, found);
-    found.sort((a, b) => a - b);
-    measured.push({ median: median(found), p99: found[Math.floor(found.length * 0.99)] });
-  }
-  for (const connection of connections) connection.close();
-  return measured;
+  return {
+    async round() {
+      const found: number[] = [];
+      await all(batchesOfRound, found);
+      found.sort((a, b) => a - b);
+      return { median: median(found), p99: found[Math.floor(found.length * 0.99)] };
+    },
+    close() {
+      for (const connection of connections) connection.close();
+    },
+  };
 }
 
-function* latencies(
+/** Rounds in turns, so that what else the machine does meets both. */
+async function* latencies(
   what: string,
-  { ours, theirs, most }: { ours: Latency[]; theirs: Latency[]; most: number },
-): Generator<Figure> {
+  sides: { ours: Ranks; theirs: Ranks; most: number },
+): AsyncGenerator<Figure> {
+  const { most } = sides;
+  const [ours, theirs]: [Latency[], Latency[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    ours.push(await sides.ours.round());
+    theirs.push(await sides.theirs.round());
+  }
+  for (const side of [sides.ours, sides.theirs]) side.close();
   const peer = (values: number[]) => `nginx, as many bytes of a file (${spread(values)})`;
   const beside = (of: (one: Latency) => number) => [ours.map(of), theirs.map(of)] as const;
   const [mine, its] = beside((one) => one.median);
-  const figure = `p50 of a batch, ${what} (${spread(mine)})`;
+  const figure = `p50 of a batch after ${warmBatches}, ${what} (${spread(mine)})`;
   const medians = plain(figure, 'ms', median(mine));
   yield { ...medians, peer: peer(its), peerValue: median(its) };
   const [tails, itsTails] = beside((one) => one.p99 / one.median);

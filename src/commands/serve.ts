@@ -52,9 +52,9 @@ export function serveCommand(context: CommandContext): Command {
 
 /**
  * What a request leaves behind is then collected once in over a hundred requests rather than in
- * twenty, while little of it is in use: less work, and fewer batches that wait for it. The whole heap
- * is looked through when it is four times what was in use the last time, the most that the engine
- * takes by itself: by less, the buffers of replies alone would have it done every hundred requests.
+ * twenty, while little of it is in use: less work, and fewer batches that wait for it. The whole
+ * heap is looked through when it is four times what was in use the last time, the engine's own
+ * most: by less, the buffers of replies alone would have it done every hundred requests.
  */
 const engineFlags = ['--semi-space-growth-factor=16', '--heap-growing-percent=300'];
 

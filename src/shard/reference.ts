@@ -174,7 +174,7 @@ export async function writeReference(
   try {
     await file.append(Buffer.concat(arrow.start()));
     for await (const rows of parts) {
-      pending.push(...rows);
+      for (const row of rows) pending.push(row); // there may be more than a call takes
       for (; pending.length >= batchRows; pending = pending.slice(batchRows)) {
         await flush(pending.slice(0, batchRows));
       }

@@ -198,6 +198,11 @@ describe('the reference file', () => {
     }
   });
 
+  it('takes more candidates of a shard than a call takes arguments', async () => {
+    const rows = Array.from({ length: 200_000 }, (_, i) => positionOf(i, 1));
+    expect(await writeReference(place.store, 'reference', parts(rows))).toBe(rows.length);
+  });
+
   it('is refused where it is cut, and missing where it is missing', async () => {
     const rows = Array.from({ length: 40 }, (_, i) => positionOf(i, i));
     await writeReference(place.store, 'reference', parts(rows));
