@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import socket
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,6 +24,13 @@ class Begun(NamedTuple):
     connection: http.client.HTTPConnection
     #: Whether it was idle before: the server may have ended it.
     kept: bool
+
+    def end(self) -> None:
+        """Also where a forked child has the socket too."""
+        if self.connection.sock is not None:
+            with suppress(OSError):
+                self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
 
 
 class Server:

@@ -48,10 +48,11 @@ class Reply(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """The number of a server, and what was sent to it."""
+    """The number of a server, and what was sent to it, or why it could not be."""
 
     at: int
-    begun: Begun
+    begun: Begun | None
+    error: LogitcaskError | None = None
 
 
 class Pending(Generic[T]):
@@ -61,16 +62,20 @@ class Pending(Generic[T]):
         self._transport, self._request, self._parse = transport, request, parse
         self._sent = transport.send_first(request)
 
-    def finish(self) -> T:
-        """What the reply says; a failure is tried again here. To be called once."""
+    @property
+    def under_way(self) -> bool:
+        return self._sent is not None and self._sent.begun is not None
+
+    def finish(self, before_retry: Callable[[], None] = lambda: None) -> T:
+        """What the reply says; a failure is tried again here, after `before_retry`."""
         sent, self._sent = self._sent, None
-        return self._transport.fetch(self._request, self._parse, sent)
+        return self._transport.fetch(self._request, self._parse, sent, before_retry)
 
     def abandon(self) -> None:
-        """Nobody wants the reply any more."""
+        """Gives up the reply; ``finish`` would ask again."""
         sent, self._sent = self._sent, None
-        if sent is not None:
-            sent.begun.connection.close()
+        if sent is not None and sent.begun is not None:
+            sent.begun.end()
 
 
 class Transport:
@@ -150,23 +155,34 @@ class Transport:
             while server.idle:
                 server.idle.pop().close()
 
-    def send_first(self, request: Request) -> Sent | None:
-        """None where that fails: `fetch` sends it again, and says what is wrong."""
+    def send_first(self, request: Request) -> Sent:
+        """A failure counts as the first try of ``fetch``."""
         self._leave_parent()
         at = self._current
         try:
             return Sent(at, self._servers[at].begin(request))
-        except (OSError, http.client.HTTPException):
-            return None
+        except (OSError, http.client.HTTPException) as error:
+            self._leave(at)
+            return Sent(at, None, _unreachable(self._servers[at], error))
 
-    def fetch(self, request: Request, parse: Callable[[Reply], T], sent: Sent | None = None) -> T:
+    def fetch(
+        self,
+        request: Request,
+        parse: Callable[[Reply], T],
+        sent: Sent | None = None,
+        before_retry: Callable[[], None] = lambda: None,
+    ) -> T:
         """Replicas are tried one after the other without waiting, then all again after a while."""
+        if self._leave_parent():
+            sent = None
         others = len(self._servers) - 1
         untried, waits = others, 0
         for attempt in range(1, self._attempts + 1):
-            at, begun = sent or (self._current, None)
+            at, begun, error = sent or Sent(self._current, None)
             sent = None
             try:
+                if error is not None:
+                    raise error
                 return parse(self._once(self._servers[at], request, begun))
             except LogitcaskError as error:
                 of_server = error.status >= 500
@@ -174,8 +190,9 @@ class Transport:
                 elsewhere = of_server and untried > 0
                 if attempt == self._attempts or not (passing or elsewhere):
                     raise
-                if of_server and self._current == at:  # no other thread has left it already
-                    self._current = (at + 1) % len(self._servers)
+                if of_server:
+                    self._leave(at)
+                before_retry()
                 if elsewhere:
                     untried -= 1
                     continue
@@ -183,18 +200,23 @@ class Transport:
                 time.sleep(delay_s(waits, error))
         raise AssertionError("attempts is at least 1")
 
-    def _leave_parent(self) -> None:
-        if self._pid != os.getpid():  # sockets of the parent process: not ours to speak on
-            self.close()
-            self._pid = os.getpid()
+    def _leave(self, at: int) -> None:
+        if self._current == at:  # no other request has left it already
+            self._current = (at + 1) % len(self._servers)
+
+    def _leave_parent(self) -> bool:
+        """In a forked child: sockets of the parent process are not ours to speak on."""
+        if self._pid == os.getpid():
+            return False
+        self.close()
+        self._pid = os.getpid()
+        return True
 
     def _once(self, server: Server, request: Request, begun: Begun | None) -> Reply:
-        self._leave_parent()
         try:
             connection, response = server.answer(request, begun or server.begin(request))
         except (OSError, http.client.HTTPException) as error:
-            detail = f"http: no answer from {server.url} ({words(error)}), is the server running?"
-            raise LogitcaskError("server-unreachable", 503, detail, True) from error
+            raise _unreachable(server, error) from error
         try:
             with response:
                 data = read_body(response, connection)
@@ -209,6 +231,11 @@ class Transport:
             raise _problem(response, data)
         _check_digest(response, data, wanted="Want-Repr-Digest" in request.headers)
         return Reply(response.headers, data)
+
+
+def _unreachable(server: Server, error: Exception) -> LogitcaskError:
+    detail = f"http: no answer from {server.url} ({words(error)}), is the server running?"
+    return LogitcaskError("server-unreachable", 503, detail, True)
 
 
 def _check_digest(response: http.client.HTTPResponse, body: np.ndarray, *, wanted: bool) -> None:

@@ -211,8 +211,9 @@ def installed() -> bool:
 
 @atexit.register
 def _end() -> None:
-    """At its end the interpreter clears wasmtime's modules before ours: objects would complain."""
-    _idle.clear()
-    _compiled.cache_clear()
-    for one in list(_lent.values()):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))  # it ends with the process
+    """At its end the interpreter clears wasmtime's modules before ours: objects would complain.
+
+    Batches and threads may still hold kernels, so that all of them end with the process.
+    """
+    for holder in (_idle, _lent, _compiled):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(holder))

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
+#: Requests on their way at a time: more would only wait for each other, and take connections.
+UNDER_WAY_MAX = 4
+#: At its end a process waits so long for what is decoded right then, in seconds.
+END_WAIT_S = 0.5
 
-class Abandoned(Protocol):
+
+class Begun(Protocol):
+    @property
+    def under_way(self) -> bool: ...
+
     def abandon(self) -> None: ...
 
 
-B = TypeVar("B", bound=Abandoned)
+B = TypeVar("B", bound=Begun)
 
 
 class _Slot(Generic[T]):
@@ -35,13 +45,15 @@ class Ahead(Generic[B, T]):
     a server does not answer.
 
     Args:
-        begin: asks for an item and returns at once.
+        begin: asks for an item, without waiting for it.
         items: what to fetch, in order.
-        finish: gives what was begun.
+        finish: gives what was begun; called with a function that it calls before it asks again.
+            What was begun later is abandoned then, to be asked for in its turn: its replies would
+            take what the server has for replies, and nobody would read them.
         size_of: bytes of what was fetched.
         depth: how many are on their way or wait to be given out, at most.
         bytes_max: no more is begun while so many bytes wait or, by the largest so far, are
-            expected; one is always fetched.
+            expected; one is always fetched, and the first one alone.
     """
 
     def __init__(
@@ -49,7 +61,7 @@ class Ahead(Generic[B, T]):
         begin: Callable[[int], B],
         items: Iterable[int],
         *,
-        finish: Callable[[B], T],
+        finish: Callable[[B, Callable[[], None]], T],
         size_of: Callable[[T], int],
         depth: int,
         bytes_max: int,
@@ -62,9 +74,11 @@ class Ahead(Generic[B, T]):
         # apart, as every thread that wakes up takes the interpreter from the others
         self._ready = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
-        self._largest = 0
+        self._largest, self._one_came, self._wanted = 0, False, False
         self._closed = self._ended = False
-        threading.Thread(target=self._work, name="logitcask-prefetch", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="logitcask-prefetch", daemon=True)
+        _live.add(self)
+        self._thread.start()
 
     def close(self) -> None:
         with self._lock:
@@ -83,8 +97,10 @@ class Ahead(Generic[B, T]):
     def _next(self) -> _Slot[T] | None:
         """The oldest slot, once it is done; None behind the last one."""
         with self._lock:
+            self._wanted = True
             while not (self._closed or (self._slots[0].done if self._slots else self._ended)):
                 self._ready.wait()
+            self._wanted = False
             if not self._slots:
                 return None
             slot = self._slots.popleft()
@@ -93,8 +109,14 @@ class Ahead(Generic[B, T]):
 
     def _work(self) -> None:
         begun: deque[tuple[_Slot[T], B]] = deque()
+
+        def abandon() -> None:
+            for _, thing in begun:
+                thing.abandon()
+
         while not self._closed:
-            taken = self._take(wait=not begun)
+            full = len(begun) == UNDER_WAY_MAX or (begun and not begun[-1][1].under_way)
+            taken = None if full else self._take(wait=not begun)
             if taken is not None:
                 slot, item = taken
                 try:
@@ -104,13 +126,12 @@ class Ahead(Generic[B, T]):
             elif begun:
                 slot, thing = begun.popleft()
                 try:
-                    self._end(slot, value=self._finish(thing))
+                    self._end(slot, value=self._finish(thing, abandon))
                 except BaseException as error:
                     self._end(slot, error=error)
             else:
                 return
-        for _, thing in begun:
-            thing.abandon()
+        abandon()
 
     def _end(
         self, slot: _Slot[T], value: T | None = None, error: BaseException | None = None
@@ -118,7 +139,7 @@ class Ahead(Generic[B, T]):
         slot.value, slot.error = value, error
         slot.size = 0 if value is None else self._size_of(value)
         with self._lock:
-            self._largest = max(self._largest, slot.size)
+            self._largest, self._one_came = max(self._largest, slot.size), True
             slot.done = True
             if self._slots and self._slots[0] is slot:
                 self._ready.notify_all()
@@ -140,6 +161,24 @@ class Ahead(Generic[B, T]):
             return slot, item
 
     def _has_room(self) -> bool:
+        first = self._slots[0] if self._slots else None
+        # who waits for it will have taken it before anything else comes
+        gone = first is not None and first.done and self._wanted
+        left = len(self._slots) - gone
+        if left == 0:
+            return True
         held = sum(slot.size if slot.done else self._largest for slot in self._slots)
-        room = held + self._largest <= self._bytes_max
-        return not self._slots or (len(self._slots) < self._depth and room)
+        room = held - (first.size if gone else 0) + self._largest <= self._bytes_max
+        return self._one_came and left < self._depth and room
+
+
+_live: weakref.WeakSet[Ahead[Any, Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A thread that is inside a library while the interpreter ends may take the process with it."""
+    for one in list(_live):
+        one.close()
+    for one in list(_live):
+        one._thread.join(END_WAIT_S)

@@ -205,9 +205,9 @@ class Client:
                 ``snapshot``, the id of one with the plan's samples, by default the one that the
                 plan was first made for. None leaves the choice to the server.
         """
-        return self.begin_step(plan, epoch, step, rank=rank, world=world, **view).finish()
+        return self._begin_step(plan, epoch, step, rank=rank, world=world, **view).finish()
 
-    def begin_step(self, plan: str, epoch: int, step: int, **view: Any) -> Pending[Batch]:
+    def _begin_step(self, plan: str, epoch: int, step: int, **view: Any) -> Pending[Batch]:
         """``step`` in two halves: asked for now, received and decoded by ``finish()``."""
         query = {"rank": 0, "world": 1, **_given(view)}
         path = f"/v1/plans/{quote(plan, safe='')}/epochs/{epoch}/steps/{step}?{urlencode(query)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -247,10 +247,10 @@ class LogitDataset(_torch.IterableDataset):
 
     def _begin(self, epoch: int, step: int) -> Pending[Batch]:
         place = {"rank": self._rank, "world": self._world}
-        return self.client.begin_step(self.plan.id, epoch, step, **place, **self._view)
+        return self.client._begin_step(self.plan.id, epoch, step, **place, **self._view)
 
-    def _finish(self, pending: Pending[Batch]) -> Batch:
-        batch = pending.finish()
+    def _finish(self, pending: Pending[Batch], before_retry: Callable[[], None]) -> Batch:
+        batch = pending.finish(before_retry)
         if self._remap is not None:
             batch = self._remap.apply(batch)
         return batch.torch() if self._as_torch else batch

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 WITHOUT = """
 import sys
 sys.modules["torch"] = None  # as if it were not installed
@@ -22,6 +24,13 @@ assert len(batches) == len(dataset) and order_digest(batches) == dataset.digest(
 batches[0].model_inputs()
 """
 
+MIDDLE = """
+import sys
+from logitcask import LogitDataset
+steps = iter(LogitDataset(sys.argv[1], "planes", batch_size=1, shuffle_seed=62, prefetch=4))
+held = [next(steps), next(steps)]
+"""
+
 
 def run(code, *arguments):
     command = [sys.executable, "-c", code, *arguments]
@@ -32,6 +41,11 @@ def run(code, *arguments):
 
 def test_batches_are_numpy_arrays_without_torch(pipe, tmp_path):
     run(WITHOUT, pipe.url, str(tmp_path / "run.jsonl"))
+
+
+@pytest.mark.parametrize("_", range(6))
+def test_a_process_may_end_in_the_middle_of_an_epoch(pipe, _):
+    run(MIDDLE, pipe.url)
 
 
 def test_importing_the_package_does_not_load_torch():

@@ -8,14 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from logitcask._prefetch import Ahead
+from logitcask._prefetch import UNDER_WAY_MAX, Ahead
 
 
 class Fetcher:
     """Things of a size that say when they are begun and finished."""
 
-    def __init__(self, size=1, fails_at=None, refuses=None, slow=False):
+    def __init__(self, size=1, fails_at=None, refuses=None, slow=False, retries=(), unreachable=()):
         self.size, self.fails_at, self.refuses, self.slow = size, fails_at, refuses, slow
+        self.retries, self.unreachable = retries, unreachable
         self.begun, self.finished, self.abandoned = [], [], []
         #: How many others were begun while one was finished, at most.
         self.under_way = 0
@@ -24,12 +25,20 @@ class Fetcher:
         self.begun.append(item)
         if item == self.refuses:
             raise KeyError(item)
-        return SimpleNamespace(item=item, abandon=lambda: self.abandoned.append(item))
+        thing = SimpleNamespace(item=item, under_way=item not in self.unreachable)
+        thing.abandon = lambda: self.abandon(thing)
+        return thing
 
-    def finish(self, thing):
+    def abandon(self, thing):
+        thing.under_way = False
+        self.abandoned.append(thing.item)
+
+    def finish(self, thing, before_retry):
         self.under_way = max(self.under_way, len(self.begun) - len(self.finished) - 1)
         if self.slow:
             time.sleep(0.002 if thing.item % 3 else 0.02)
+        if thing.item in self.retries:
+            before_retry()
         self.finished.append(thing.item)
         if thing.item == self.fails_at:
             raise ValueError(thing.item)
@@ -59,7 +68,7 @@ def settle(fetcher):
 def test_others_are_under_way_while_one_is_finished(depth):
     fetcher = Fetcher(slow=True)
     assert list(ahead(fetcher, depth=depth)) == list(range(20))
-    assert fetcher.under_way == depth - 1
+    assert fetcher.under_way == min(depth, UNDER_WAY_MAX) - 1
     assert fetcher.begun == fetcher.finished == list(range(20)) and fetcher.abandoned == []
 
 
@@ -78,15 +87,28 @@ def test_no_more_bytes_wait_than_allowed_but_one_thing_always():
     fetcher = Fetcher(size=100)
     things = ahead(fetcher, depth=9, bytes_max=350)
     given = iter(things)
-    next(given)
-    for taken in range(1, 6):  # sizes are known once the first has come
-        settle(fetcher)
+    for taken in range(1, 6):
         next(given)
-        assert settle(fetcher) <= max(9, taken + 1 + 3)
-    assert len(fetcher.begun) == 9
+        assert settle(fetcher) == taken + 3
     things.close()
     huge = Fetcher(size=1000)
     assert list(ahead(huge, depth=9, bytes_max=1)) == list(range(20))
+    assert huge.under_way == 0
+
+
+def test_what_was_begun_behind_a_failure_is_asked_for_in_its_turn():
+    fetcher = Fetcher(slow=True, retries=(5, 11))
+    assert list(ahead(fetcher, depth=4)) == list(range(20))
+    assert fetcher.abandoned == [6, 7, 8, 12, 13, 14]
+
+
+def test_nothing_is_begun_behind_what_could_not_be():
+    fetcher = Fetcher(slow=True, unreachable=(3,))
+    seen = []
+    finish = fetcher.finish
+    fetcher.finish = lambda *thing: (seen.append(len(fetcher.begun)), finish(*thing))[1]
+    assert list(ahead(fetcher, depth=4)) == list(range(20))
+    assert seen[:4] == [1, 4, 4, 4]
 
 
 @pytest.mark.parametrize(
@@ -131,9 +153,11 @@ def test_closed_it_fetches_no_more_and_its_thread_ends():
 def test_a_process_ends_while_a_fetch_hangs():
     code = """
 import time
+from types import SimpleNamespace
 from logitcask._prefetch import Ahead
 things = Ahead(
-    lambda i: i, range(3), finish=lambda i: time.sleep(60 * i), size_of=lambda _: 0,
+    lambda i: SimpleNamespace(item=i, under_way=True), range(3),
+    finish=lambda thing, _: time.sleep(60 * thing.item), size_of=lambda _: 0,
     depth=2, bytes_max=1,
 )
 next(iter(things))

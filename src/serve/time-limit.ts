@@ -6,7 +6,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ServeConfig } from '../../schemas/serve-config.ts';
 import { LogitcaskError } from '../errors.ts';
 
-type Limits = Pick<ServeConfig['limits'], 'handler_timeout_ms' | 'request_timeout_ms'>;
+type Limits = Pick<
+  ServeConfig['limits'],
+  'handler_timeout_ms' | 'request_timeout_ms' | 'write_timeout_ms'
+>;
 
 /** Answers `request-timeout` where nothing else has been answered by then. */
 export function limitTime(request: FastifyRequest, reply: FastifyReply, limits: Limits): void {
@@ -15,7 +18,8 @@ export function limitTime(request: FastifyRequest, reply: FastifyReply, limits: 
   const end = () => {
     if (reply.sent) return; // it is on its way, under a limit of its own
     if (reply.raw.headersSent) {
-      reply.raw.destroy();
+      // an answer that is sent piece by piece may take its time, but not stand still
+      reply.raw.setTimeout(limits.write_timeout_ms, () => reply.raw.destroy());
       return;
     }
     const message = `request: it was not answered in ${ms} ms`;

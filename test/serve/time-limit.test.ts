@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import fastify, { type FastifyReply } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { limitTime } from '../../src/serve/time-limit.ts';
 
-const limits = { handler_timeout_ms: 150, request_timeout_ms: 1000 };
+const limits = { handler_timeout_ms: 150, request_timeout_ms: 1000, write_timeout_ms: 250 };
 const lines: string[] = [];
 const stream = { write: (line: string) => lines.push(line) };
 const server = fastify({ logger: { level: 'warn', stream } });
@@ -25,8 +26,20 @@ route('/handed-over', async (reply) => {
 route('/begun', (reply) => {
   reply.raw.writeHead(200);
   reply.raw.write('a');
-  return wait(400);
+  return wait(2000);
 });
+route('/flowing', (reply) =>
+  reply.send(
+    Readable.from(
+      (async function* () {
+        for (let i = 0; i < 12; i++) {
+          await wait(50);
+          yield 'a';
+        }
+      })(),
+    ),
+  ),
+);
 
 let url = '';
 beforeAll(async () => {
@@ -53,8 +66,9 @@ describe('the limit of time', () => {
     expect(await post('/own')).toEqual({ status: 200, text: 'there' });
   });
 
-  it('leaves alone what writes its answer itself, and breaks off what has stopped', async () => {
+  it('leaves alone what goes on with its answer, and breaks off what has stopped', async () => {
     expect(await post('/handed-over')).toEqual({ status: 200, text: 'ab' });
+    expect(await post('/flowing')).toEqual({ status: 200, text: 'a'.repeat(12) });
     await expect(post('/begun')).rejects.toThrow();
   });
 
