@@ -147,7 +147,9 @@ def test_an_epoch_over_a_bad_network_is_the_same(pipe, whole, fault, no_waits):
     with Proxy(pipe.url, FAULTS[fault], every=3) as proxy:
         dataset = LogitDataset(proxy.url, "planes", **SIZE, timeout=0.5)
         same(list(dataset), whole)
-        assert proxy.spoilt >= 5 and proxy.steps == len(whole) + proxy.spoilt
+        # each time one more may be on its way, which is asked for again in its turn
+        least = len(whole) + proxy.spoilt
+        assert proxy.spoilt >= 5 and least <= proxy.steps <= least + proxy.spoilt
 
 
 def test_with_digests_no_flipped_bit_is_believed(pipe, whole, no_waits):

@@ -179,9 +179,9 @@ def test_short_blocks_run(run, name, monkeypatch):
     real = LogitDataset
 
     class Seen(real):
-        def _fetch(self, epoch, step):
+        def _begin(self, epoch, step):
             made.append(step)
-            return super()._fetch(epoch, step)
+            return super()._begin(epoch, step)
 
     monkeypatch.setattr(logitcask, "LogitDataset", Seen, raising=False)
     run(name)
