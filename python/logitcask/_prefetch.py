@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import weakref
 from collections import deque
@@ -161,18 +162,22 @@ class Ahead(Generic[B, T]):
             return slot, item
 
     def _has_room(self) -> bool:
-        first = self._slots[0] if self._slots else None
-        # who waits for it will have taken it before anything else comes
-        gone = first is not None and first.done and self._wanted
-        left = len(self._slots) - gone
-        if left == 0:
+        slots = list(self._slots)
+        if slots and slots[0].done and self._wanted:
+            del slots[0]  # who waits for it will have taken it before anything else comes
+        if not slots:
             return True
-        held = sum(slot.size if slot.done else self._largest for slot in self._slots)
-        room = held - (first.size if gone else 0) + self._largest <= self._bytes_max
-        return self._one_came and left < self._depth and room
+        held = sum(slot.size if slot.done else self._largest for slot in slots)
+        room = held + self._largest <= self._bytes_max
+        return self._one_came and len(slots) < self._depth and room
 
 
 _live: weakref.WeakSet[Ahead[Any, Any]] = weakref.WeakSet()
+
+
+# a forked child has none of the threads, and locks as they were
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_live.clear)
 
 
 @atexit.register

@@ -18,6 +18,8 @@ from ._sample_id import check_sample_ids, start_sample_id
 from .batch import Batch, TargetSet
 from .errors import TruncatedReply, invalid_reply
 from .frames import (
+    NO_LEVELS,
+    NO_REST,
     Targets,
     decode_frame,
     decode_frames,
@@ -25,8 +27,6 @@ from .frames import (
     scaled_probs,
     values_of,
 )
-
-EMPTY = np.empty(0, np.float32)
 
 
 def read_batch(body: np.ndarray, echo: Mapping[str, str]) -> Batch:
@@ -233,15 +233,15 @@ def _plain(columns: Columns, one: TargetSet, offsets: np.ndarray) -> Targets:
             if one.step is None or (one.tau is None and kind == "unbiased"):
                 raise invalid_reply("batch: levels without their step, or without tau", got=one)
             values = values_of(kind, levels, one.step, one.tau or 0)
-            return Targets(kind, entry_offsets, ids, values, EMPTY, levels)
+            return Targets(kind, entry_offsets, ids, values, NO_REST, levels)
         rest = joined(columns, f"{name}_rest", ("uint16",), lengths)
         probs, mass = scaled_probs(levels, rest, runs_of(counts.astype(np.int64)))
         return Targets(kind, entry_offsets, ids, probs, mass, levels)
     logprobs = joined(columns, f"{name}_logprobs", ("float32",), entries)
     scaled = kind == "scaled"
-    mass = joined(columns, f"{name}_rest", ("float32",), lengths) if scaled else EMPTY
+    mass = joined(columns, f"{name}_rest", ("float32",), lengths) if scaled else NO_REST
     probs = np.exp(logprobs.astype(np.float64)).astype(np.float32)
-    return Targets(kind, entry_offsets, ids, probs, mass, EMPTY.astype(np.uint16))
+    return Targets(kind, entry_offsets, ids, probs, mass, NO_LEVELS)
 
 
 def _dense(

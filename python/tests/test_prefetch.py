@@ -163,3 +163,22 @@ things = Ahead(
 next(iter(things))
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def test_a_forked_child_ends_whatever_the_parent_fetches():
+    code = """
+import os
+from types import SimpleNamespace
+from logitcask._prefetch import Ahead
+things = Ahead(
+    lambda i: SimpleNamespace(under_way=True, abandon=lambda: None), range(3),
+    finish=lambda thing, _: 1, size_of=lambda _: 0, depth=1, bytes_max=1,
+)
+next(iter(things))
+things._lock.acquire()
+child = os.fork()
+if child > 0:
+    things._lock.release()
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

@@ -1,7 +1,7 @@
 /** A scored sequence as one record of bytes, as logs keep it. */
-import { hash } from 'node:crypto';
 import type { ListRows } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
+import { sha256Hex } from '../formats/canonical.ts';
 
 export interface Scored {
   /** Length n. */
@@ -82,5 +82,5 @@ function noRecord(got: unknown): LogitcaskError {
 /** The address of a sequence within a teacher and k: 32 hex digits of SHA-256 over its ids. */
 export function sequenceKey(tokens: Int32Array): string {
   const bytes = new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength);
-  return hash('sha256', bytes, 'hex').slice(0, 32);
+  return sha256Hex(bytes).slice(0, 32);
 }

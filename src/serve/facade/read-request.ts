@@ -1,6 +1,6 @@
 /** Bodies of completions, read and checked; what asks for scores is not read a second time. */
-import { hash } from 'node:crypto';
 import type { CompletionBody } from '../../../schemas/facade.ts';
+import { sha256Hex } from '../../formats/canonical.ts';
 import { createLru } from '../../store/lru.ts';
 import type { CachedTeacher } from '../cached-teacher.ts';
 import type { ServeContext } from '../context.ts';
@@ -24,7 +24,7 @@ export function createRequestReader(
 ): (bytes: Buffer) => PromptRequest | Generation {
   const kept = createLru<PromptRequest>(keptBytesMax);
   return (bytes) => {
-    const digest = hash('sha256', bytes, 'hex');
+    const digest = sha256Hex(bytes);
     const known = kept.get(digest);
     if (known !== undefined) return known;
     const body = completionOf(bytes);
