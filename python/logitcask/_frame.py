@@ -80,38 +80,52 @@ def check_frame(frame: memoryview) -> Header:
     return Header(KINDS[kind], COMPRESSIONS[compression], width, planes, n, m, step, tau, raw)
 
 
-def check_zstd(frame: memoryview, size: int) -> None:
-    """Walks a ZSTD frame: one frame alone, true sizes, and blocks that can give `size` bytes."""
-    if len(frame) < 6 or frame[:4] != b"\x28\xb5\x2f\xfd":
+def check_zstd(frames: memoryview, size: int) -> None:
+    """Walks ZSTD frames, one behind the other: true sizes, blocks that can give `size` bytes."""
+    bound = declared = at = 0
+    all_declare = True
+    while at < len(frames) or at == 0:
+        at, gives, says = _walk_zstd_frame(frames, at)
+        bound += gives
+        declared += says or 0
+        all_declare &= says is not None
+    if declared > size or (all_declare and declared < size):
+        raise ValueError(f"its ZSTD frames declare {declared} bytes")
+    if bound < size:
+        raise ValueError("too few ZSTD blocks")
+
+
+def _walk_zstd_frame(frames: memoryview, at: int) -> tuple[int, int, int | None]:
+    """Where the frame at `at` ends, the most that it can give, and the size that it declares."""
+    if len(frames) - at < 6 or frames[at : at + 4] != b"\x28\xb5\x2f\xfd":
         raise ValueError("no ZSTD frame")
-    descriptor = frame[4]
+    descriptor, exponent = frames[at + 4], frames[at + 5]
     single = descriptor >> 5 & 1
+    size_bytes = (single, 2, 4, 8)[descriptor >> 6]
+    at += 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3] + size_bytes
+    declared = None
+    if size_bytes > 0:
+        declared = int.from_bytes(frames[at - size_bytes : at], "little")
+        declared += 256 if size_bytes == 2 else 0  # two bytes count from there on
     # exponent - 10 above 3 bits of eighths
-    window = size if single else (8 + (frame[5] & 7)) << (7 + (frame[5] >> 3))
+    window = declared if single else (8 + (exponent & 7)) << (7 + (exponent >> 3))
     if not single and window > ZSTD_WINDOW_MAX:
         raise ValueError("its ZSTD window is large")
     block_max = min(ZSTD_BLOCK_MAX, window)
-    size_bytes = (single, 2, 4, 8)[descriptor >> 6]
-    at = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3] + size_bytes
-    if size_bytes > 0:
-        declared = int.from_bytes(frame[at - size_bytes : at], "little")
-        declared += 256 if size_bytes == 2 else 0  # two bytes count from there on
-        if declared != size:
-            raise ValueError(f"its ZSTD frame declares {declared} bytes")
     bound = last = 0
     while not last:
-        if at + 3 > len(frame):
+        if at + 3 > len(frames):
             raise ValueError("a ZSTD block is cut short")
-        header = int.from_bytes(frame[at : at + 3], "little")
+        header = int.from_bytes(frames[at : at + 3], "little")
         last, kind, block = header & 1, header >> 1 & 3, header >> 3
         if block > block_max:
             raise ValueError("a ZSTD block is too large")
         bound += block_max if kind == 2 else block
         at += 3 + (1 if kind == 1 else block)
-    if at + 4 * (descriptor >> 2 & 1) != len(frame):
-        raise ValueError("bytes after a ZSTD frame")
-    if bound < size:
-        raise ValueError("too few ZSTD blocks")
+    at += 4 * (descriptor >> 2 & 1)
+    if at > len(frames):
+        raise ValueError("a ZSTD frame is cut short")
+    return at, bound, declared
 
 
 def decompress(frame: memoryview, header: Header) -> np.ndarray:

@@ -10,6 +10,9 @@ import { openBlock, type Reading } from './planes-block.ts';
 import { compiledLevels, compiledTargets, lentTargets } from './planes-compiled.ts';
 import { referenceLevels, referenceTargets } from './planes-reference.ts';
 
+/** From here on a ZSTD frame for each plane is smaller than one for all of them. */
+const splitEntriesMin = 2048;
+
 export interface PlanesOptions {
   readonly kind: TargetKind;
   /** Step on √p. */
@@ -87,7 +90,15 @@ export function encodePlanes(
   }
   splitShorts(raw, levels, at + idPlanes * entries);
   const header: FrameHeader = { ...shape, compression, step, tau, rawBytes: raw.length };
-  return writeFrame(header, compressions[compression].compress(raw));
+  const parts = entries < splitEntriesMin ? [raw] : partsOf(raw, shape);
+  return writeFrame(header, compressions[compression].compress(raw, parts));
+}
+
+/** Counts, rest and low bytes of the deltas; their other bytes; low and high bytes of levels. */
+function partsOf(raw: Uint8Array, { entries, idPlanes }: ReturnType<typeof shapeOf>) {
+  const levels = raw.length - 2 * entries;
+  const cuts = [0, levels - (idPlanes - 1) * entries, levels, levels + entries, raw.length];
+  return cuts.slice(1).map((end, i) => raw.subarray(cuts[i], end));
 }
 
 /** Writes the low bytes of `values` from `at` on, then the high bytes. */

@@ -2,12 +2,16 @@
 import { Decoder, Encoder } from '@toondepauw/node-zstd';
 import { freeEarly, keepFreed } from './off-heap.ts';
 
-type Level = 3 | 6;
+type Level = 1 | 3 | 6;
 
 const blockBytesMax = 128 * 1024;
 const windowMax = 8 * 1024 * 1024;
 const slackBytesMax = 8 * 1024 * 1024;
-const encoders: Readonly<Record<Level, Encoder>> = { 3: new Encoder(3), 6: new Encoder(6) };
+const encoders: Readonly<Record<Level, Encoder>> = {
+  1: new Encoder(1),
+  3: new Encoder(3),
+  6: new Encoder(6),
+};
 const decoder = new Decoder();
 
 export function zstdCompress(raw: Uint8Array, level: Level = 3): Uint8Array {
@@ -42,37 +46,46 @@ function bufferOf(bytes: Uint8Array): Buffer {
 }
 
 /**
- * Walks a ZSTD frame and refuses one that would take more memory than `rawBytes` bytes need: the
- * library itself has no limit (12 KB have become 400 MB). One frame, a window of at most 8 MiB, a
- * content size that is true where it is declared, blocks of at most 128 KiB or the window.
+ * Walks ZSTD frames, one behind the other, and refuses those that would take more memory than
+ * `rawBytes` bytes need: the library itself has no limit (12 KB have become 400 MB). At least one
+ * frame, windows of at most 8 MiB, content sizes that are true where they are declared, blocks of
+ * at most 128 KiB or the window.
  */
-export function checkZstd(frame: Uint8Array, rawBytes: number): void {
-  const { windowBytes, size, blocks, checksum } = readHeader(frame);
-  if ((windowBytes ?? 0) > windowMax) throw new Error('its ZSTD window is large');
-  if (size !== undefined && size !== rawBytes) {
-    throw new Error(`its ZSTD frame declares ${size} bytes`);
-  }
-  const blockMax = Math.min(blockBytesMax, windowBytes ?? rawBytes);
-  let at = blocks;
+export function checkZstd(frames: Uint8Array, rawBytes: number): void {
   let bound = 0;
-  for (let last = 0; last === 0; ) {
-    if (at + 3 > frame.length) throw new Error('a ZSTD block is cut short');
-    const header = frame[at] | (frame[at + 1] << 8) | (frame[at + 2] << 16);
-    last = header & 1;
-    const type = (header >> 1) & 3;
-    const size = header >> 3;
-    if (size > blockMax) throw new Error('a ZSTD block is too large');
-    bound += type === 2 ? blockMax : size;
-    at += 3 + (type === 1 ? 1 : size);
+  let declared = 0;
+  let allDeclare = true;
+  let at = 0;
+  do {
+    const { windowBytes, size, blocks, checksum } = readHeader(frames.subarray(at));
+    if ((windowBytes ?? 0) > windowMax) throw new Error('its ZSTD window is large');
+    declared += size ?? 0;
+    allDeclare &&= size !== undefined;
+    at += blocks;
+    const blockMax = Math.min(blockBytesMax, windowBytes ?? size!);
+    for (let last = 0; last === 0; ) {
+      if (at + 3 > frames.length) throw new Error('a ZSTD block is cut short');
+      const header = frames[at] | (frames[at + 1] << 8) | (frames[at + 2] << 16);
+      last = header & 1;
+      const type = (header >> 1) & 3;
+      const size = header >> 3;
+      if (size > blockMax) throw new Error('a ZSTD block is too large');
+      bound += type === 2 ? blockMax : size;
+      at += 3 + (type === 1 ? 1 : size);
+    }
+    at += checksum;
+  } while (at < frames.length);
+  if (at > frames.length) throw new Error('a ZSTD frame is cut short');
+  if (declared > rawBytes || (allDeclare && declared < rawBytes)) {
+    throw new Error(`its ZSTD frames declare ${declared} bytes`);
   }
-  if (at + checksum !== frame.length) throw new Error('bytes after a ZSTD frame');
   // an encoder may split blocks, each counted at 128 KiB; the slack bounds the allocation
   if (bound > 2 * rawBytes + slackBytesMax) throw new Error('too many ZSTD blocks');
   if (bound < rawBytes) throw new Error('too few ZSTD blocks');
 }
 
 interface ZstdHeader {
-  /** Undefined: the whole content. */
+  /** Undefined: the whole content, whose size is then declared. */
   readonly windowBytes: number | undefined;
   /** Of the content; undefined where it is not declared. */
   readonly size: number | undefined;

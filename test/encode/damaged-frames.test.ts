@@ -214,13 +214,19 @@ describe('a frame that expands beyond measure is refused in bounded time and mem
     };
     refusedFor(bomb, raw.length, 'too many ZSTD blocks');
     refusedFor(frame, 10 * raw.length, 'too few ZSTD blocks');
-    refusedFor(frame.subarray(0, frame.length - 1), raw.length, 'after a ZSTD frame');
+    refusedFor(frame.subarray(0, frame.length - 1), raw.length, 'cut short');
     refusedFor(frame.subarray(0, 7), raw.length, 'cut short');
-    refusedFor(Buffer.concat([frame, frame]), raw.length, 'after a ZSTD frame');
+    refusedFor(Buffer.alloc(0), 0, 'no ZSTD frame');
+    checkZstd(Buffer.concat([frame, frame]), 2 * raw.length);
+    refusedFor(Buffer.concat([frame, bomb]), 2 * raw.length, 'too many ZSTD blocks');
+    refusedFor(Buffer.concat([frame, frame.subarray(0, 7)]), raw.length, 'cut short');
+    refusedFor(Buffer.concat([frame, Buffer.alloc(4)]), raw.length, 'no ZSTD frame');
     const window = Buffer.from(frame);
     window[5] = ((23 - 10) << 3) + 1; // 9 MiB
     refusedFor(window, raw.length, 'window');
     const sized = Buffer.from([...frame.subarray(0, 4), 0xa0, 1, 0, 0, 0, 1, 0, 0]);
-    refusedFor(sized, 2, 'declares 1 bytes');
+    refusedFor(sized, 2, 'declare 1 bytes');
+    refusedFor(Buffer.concat([sized, sized]), 1, 'declare 2 bytes');
+    refusedFor(Buffer.concat([frame, sized]), 0, 'declare 1 bytes');
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Targets } from '../../src/distribution/targets.ts';
-import type { Compression } from '../../src/encode/compression.ts';
-import { quantiseRest, restMass, steps } from '../../src/encode/levels.ts';
+import { type Compression, compressions } from '../../src/encode/compression.ts';
+import { checkFrame, headerBytes } from '../../src/encode/frame.ts';
+import { quantise, quantiseRest, restMass, steps } from '../../src/encode/levels.ts';
 import { decodePlanes, encodePlanes, planes } from '../../src/encode/planes.ts';
 import { cellsOf, describeCodec } from '../contracts/codec.ts';
 import { expectedAt } from '../support/quantised.ts';
@@ -139,6 +140,33 @@ describe('planes', () => {
       const [frame] = cellsOf(open(steps.fine, compression), targets);
       expect(frame.length).toBeLessThan(targets.ids.length * 8 * 0.65);
     }
+  });
+});
+
+describe('ZSTD of planes', () => {
+  const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+  const blockOf = (positions: number) => {
+    const shape = { positions, entriesMax: 64, width: 32_000, seed: 9, mass: 0.98 };
+    const levels = quantise(randomTargets(shape), { step: steps.fine, tau: 0 });
+    const frame = encodePlanes(levels, { step: steps.fine, tau: 0, compression: 'zstd' });
+    const header = checkFrame(frame);
+    const block = Buffer.from(frame.subarray(headerBytes));
+    return { header, block, raw: compressions.zstd.decompress(block, header.rawBytes) };
+  };
+
+  it('is one frame for few entries, and four from 2,048 on', () => {
+    const framesOf = (block: Buffer) =>
+      block.toString('latin1').split(zstdMagic.toString('latin1'));
+    const [few, many] = [blockOf(20), blockOf(200)];
+    expect(few.header.entries).toBeLessThan(2048);
+    expect(framesOf(few.block)).toHaveLength(1 + 1);
+    expect(many.header.entries).toBeGreaterThanOrEqual(2048);
+    expect(framesOf(many.block)).toHaveLength(4 + 1);
+  });
+
+  it('is smaller than one frame where planes differ', () => {
+    const { block, raw } = blockOf(200);
+    expect(block.length).toBeLessThan(0.95 * compressions.zstd.compress(raw).length);
   });
 });
 
