@@ -7,6 +7,7 @@ import {
   HALF_NEGATIVE_INFINITY,
   HALF_SCALE,
   HALF_UNSCALE,
+  LOG2E,
   powers,
   widenHigh,
   widenLow,
@@ -17,6 +18,19 @@ export const GROUP: i32 = 64;
 
 /** The sum of 2^((x − shift) · factor): sixteen lanes, added up as the reference does. */
 export function sumOfPowers<T>(from: usize, end: usize, shift: f32, factor: f32): f64 {
+  return sum<T>(from, end, shift, factor, false, 0);
+}
+
+/** The same; the powers are written from `list` on. */
+export function keepPowers<T>(from: usize, end: usize, shift: f32, list: usize): f64 {
+  return sum<T>(from, end, shift, LOG2E, true, list);
+}
+
+// @ts-ignore: decorator
+@inline
+function sum<T>(
+  from: usize, end: usize, shift: f32, factor: f32, keeps: bool, list: usize,
+): f64 {
   const isHalf = !isFloat<T>() && !isSigned<T>();
   const shift4 = f32x4.splat(isHalf ? shift * HALF_SCALE : shift);
   const factor4 = f32x4.splat(isHalf ? factor * HALF_UNSCALE : factor);
@@ -25,19 +39,36 @@ export function sumOfPowers<T>(from: usize, end: usize, shift: f32, factor: f32)
   let c = f32x4.splat(0);
   let d = f32x4.splat(0);
   let at = from;
+  let to = list;
   do {
+    let x: v128, y: v128, z: v128, w: v128;
     if (isFloat<T>()) {
-      a = f32x4.add(a, powers(v128.load(at), shift4, factor4));
-      b = f32x4.add(b, powers(v128.load(at, 16), shift4, factor4));
-      c = f32x4.add(c, powers(v128.load(at, 32), shift4, factor4));
-      d = f32x4.add(d, powers(v128.load(at, 48), shift4, factor4));
+      x = v128.load(at);
+      y = v128.load(at, 16);
+      z = v128.load(at, 32);
+      w = v128.load(at, 48);
     } else {
       const low = v128.load(at);
       const high = v128.load(at, 16);
-      a = f32x4.add(a, powers(widenLow<T>(low), shift4, factor4));
-      b = f32x4.add(b, powers(widenHigh<T>(low), shift4, factor4));
-      c = f32x4.add(c, powers(widenLow<T>(high), shift4, factor4));
-      d = f32x4.add(d, powers(widenHigh<T>(high), shift4, factor4));
+      x = widenLow<T>(low);
+      y = widenHigh<T>(low);
+      z = widenLow<T>(high);
+      w = widenHigh<T>(high);
+    }
+    x = powers(x, shift4, factor4);
+    y = powers(y, shift4, factor4);
+    z = powers(z, shift4, factor4);
+    w = powers(w, shift4, factor4);
+    a = f32x4.add(a, x);
+    b = f32x4.add(b, y);
+    c = f32x4.add(c, z);
+    d = f32x4.add(d, w);
+    if (keeps) {
+      v128.store(to, x);
+      v128.store(to, y, 16);
+      v128.store(to, z, 32);
+      v128.store(to, w, 48);
+      to += 64;
     }
     at += 16 * sizeof<T>();
   } while (at < end);

@@ -3,7 +3,7 @@
  * what each step means. One instance holds one row, in memory laid out by `setup`. Rows come as
  * float32 (F32), float16 (F16) or bfloat16 (BF16), the last two as their bits.
  */
-import { GROUP, anyNegativeNaN, markReaching, sumOfPowers } from './block.ts';
+import { GROUP, anyNegativeNaN, keepPowers, markReaching, sumOfPowers } from './block.ts';
 import { LANES_BYTES, beginDraws, drawBelow, offer } from './draw.ts';
 import {
   BLOCK,
@@ -34,7 +34,11 @@ let widesAt: usize = 0;
 let lanesAt: usize = 0;
 let marksAt: usize = 0;
 let takenAt: usize = 0;
+let powersAt: usize = 0;
 let drawnMax: i32 = 0;
+
+/** Whether passes keep the powers: from the first draw on, as who draws once does so always. */
+let keeps: bool = false;
 
 let count: i32 = 0;
 let kept: i32 = 0;
@@ -79,7 +83,8 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   lanesAt = widesAt + align((<usize>width + 1) * 8);
   marksAt = lanesAt + LANES_BYTES;
   takenAt = marksAt + (<usize>BLOCK / GROUP + 1) * 16;
-  const end = takenAt + <usize>BLOCK * 4;
+  powersAt = takenAt + <usize>BLOCK * 4;
+  const end = powersAt + (<usize>padded + BLOCK) * 4;
   const pages = <i32>((end + 0xffff) >>> 16);
   if (pages > memory.size() && memory.grow(pages - memory.size()) < 0) unreachable();
   for (let i = width; i < padded; i++) {
@@ -166,7 +171,9 @@ function passOf<T>(): void {
     if (!collect<T>(from, end, first)) valid = false;
     takeOut<T>(before);
     if (!isFloat<T>() && !isSigned<T>() && anyNegativeNaN(from, end)) valid = false;
-    const own = sumOfPowers<T>(from, end, shift, LOG2E);
+    const own = keeps
+      ? keepPowers<T>(from, end, shift, powersAt + (<usize>first << 2))
+      : sumOfPowers<T>(from, end, shift, LOG2E);
     putBack<T>(before);
     store<f64>(block, own);
     sum += own;
@@ -239,7 +246,11 @@ export function scaledSum(newShift: f32, factor: f32): f64 {
 }
 
 export function draw(head: i32, unit: f64, start: f64): i32 {
-  beginDraws(drawnAt, drawnMax, lanesAt, unit, start);
+  if (!keeps) {
+    keeps = true;
+    pass(threshold, shift);
+  }
+  beginDraws(drawnAt, drawnMax, lanesAt, powersAt, unit, start);
   let sum: f64 = 0;
   const last: u64 = head == 0 ? u64.MAX_VALUE : load<u64>(keysAt + (<usize>(head - 1) << 3));
   for (let i = 0; i < count; i++) {
@@ -249,5 +260,5 @@ export function draw(head: i32, unit: f64, start: f64): i32 {
     sum += e;
     offer(idOfKey(key), e, sum);
   }
-  return drawBelow(rowAt, type, width, threshold, shift, blocksAt, sum);
+  return drawBelow(width, blocksAt, sum);
 }
