@@ -3,13 +3,13 @@
  * block are added one after the other, as the reference adds them, so those of four blocks are
  * added side by side: the one at hand, and the next three that a draw seems to fall into.
  */
-import { BLOCK, F16, F32, HALF_SCALE, HALF_UNSCALE, LOG2E, powers, widenLow } from './powers.ts';
+import { BLOCK } from './powers.ts';
 
 const LANES: usize = 4;
 const LANE_BYTES: usize = 4 * <usize>BLOCK;
 const SUMS_BYTES: usize = LANES * 2 * LANE_BYTES;
-/** Sums, four to an index; powers, lane after lane; the lanes' blocks, and the sums before them. */
-export const LANES_BYTES: usize = SUMS_BYTES + LANES * LANE_BYTES + LANES * 4 + LANES * 8;
+/** Sums, four to an index; the lanes' blocks, and the sums before them. */
+export const LANES_BYTES: usize = SUMS_BYTES + LANES * 4 + LANES * 8;
 
 let lanesAt: usize = 0;
 let powersAt: usize = 0;
@@ -24,12 +24,14 @@ let drawn: i32 = 0;
 /** The sum beyond which the next entry is taken. */
 let next: f64 = 0;
 
-export function beginDraws(to: usize, most: i32, lanes: usize, newUnit: f64, newStart: f64): void {
+export function beginDraws(
+  to: usize, most: i32, lanes: usize, powers: usize, newUnit: f64, newStart: f64,
+): void {
   drawnAt = to;
   drawnMax = most;
   lanesAt = lanes;
-  powersAt = lanes + SUMS_BYTES;
-  blocksOfLanes = powersAt + LANES * LANE_BYTES;
+  powersAt = powers;
+  blocksOfLanes = lanes + SUMS_BYTES;
   startsOfLanes = blocksOfLanes + LANES * 4;
   unit = newUnit;
   start = newStart;
@@ -51,14 +53,6 @@ function take(id: i32): void {
   next = (start + <f64>drawn) * unit;
 }
 
-/** Four values from `at` on: their powers where they lie below the threshold, else 0. */
-// @ts-ignore: decorator
-@inline
-function powersBelow<T>(at: usize, threshold4: v128, shift4: v128, factor4: v128): v128 {
-  const x = isFloat<T>() ? v128.load(at) : widenLow<T>(v128.load64_zero(at));
-  return v128.andnot(powers(x, shift4, factor4), f32x4.ge(x, threshold4));
-}
-
 /** Adds the first two powers to two sums. */
 // @ts-ignore: decorator
 @inline
@@ -66,28 +60,24 @@ function added(sums: v128, e: v128): v128 {
   return f64x2.add(sums, f64x2.promote_low_f32x4(e));
 }
 
-function fill<T>(row: usize, threshold: f32, shift: f32): void {
-  const isHalf = !isFloat<T>() && !isSigned<T>();
-  const threshold4 = f32x4.splat(isHalf ? threshold * HALF_SCALE : threshold);
-  const shift4 = f32x4.splat(isHalf ? shift * HALF_SCALE : shift);
-  const factor4 = f32x4.splat(isHalf ? LOG2E * HALF_UNSCALE : LOG2E);
-  const bytes = <usize>BLOCK * sizeof<T>();
-  let a = row + bytes * <usize>load<i32>(blocksOfLanes);
-  let b = row + bytes * <usize>load<i32>(blocksOfLanes, 4);
-  let c = row + bytes * <usize>load<i32>(blocksOfLanes, 8);
-  let d = row + bytes * <usize>load<i32>(blocksOfLanes, 12);
+function powersOfLane(lane: usize): usize {
+  return powersAt + LANE_BYTES * <usize>load<i32>(blocksOfLanes + (lane << 2));
+}
+
+/** Adds up the lanes' powers, which are 0 where values reach the threshold. */
+function fill(): void {
+  let a = powersOfLane(0);
+  let b = powersOfLane(1);
+  let c = powersOfLane(2);
+  let d = powersOfLane(3);
   let ab = v128.load(startsOfLanes);
   let cd = v128.load(startsOfLanes, 16);
   let sums = lanesAt;
-  for (let to = powersAt; to < powersAt + LANE_BYTES; to += 16, sums += 128) {
-    const p = powersBelow<T>(a, threshold4, shift4, factor4);
-    const q = powersBelow<T>(b, threshold4, shift4, factor4);
-    const r = powersBelow<T>(c, threshold4, shift4, factor4);
-    const s = powersBelow<T>(d, threshold4, shift4, factor4);
-    v128.store(to, p);
-    v128.store(to + LANE_BYTES, q);
-    v128.store(to + 2 * LANE_BYTES, r);
-    v128.store(to + 3 * LANE_BYTES, s);
+  do {
+    const p = v128.load(a);
+    const q = v128.load(b);
+    const r = v128.load(c);
+    const s = v128.load(d);
     ab = added(ab, v128.shuffle<i32>(p, q, 0, 4, 0, 4));
     cd = added(cd, v128.shuffle<i32>(r, s, 0, 4, 0, 4));
     v128.store(sums, ab);
@@ -104,11 +94,12 @@ function fill<T>(row: usize, threshold: f32, shift: f32): void {
     cd = added(cd, v128.shuffle<i32>(r, s, 3, 7, 3, 7));
     v128.store(sums, ab, 96);
     v128.store(sums, cd, 112);
-    a += 4 * sizeof<T>();
-    b += 4 * sizeof<T>();
-    c += 4 * sizeof<T>();
-    d += 4 * sizeof<T>();
-  }
+    a += 16;
+    b += 16;
+    c += 16;
+    d += 16;
+    sums += 128;
+  } while (sums < lanesAt + SUMS_BYTES);
 }
 
 /** Chooses the lanes' blocks. A wrong guess costs time: a block without a lane gets one later. */
@@ -139,7 +130,7 @@ function laneOf(block: i32): usize {
 /** Takes what draws fall on in a block of `length` values, whose first id is `first`. */
 function walk(lane: usize, first: i32, length: i32): void {
   const sums = lanesAt + (lane << 3);
-  const own = powersAt + lane * LANE_BYTES;
+  const own = powersOfLane(lane);
   for (let from = 0; drawn < drawnMax; ) {
     let to = length; // sums never fall: the first beyond `next` is in [from, to]
     while (from < to) {
@@ -154,9 +145,7 @@ function walk(lane: usize, first: i32, length: i32): void {
 }
 
 /** Draws from the values below the threshold; `sum` is that of all before. Returns all drawn. */
-export function drawBelow(
-  row: usize, type: i32, width: i32, threshold: f32, shift: f32, blocks: usize, sum: f64,
-): i32 {
+export function drawBelow(width: i32, blocks: usize, sum: f64): i32 {
   const end = (width + BLOCK - 1) / BLOCK;
   for (let lane: usize = 0; lane < LANES; lane++) store<i32>(blocksOfLanes + (lane << 2), -1);
   for (let block = 0; block < end && drawn < drawnMax; block++) {
@@ -165,9 +154,7 @@ export function drawBelow(
       let lane = laneOf(block);
       if (lane == LANES) {
         choose(block, end, blocks, sum);
-        if (type == F32) fill<f32>(row, threshold, shift);
-        else if (type == F16) fill<u16>(row, threshold, shift);
-        else fill<i16>(row, threshold, shift);
+        fill();
         lane = 0;
       }
       walk(lane, block * BLOCK, min(BLOCK, width - block * BLOCK));

@@ -14,6 +14,7 @@ export const BF16: i32 = 2;
 
 export const HALF_SCALE: f32 = reinterpret<f32>(0x07800000); // 2^-112
 export const HALF_UNSCALE: f32 = reinterpret<f32>(0x77800000); // 2^112
+export const HALF_NEGATIVE_INFINITY: u32 = 0xfc00;
 export const LOG2E: f32 = 1.4426950216293335;
 const LOG2E_WIDE: f64 = 1.4426950408889634;
 const MAGIC: f32 = 12583039.0;
@@ -49,10 +50,11 @@ export function valueAt(base: usize, type: i32, id: i32): f32 {
   return reinterpret<f32>(sign | 0x7f800000 | ((magnitude & 0x3ff) << 13));
 }
 
-/** Two wide powers. */
-export function widePowers(x: f32, y: f32, shift: f32): v128 {
-  const values = f64x2.replace_lane(f64x2.splat(<f64>x), 1, <f64>y);
-  const t = f64x2.mul(f64x2.sub(values, f64x2.splat(<f64>shift)), f64x2.splat(LOG2E_WIDE));
+/** Wide powers of two float64. */
+// @ts-ignore: decorator
+@inline
+export function widePowers(x: v128, shift2: v128): v128 {
+  const t = f64x2.mul(f64x2.sub(x, shift2), f64x2.splat(LOG2E_WIDE));
   const shifted = f64x2.add(t, f64x2.splat(MAGIC_WIDE));
   const g = f64x2.sub(t, f64x2.sub(shifted, f64x2.splat(MAGIC_WIDE)));
   let r = f64x2.add(f64x2.mul(f64x2.splat(D7), g), f64x2.splat(D6));
@@ -96,15 +98,4 @@ export function powers(x: v128, shift4: v128, factor4: v128): v128 {
   r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C1));
   r = f32x4.add(f32x4.mul(r, g), f32x4.splat(C0));
   return f32x4.mul(r, i32x4.shl(shifted, 23));
-}
-
-// @ts-ignore: decorator
-@inline
-export function lanesSum(a: v128, b: v128, c: v128, d: v128): f64 {
-  const h = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
-  return (
-    <f64>f32x4.extract_lane(h, 0) +
-    <f64>f32x4.extract_lane(h, 1) +
-    (<f64>f32x4.extract_lane(h, 2) + <f64>f32x4.extract_lane(h, 3))
-  );
 }

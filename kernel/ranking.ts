@@ -1,5 +1,8 @@
 /** Keys that rank values, and what selects and sorts them where they lie. */
 
+/** So many are sorted by insertion. */
+const FEW: i32 = 16;
+
 /** Float bits in order-preserving form, then ~id: a greater key ranks before. */
 // @ts-ignore: decorator
 @inline
@@ -9,11 +12,14 @@ export function keyOf(x: f32, id: i32): u64 {
   return ((<u64>order) << 32) | (<u64>(~id) & 0xffffffff);
 }
 
+/** The values of two keys, as float64. */
 // @ts-ignore: decorator
 @inline
-export function valueOfKey(key: u64): f32 {
-  const order = <u32>(key >> 32);
-  return reinterpret<f32>(order & 0x80000000 ? order & 0x7fffffff : ~order);
+export function valuesOfKeys(keys: v128): v128 {
+  const order = v128.shuffle<i32>(keys, keys, 1, 3, 1, 3);
+  const isNegative = v128.not(i32x4.shr_s(order, 31));
+  const bits = v128.xor(order, v128.or(isNegative, i32x4.splat(i32.MIN_VALUE)));
+  return f64x2.promote_low_f32x4(bits);
 }
 
 // @ts-ignore: decorator
@@ -65,9 +71,48 @@ export function quickselect<T>(base: usize, from: i32, to: i32, at: i32): void {
   }
 }
 
+/** Sorts [from, to] in descending order by insertion. */
+function sortFew<T>(base: usize, from: i32, to: i32): void {
+  for (let i = from + 1; i <= to; i++) insert<T>(base, from, i);
+}
+
+/** Moves the value at `at` to its place in [from, at), which is in descending order. */
+// @ts-ignore: decorator
+@inline
+function insert<T>(base: usize, from: i32, at: i32): void {
+  const value = load<T>(base + <usize>at * sizeof<T>());
+  let i = at - 1;
+  for (; i >= from; i--) {
+    const other = load<T>(base + <usize>i * sizeof<T>());
+    if (other > value) break;
+    store<T>(base + <usize>(i + 1) * sizeof<T>(), other);
+  }
+  store<T>(base + <usize>(i + 1) * sizeof<T>(), value);
+}
+
+/** The rank-th greatest of `length` floats, which are reordered. */
+export function nthGreatest(base: usize, length: i32, rank: i32): f32 {
+  const last = base + (<usize>(rank - 1) << 2);
+  if (rank > FEW) {
+    quickselect<f32>(base, 0, length - 1, rank - 1);
+    return load<f32>(last);
+  }
+  sortFew<f32>(base, 0, rank - 1);
+  for (let i = rank; i < length; i++) {
+    const at = base + (<usize>i << 2);
+    const value = load<f32>(at);
+    const least = load<f32>(last);
+    if (value <= least) continue; // most, where few are ranked
+    store<f32>(at, least);
+    store<f32>(last, value);
+    insert<f32>(base, 0, rank - 1);
+  }
+  return load<f32>(last);
+}
+
 /** Sorts keys [from, to] in descending order; the shorter part by recursion, so never deep. */
 export function sortKeys(base: usize, from: i32, to: i32): void {
-  while (to - from > 16) {
+  while (to - from > FEW) {
     partition<u64>(base, from, to);
     const left = leftEnd;
     const right = rightStart;
@@ -79,14 +124,5 @@ export function sortKeys(base: usize, from: i32, to: i32): void {
       to = left;
     }
   }
-  for (let i = from + 1; i <= to; i++) {
-    const key = load<u64>(base + (<usize>i << 3));
-    let j = i - 1;
-    for (; j >= from; j--) {
-      const other = load<u64>(base + (<usize>j << 3));
-      if (other > key) break;
-      store<u64>(base + (<usize>(j + 1) << 3), other);
-    }
-    store<u64>(base + (<usize>(j + 1) << 3), key);
-  }
+  sortFew<u64>(base, from, to);
 }

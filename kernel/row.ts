@@ -3,25 +3,20 @@
  * what each step means. One instance holds one row, in memory laid out by `setup`. Rows come as
  * float32 (F32), float16 (F16) or bfloat16 (BF16), the last two as their bits.
  */
+import { GROUP, anyNegativeNaN, keepPowers, markReaching, sumOfPowers } from './block.ts';
 import { LANES_BYTES, beginDraws, drawBelow, offer } from './draw.ts';
 import {
   BLOCK,
   F16,
   F32,
-  HALF_SCALE,
-  HALF_UNSCALE,
+  HALF_NEGATIVE_INFINITY,
   LOG2E,
-  lanesSum,
-  powers,
   valueAt,
-  widenHigh,
-  widenLow,
   widePowers,
 } from './powers.ts';
-import { idOfKey, keyOf, quickselect, sortKeys, valueOfKey } from './ranking.ts';
+import { idOfKey, keyOf, nthGreatest, quickselect, sortKeys, valuesOfKeys } from './ranking.ts';
 
-const GROUP: i32 = 16;
-const HALF_NEGATIVE_INFINITY: u32 = 0xfc00;
+const BRAIN_NEGATIVE_INFINITY: u32 = 0xff80;
 
 let width: i32 = 0;
 let type: i32 = 0;
@@ -37,7 +32,13 @@ let idsAt: usize = 0;
 let drawnAt: usize = 0;
 let widesAt: usize = 0;
 let lanesAt: usize = 0;
+let marksAt: usize = 0;
+let takenAt: usize = 0;
+let powersAt: usize = 0;
 let drawnMax: i32 = 0;
+
+/** Whether passes keep the powers: from the first draw on, as who draws once does so always. */
+let keeps: bool = false;
 
 let count: i32 = 0;
 let kept: i32 = 0;
@@ -80,13 +81,32 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   drawnAt = idsAt + align(<usize>k * 4);
   widesAt = drawnAt + align(<usize>drawnMax * 4);
   lanesAt = widesAt + align((<usize>width + 1) * 8);
-  const end = lanesAt + LANES_BYTES;
+  marksAt = lanesAt + LANES_BYTES;
+  takenAt = marksAt + (<usize>BLOCK / GROUP + 1) * 16;
+  powersAt = takenAt + <usize>BLOCK * 4;
+  const end = powersAt + (<usize>padded + BLOCK) * 4;
   const pages = <i32>((end + 0xffff) >>> 16);
   if (pages > memory.size() && memory.grow(pages - memory.size()) < 0) unreachable();
   for (let i = width; i < padded; i++) {
-    if (type == F32) store<f32>(rowAt + (<usize>i << 2), -Infinity);
-    else store<u16>(rowAt + (<usize>i << 1), type == F16 ? HALF_NEGATIVE_INFINITY : 0xff80);
+    if (type == F32) blank<f32>(i);
+    else if (type == F16) blank<u16>(i);
+    else blank<i16>(i);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function addressOf<T>(id: i32): usize {
+  return rowAt + <usize>id * sizeof<T>();
+}
+
+/** Writes −inf. */
+// @ts-ignore: decorator
+@inline
+function blank<T>(id: i32): void {
+  if (isFloat<T>()) store<f32>(addressOf<T>(id), -Infinity);
+  else if (isSigned<T>()) store<u16>(addressOf<T>(id), BRAIN_NEGATIVE_INFINITY);
+  else store<u16>(addressOf<T>(id), HALF_NEGATIVE_INFINITY);
 }
 
 export function sample(): f32 {
@@ -101,88 +121,62 @@ export function sample(): f32 {
 }
 
 export function nth(rank: i32): f32 {
-  quickselect<f32>(sampleAt, 0, sampled - 1, rank - 1);
-  return load<f32>(sampleAt + (<usize>(rank - 1) << 2));
+  return nthGreatest(sampleAt, sampled, rank);
 }
 
-/** Appends the keys of a group whose bits are set; −inf is no candidate. False on NaN. */
-function collect(first: i32, bits: i32): bool {
-  while (bits != 0) {
-    const id = first + ctz(bits);
-    bits &= bits - 1;
-    const x = valueAt(rowAt, type, id);
-    if (x == -Infinity) continue;
-    if (x != x) return false;
-    if (x > top) top = x;
-    store<u64>(foundAt + (<usize>count << 3), keyOf(x, id));
-    count++;
+/** Appends the keys of what reaches the threshold; −inf is no candidate. False on NaN. */
+function collect<T>(from: usize, end: usize, first: i32): bool {
+  const marksEnd = markReaching<T>(from, end, first, threshold, marksAt);
+  let valid = true;
+  for (let mark = marksAt; mark < marksEnd; mark += 16) {
+    for (let bits = load<u64>(mark); bits != 0; bits &= bits - 1) {
+      const id = load<i32>(mark, 8) + <i32>ctz(bits);
+      const x = valueAt(rowAt, type, id);
+      if (x == -Infinity) continue;
+      if (x != x) {
+        valid = false;
+        continue;
+      }
+      if (x > top) top = x;
+      store<u64>(foundAt + (<usize>count << 3), keyOf(x, id));
+      count++;
+    }
   }
-  return true;
+  return valid;
 }
 
-/** The group's values as four vectors live in these. */
+/** Takes what was collected from index `start` on out of the row: −inf vanishes in sums. */
+function takeOut<T>(start: i32): void {
+  for (let i = start; i < count; i++) {
+    const id = idOfKey(load<u64>(foundAt + (<usize>i << 3)));
+    store<T>(takenAt + <usize>(i - start) * sizeof<T>(), load<T>(addressOf<T>(id)));
+    blank<T>(id);
+  }
+}
+
+function putBack<T>(start: i32): void {
+  for (let i = start; i < count; i++) {
+    const id = idOfKey(load<u64>(foundAt + (<usize>i << 3)));
+    store<T>(addressOf<T>(id), load<T>(takenAt + <usize>(i - start) * sizeof<T>()));
+  }
+}
+
 function passOf<T>(): void {
-  const isHalf = !isFloat<T>() && !isSigned<T>();
-  const scale: f32 = isHalf ? HALF_SCALE : 1;
-  const threshold4 = f32x4.splat(threshold * scale);
-  const shift4 = f32x4.splat(shift * scale);
-  const factor4 = f32x4.splat(isHalf ? LOG2E * HALF_UNSCALE : LOG2E);
-  let greatest = i16x8.splat(0); // of float16's bits: above −inf's lie the NaNs of negative sign
-  const none = f32x4.splat(-Infinity);
   let valid = true;
   let sum: f64 = 0;
-  for (let from = 0, block: usize = 0; from < width; from += BLOCK, block++) {
-    const to = min(from + BLOCK, width);
-    let a = f32x4.splat(0);
-    let b = f32x4.splat(0);
-    let c = f32x4.splat(0);
-    let d = f32x4.splat(0);
-    for (let i = from; i < to; i += GROUP) {
-      const at = rowAt + <usize>i * sizeof<T>();
-      let x0: v128, x1: v128, x2: v128, x3: v128;
-      if (isFloat<T>()) {
-        x0 = v128.load(at);
-        x1 = v128.load(at, 16);
-        x2 = v128.load(at, 32);
-        x3 = v128.load(at, 48);
-      } else {
-        const low = v128.load(at);
-        const high = v128.load(at, 16);
-        if (isHalf) greatest = i16x8.max_u(greatest, i16x8.max_u(low, high));
-        x0 = widenLow<T>(low);
-        x1 = widenHigh<T>(low);
-        x2 = widenLow<T>(high);
-        x3 = widenHigh<T>(high);
-      }
-      const m0 = f32x4.ge(x0, threshold4);
-      const m1 = f32x4.ge(x1, threshold4);
-      const m2 = f32x4.ge(x2, threshold4);
-      const m3 = f32x4.ge(x3, threshold4);
-      if (v128.any_true(v128.or(v128.or(m0, m1), v128.or(m2, m3)))) {
-        const bits =
-          i32x4.bitmask(m0) |
-          (i32x4.bitmask(m1) << 4) |
-          (i32x4.bitmask(m2) << 8) |
-          (i32x4.bitmask(m3) << 12);
-        if (!collect(i, bits)) valid = false;
-        // what was collected is summed apart: −inf vanishes in these sums
-        x0 = v128.bitselect(none, x0, m0);
-        x1 = v128.bitselect(none, x1, m1);
-        x2 = v128.bitselect(none, x2, m2);
-        x3 = v128.bitselect(none, x3, m3);
-      }
-      a = f32x4.add(a, powers(x0, shift4, factor4));
-      b = f32x4.add(b, powers(x1, shift4, factor4));
-      c = f32x4.add(c, powers(x2, shift4, factor4));
-      d = f32x4.add(d, powers(x3, shift4, factor4));
-    }
-    const own = lanesSum(a, b, c, d);
-    store<f64>(blocksAt + (block << 3), own);
+  for (let first = 0, block = blocksAt; first < width; first += BLOCK, block += 8) {
+    const from = addressOf<T>(first);
+    const end = from + <usize>min(BLOCK, width - first) * sizeof<T>();
+    const before = count;
+    if (!collect<T>(from, end, first)) valid = false;
+    takeOut<T>(before);
+    if (!isFloat<T>() && !isSigned<T>() && anyNegativeNaN(from, end)) valid = false;
+    const own = keeps
+      ? keepPowers<T>(from, end, shift, powersAt + (<usize>first << 2))
+      : sumOfPowers<T>(from, end, shift, LOG2E);
+    putBack<T>(before);
+    store<f64>(block, own);
     sum += own;
-  }
-  if (isHalf) {
-    const bound = i16x8.splat(<i16>HALF_NEGATIVE_INFINITY);
-    if (v128.any_true(i16x8.gt_u(greatest, bound))) valid = false;
   }
   below = valid ? sum : NaN;
 }
@@ -208,52 +202,39 @@ export function select(k: i32): i32 {
   }
   inside = 0;
   outside = 0;
-  const last = load<u64>(keysAt + (<usize>(kept - 1) << 3));
-  store<u64>(foundAt + (<usize>count << 3), 0); // a pair for the last
-  for (let i = 0; i < count; i += 2) {
-    const key = load<u64>(foundAt + (<usize>i << 3));
-    const next = load<u64>(foundAt + (<usize>i << 3), 8);
-    const pair = widePowers(valueOfKey(key), valueOfKey(next), shift);
-    v128.store(widesAt + (<usize>i << 3), pair);
-    const e = f64x2.extract_lane(pair, 0);
-    if (key < last) outside += e;
-    else inside += e;
-    if (i + 1 == count) break;
-    const f = f64x2.extract_lane(pair, 1);
-    if (next < last) outside += f;
-    else inside += f;
-  }
+  if (kept > 0) sumWide(load<u64>(keysAt + (<usize>(kept - 1) << 3)));
   return kept;
 }
 
+/** Sums the wide powers of all that was found: of keys less than `last`, and of the others. */
+function sumWide(last: u64): void {
+  store<u64>(foundAt + (<usize>count << 3), keyOf(-Infinity, 0)); // a pair for the last
+  const shift2 = f64x2.splat(<f64>shift);
+  const sign2 = i64x2.splat(i64.MIN_VALUE); // keys have none, and are compared as if they had
+  const bound2 = v128.xor(i64x2.splat(last), sign2);
+  let sums = f64x2.splat(0); // inside, outside
+  let i = 0;
+  do {
+    const keys = v128.load(foundAt + (<usize>i << 3));
+    const powers2 = widePowers(valuesOfKeys(keys), shift2);
+    v128.store(widesAt + (<usize>i << 3), powers2);
+    const isLess = i64x2.lt_s(v128.xor(keys, sign2), bound2);
+    const less = v128.and(powers2, isLess);
+    const others = v128.andnot(powers2, isLess);
+    sums = f64x2.add(sums, v128.shuffle<i64>(others, less, 0, 2));
+    sums = f64x2.add(sums, v128.shuffle<i64>(others, less, 1, 3));
+    i += 2;
+  } while (i < count);
+  inside = f64x2.extract_lane(sums, 0);
+  outside = f64x2.extract_lane(sums, 1);
+}
+
 function scaledSumOf<T>(newShift: f32, factor: f32): f64 {
-  const isHalf = !isFloat<T>() && !isSigned<T>();
-  const shift4 = f32x4.splat(isHalf ? newShift * HALF_SCALE : newShift);
-  const factor4 = f32x4.splat(isHalf ? factor * HALF_UNSCALE : factor);
   let sum: f64 = 0;
-  for (let from = 0; from < width; from += BLOCK) {
-    const to = min(from + BLOCK, width);
-    let a = f32x4.splat(0);
-    let b = f32x4.splat(0);
-    let c = f32x4.splat(0);
-    let d = f32x4.splat(0);
-    for (let i = from; i < to; i += GROUP) {
-      const at = rowAt + <usize>i * sizeof<T>();
-      if (isFloat<T>()) {
-        a = f32x4.add(a, powers(v128.load(at), shift4, factor4));
-        b = f32x4.add(b, powers(v128.load(at, 16), shift4, factor4));
-        c = f32x4.add(c, powers(v128.load(at, 32), shift4, factor4));
-        d = f32x4.add(d, powers(v128.load(at, 48), shift4, factor4));
-      } else {
-        const low = v128.load(at);
-        const high = v128.load(at, 16);
-        a = f32x4.add(a, powers(widenLow<T>(low), shift4, factor4));
-        b = f32x4.add(b, powers(widenHigh<T>(low), shift4, factor4));
-        c = f32x4.add(c, powers(widenLow<T>(high), shift4, factor4));
-        d = f32x4.add(d, powers(widenHigh<T>(high), shift4, factor4));
-      }
-    }
-    sum += lanesSum(a, b, c, d);
+  for (let first = 0; first < width; first += BLOCK) {
+    const from = addressOf<T>(first);
+    const end = from + <usize>min(BLOCK, width - first) * sizeof<T>();
+    sum += sumOfPowers<T>(from, end, newShift, factor);
   }
   return sum;
 }
@@ -265,7 +246,11 @@ export function scaledSum(newShift: f32, factor: f32): f64 {
 }
 
 export function draw(head: i32, unit: f64, start: f64): i32 {
-  beginDraws(drawnAt, drawnMax, lanesAt, unit, start);
+  if (!keeps) {
+    keeps = true;
+    pass(threshold, shift);
+  }
+  beginDraws(drawnAt, drawnMax, lanesAt, powersAt, unit, start);
   let sum: f64 = 0;
   const last: u64 = head == 0 ? u64.MAX_VALUE : load<u64>(keysAt + (<usize>(head - 1) << 3));
   for (let i = 0; i < count; i++) {
@@ -275,5 +260,5 @@ export function draw(head: i32, unit: f64, start: f64): i32 {
     sum += e;
     offer(idOfKey(key), e, sum);
   }
-  return drawBelow(rowAt, type, width, threshold, shift, blocksAt, sum);
+  return drawBelow(width, blocksAt, sum);
 }

@@ -1,5 +1,5 @@
 /**
- * Sorts the entries of many positions at once by position and id: a radix sort, three passes over
+ * Sorts the entries of many positions at once by position and id: a radix sort, a few passes over
  * the entries, where sorting position by position takes five times as long.
  */
 
@@ -13,9 +13,11 @@ export interface Run {
   tags: Uint32Array;
 }
 
-const digitBits = 11;
+const digitBits = 9; // two digits reach any usual vocabulary's ids
 const digits = 1 << digitBits;
-const histogram = new Uint32Array(digits);
+const mask = digits - 1;
+/** How many entries have each digit: of the two low ones, counted together, and of another. */
+const [low, second, other] = Array.from({ length: 3 }, () => new Uint32Array(digits));
 const spare: Run = { ids: new Uint32Array(0), tags: new Uint32Array(0) };
 
 export function growRun(run: Run, entries: number): void {
@@ -34,14 +36,11 @@ export function sortRun(
   { ids, levels }: { ids: Uint32Array; levels: Uint16Array },
 ): void {
   growRun(spare, entries);
-  let all = 0;
-  for (let i = 0; i < entries; i++) all |= run.ids[i];
-  const bits = 32 - Math.clz32(all);
-  const passes = Math.ceil(bits / digitBits);
-  const width = Math.ceil(bits / Math.max(1, passes));
+  const all = countLow(run.ids, entries);
   let [from, to] = [run, spare];
-  for (let pass = 0; pass < passes; pass++) {
-    scatter(from, to, { entries, shift: pass * width, mask: (1 << width) - 1 });
+  for (let shift = 0; shift < 32 && all >>> shift > 0; shift += digitBits) {
+    const histogram = [low, second][shift / digitBits] ?? count(from.ids, entries, shift);
+    scatter(from, to, { entries, shift, histogram });
     [from, to] = [to, from];
   }
   for (let i = 0; i < entries; i++) {
@@ -52,25 +51,42 @@ export function sortRun(
   }
 }
 
+/** Returns the bits that any id has. */
+function countLow(ids: Uint32Array, entries: number): number {
+  low.fill(0);
+  second.fill(0);
+  let all = 0;
+  for (let i = 0; i < entries; i++) {
+    const id = ids[i];
+    all |= id;
+    low[id & mask]++;
+    second[(id >>> digitBits) & mask]++;
+  }
+  return all;
+}
+
+function count(ids: Uint32Array, entries: number, shift: number): Uint32Array {
+  other.fill(0);
+  for (let i = 0; i < entries; i++) other[(ids[i] >>> shift) & mask]++;
+  return other;
+}
+
 /** One stable pass by one digit of the ids. */
 function scatter(
-  from: Run,
-  to: Run,
-  { entries, shift, mask }: { entries: number; shift: number; mask: number },
+  { ids, tags }: Run,
+  { ids: toIds, tags: toTags }: Run,
+  { entries, shift, histogram }: { entries: number; shift: number; histogram: Uint32Array },
 ): void {
-  const { ids, tags } = from;
-  histogram.fill(0, 0, mask + 1);
-  for (let i = 0; i < entries; i++) histogram[(ids[i] >>> shift) & mask]++;
   let sum = 0;
-  for (let digit = 0; digit <= mask; digit++) {
-    const count = histogram[digit];
+  for (let digit = 0; digit < digits; digit++) {
+    const own = histogram[digit];
     histogram[digit] = sum;
-    sum += count;
+    sum += own;
   }
-  const { ids: toIds, tags: toTags } = to;
   for (let i = 0; i < entries; i++) {
-    const at = histogram[(ids[i] >>> shift) & mask]++;
-    toIds[at] = ids[i];
+    const id = ids[i];
+    const at = histogram[(id >>> shift) & mask]++;
+    toIds[at] = id;
     toTags[at] = tags[i];
   }
 }

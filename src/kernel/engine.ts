@@ -45,7 +45,10 @@ export interface Engine {
   sample(): number;
   /** The rank-th largest of the sampled values, from 1. */
   nth(rank: number): number;
-  /** Collects the values ≥ threshold (never −inf) and sums the others; returns how many. */
+  /**
+   * Collects the values ≥ threshold (never −inf) and sums the others; returns how many. The
+   * threshold is a value of the row's type, or −inf.
+   */
   pass(threshold: number, shift: number): number;
   /** Ranks what the last pass collected; returns the number kept, at most k. */
   select(k: number): number;

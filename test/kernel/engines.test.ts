@@ -76,6 +76,43 @@ describe('the compiled engine', () => {
     60_000,
   );
 
+  it.each(['f32', 'f16', 'bf16'] as const)(
+    'collects what it collects at any threshold, and leaves the row of %s as it was',
+    (type) => {
+      const [width, k] = [1301, 9];
+      const next = random(5);
+      const values = typedRow(type, width, () => (next() - 0.5) * 2 ** Math.floor(next() * 7));
+      values.set(
+        typedRow(type, 4, (id) => [0, -0, -0, -Infinity][id]),
+        700,
+      );
+      const engines = [createEngine, referenceEngine].map((create) => create({ width, type, k }));
+      for (const engine of engines) engine.load(values, 0);
+      const [fast, plain] = engines;
+      const some = Array.from({ length: 60 }, (_, i) => plain.value(i));
+      for (const threshold of [...some, 0, -0, -Infinity]) {
+        const [got, wanted] = engines.map((engine) => {
+          const count = engine.pass(threshold, 65);
+          const ids = Array.from(engine.ids.subarray(0, engine.select(Math.min(k, count))));
+          const { top, below, inside, outside } = engine;
+          return { count, ids, top, below, inside, outside };
+        });
+        expect(got).toEqual(wanted);
+        expect(Buffer.from(bytesOf(fast.row))).toEqual(Buffer.from(bytesOf(values)));
+      }
+    },
+  );
+
+  it.each([1, 2, 15, 16, 17, 40])('finds the sampled value of rank %d, and then others', (rank) => {
+    const row = Float32Array.from({ length: 40 * 32 }, (_, id) => Math.sin(id));
+    const [fast, plain] = [createEngine, referenceEngine].map((create) => {
+      const engine = create({ width: row.length, type: 'f32', k: 1 });
+      engine.load(row, 0);
+      return [engine.sample(), ...[rank, 1, 40, 16, rank].map((r) => engine.nth(r))];
+    });
+    expect(fast).toEqual(plain);
+  });
+
   it('passes over an entry at which the sum just reaches a draw, as the reference does', () => {
     const drawnBy = (create: typeof createEngine) => {
       const engine = create({ width: 1500, type: 'f32', k: 600 });
@@ -121,10 +158,13 @@ describe('the compiled engine', () => {
 
   it('equals it on rows of a trained model', async () => {
     const npy = await openNpy('test/golden/logits/small-lm-rows0-511.f16.npy');
-    const vocabulary = npy.header.shape[1];
+    const width = npy.header.shape[1];
+    const [fast, plain] = [createEngine, referenceEngine].map((create) =>
+      createRowKernel({ k: 64, width, type: 'f16', temperatures }, create),
+    );
     for (let t = 0; t < 40; t++) {
-      const row = await npy.read(t * vocabulary * 2, vocabulary * 2);
-      both(new Uint16Array(new Uint8Array(row).buffer), { type: 'f16' });
+      const row = new Uint16Array(new Uint8Array(await npy.read(t * width * 2, width * 2)).buffer);
+      expect(outcome(fast, row, 0.03)).toEqual(outcome(plain, row, 0.03));
     }
     await npy.close();
   });
@@ -146,6 +186,14 @@ describe('the compiled engine', () => {
     expect(Array.from(kernel.ids)).toEqual([12, 25]);
   });
 });
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array) =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+function typedRow(type: FloatType, length: number, valueAt: (id: number) => number) {
+  const floats = Float32Array.from({ length }, (_, id) => valueAt(id));
+  return type === 'f32' ? floats : narrowed(floats, type);
+}
 
 function narrowed(floats: Float32Array, type: 'f16' | 'bf16'): Uint16Array {
   if (type === 'f16') return toFloat16(floats);
