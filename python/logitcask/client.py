@@ -100,7 +100,7 @@ class Client:
         """What a snapshot holds; `snapshot` is its id or a tag. The bytes must have that id."""
 
         def parse(reply: Reply) -> Manifest:
-            named = reply.headers.get("Logitcask-Snapshot")
+            named = reply.headers.get("logitcask-snapshot")
             actual = hashlib.sha256(reply.body).hexdigest()
             if named != actual or (_is_digest(snapshot) and snapshot != actual):
                 raise invalid_reply("manifest: its digest is another", expected=named, got=actual)
