@@ -261,12 +261,11 @@ def _dense(
         arrays["tokens"] = columns.array("tokens", "int32", longest)
     if fields is not None:
         arrays.update(dense_inputs(columns, fields, longest))
-    if not np.all((arrays["length"] >= 0) & (arrays["length"] <= longest)):
+    if _most(arrays["length"]) > longest:
         raise invalid_reply("batch: lengths", expected=f"0 … {longest}", got=arrays["length"])
     for name, one in sets.items():
         ids = columns.array(f"{name}_ids", "int32", longest, None)
-        # negative ones are above all others without their sign
-        if ids.size > 0 and int(ids.view(np.uint32).max()) >= min(one.vocabulary, 1 << 31):
+        if ids.size > 0 and _most(ids) >= min(one.vocabulary, 1 << 31):
             got = (int(ids.min()), int(ids.max()))
             raise invalid_reply("batch: ids", expected=f"0 ≤ id < {one.vocabulary}", got=got)
         logprobs = f"{name}_logprobs"
@@ -278,3 +277,8 @@ def _dense(
             label = columns.array(f"{name}_label_logprob", "float32", longest)
             arrays[f"{name}_label_logprob"] = label
     return arrays
+
+
+def _most(numbers: np.ndarray) -> int:
+    """Of int32; negative ones are above all others without their sign."""
+    return int(numbers.view(np.uint32).max(initial=0))
