@@ -108,11 +108,9 @@ class Client:
             known = isinstance(features, list) and all(one in FEATURES for one in features)
             if version != FORMAT_VERSION or not known:
                 detail = "manifest: it needs a later version of this package"
-                expected = {"version": FORMAT_VERSION, "features": FEATURES}
+                want = {"version": FORMAT_VERSION, "features": FEATURES}
                 got = {"version": version, "features": features}
-                raise LogitcaskError(
-                    "manifest-unsupported", 501, detail, expected=expected, got=got
-                )
+                raise LogitcaskError("manifest-unsupported", 501, detail, expected=want, got=got)
             return Manifest(actual, document)
 
         return self._http.get(_snapshot_path(dataset, snapshot), parse)
@@ -212,13 +210,11 @@ class Client:
         path, text = f"/v1/plans/{quote(plan, safe='')}/epochs", urlencode(query)
         echo = {key: str(query[key]) for key in ("rank", "world", "snapshot") if key in query}
         echo |= {"layout": query.get("layout", "frames"), "plan": plan}
-        also = {"logitcask.replicate": str(query.get("replicate", 1))}
-
-        def begin(epoch: int, step: int) -> Pending[Batch]:
-            place = {"epoch": str(epoch), "step": str(step)}
-            return self._batch(f"{path}/{epoch}/steps/{step}?{text}", {**echo, **place}, also)
-
-        return begin
+        return lambda epoch, step: self._batch(
+            f"{path}/{epoch}/steps/{step}?{text}",
+            {**echo, "epoch": str(epoch), "step": str(step)},
+            {"logitcask.replicate": str(query.get("replicate", 1))},
+        )
 
     def rows(
         self,
