@@ -67,7 +67,7 @@ def _receive_ordinary(sock: socket.socket) -> Received | None:
     length = LENGTH.fullmatch(headers.get("content-length", ""))
     kept = headers.get("connection", "keep-alive").lower() == "keep-alive"
     coded = "transfer-encoding" in headers or "content-encoding" in headers
-    if length is None or not kept or coded or len(headers) < len(lines):
+    if length is None or coded or len(headers) < len(lines):
         return None
     sock.recv(found.end())
     body = _take(int(length[0]))
