@@ -45,12 +45,19 @@ class Kind(NamedTuple):
         index: its number among the columns.
         dtype: by name; None where no array is made of such a column.
         shape: of a row, or of an item of a list.
+        items: how many values a row, or an item of a list, has.
+        data: the number of its values' buffer; for a list, `offsets` is that of its offsets.
+        bitmaps: numbers of its other buffers, which only columns with nulls have.
     """
 
     index: int
     is_list: bool
     dtype: str | None
     shape: tuple[int, ...]
+    items: int
+    data: int
+    offsets: int
+    bitmaps: tuple[int, ...]
 
     def fits(self, dtypes: str | Sequence[str], shape: tuple[int | None, ...]) -> bool:
         return (
@@ -64,7 +71,7 @@ class Columns:
     """The columns of a record batch, converted and checked when asked for.
 
     Args:
-        batch: a record batch without nulls.
+        batch: a record batch of a stream, without nulls.
         body: uint8, what `batch` was read from; views of it are writable, where those of Arrow's
             own buffers are not.
     """
@@ -72,8 +79,10 @@ class Columns:
     def __init__(self, batch: pa.RecordBatch, body: np.ndarray) -> None:
         self.rows = batch.num_rows
         self._batch = batch
-        self._kinds = _kinds_of(batch.schema)
-        self._body = _Body(body)
+        self._kinds = _kinds_of(batch)
+        # of all columns at once: asking each takes longer than what is done with it
+        self._buffers = batch.to_struct_array().buffers()
+        self._body, self._address = body, body.ctypes.data
 
     def __contains__(self, name: str) -> bool:
         return name in self._kinds
@@ -83,16 +92,15 @@ class Columns:
         kind = self._kind(name)
         if kind.is_list or not kind.fits(dtypes, shape):
             raise self._other_type(kind, f"{dtypes} of shape {shape}")
-        return self._body.items(self._buffers(kind)[-1], kind, self.rows)
+        return self._items(kind, self.rows)
 
     def lists(self, name: str, dtype: str, *shape: int | None) -> Lists:
         """A list or binary column; `shape` is that of an item."""
         kind = self._kind(name)
         if not kind.is_list or not kind.fits(dtype, shape):
             raise self._other_type(kind, f"list of {dtype}")
-        buffers = self._buffers(kind)
-        offsets = self._body.view(buffers[1], "int32", self.rows + 1)
-        return Lists(offsets, self._body.items(buffers[-1], kind, int(offsets[-1])))
+        offsets = self._view(kind.offsets, "int32", (self.rows + 1,))
+        return Lists(offsets, self._items(kind, int(offsets[-1])))
 
     def texts(self, name: str) -> pa.StringArray:
         kind = self._kind(name)
@@ -107,19 +115,34 @@ class Columns:
             raise invalid_reply(f"batch: column {name} is missing", got=sorted(self._kinds))
         return kind
 
-    def _buffers(self, kind: Kind) -> list[pa.Buffer | None]:
-        """Validity, for a list its offsets, validity of what is nested …, and last the data."""
-        column = self._batch.column(kind.index)
-        buffers = column.buffers()
-        bitmaps = [buffers[0], *buffers[2:-1]] if kind.is_list else buffers[:-1]
-        if column.offset > 0 or any(one is not None for one in bitmaps):
-            raise invalid_reply("batch: nulls or slices in a column", got=str(column.type))
-        return buffers
+    def _items(self, kind: Kind, count: int) -> np.ndarray:
+        """`count` rows of a column, or items of its lists."""
+        for number in kind.bitmaps:
+            if self._buffers[number] is not None:
+                raise invalid_reply("batch: nulls in a column", got=str(self._field(kind).type))
+        if kind.dtype != "bool":
+            return self._view(kind.data, kind.dtype, (count, *kind.shape))
+        numbers = count * kind.items
+        bits = self._view(kind.data, "uint8", ((numbers + 7) // 8,))
+        values = np.unpackbits(bits, count=numbers, bitorder="little").view(np.bool_)
+        return values.reshape(count, *kind.shape)
+
+    def _view(self, number: int, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+        buffer, kind = self._buffers[number], DTYPES[dtype]
+        if buffer is None or buffer.size == 0:
+            return np.zeros(shape, kind)  # the one offset of a column without rows, or nothing
+        start = buffer.address - self._address
+        if 0 <= start < len(self._body):
+            return np.ndarray(shape, kind, self._body, start)
+        return np.ndarray(shape, kind, buffer)
 
     def _other_type(self, kind: Kind, expected: str) -> LogitcaskError:
-        field = self._batch.schema.field(kind.index)
+        field = self._field(kind)
         detail = f"batch: type of column {field.name}"
         return invalid_reply(detail, expected=expected, got=str(field.type))
+
+    def _field(self, kind: Kind) -> pa.Field:
+        return self._batch.schema.field(kind.index)
 
 
 def joined(columns: Columns, name: str, type_: tuple[Any, ...], lengths: np.ndarray) -> np.ndarray:
@@ -130,55 +153,37 @@ def joined(columns: Columns, name: str, type_: tuple[Any, ...], lengths: np.ndar
     return column.values
 
 
-class _Body:
-    """The receive buffer and its address, which numpy takes its time to say."""
-
-    def __init__(self, bytes_: np.ndarray) -> None:
-        self.bytes, self.address = bytes_, bytes_.ctypes.data
-
-    def items(self, buffer: pa.Buffer | None, kind: Kind, count: int) -> np.ndarray:
-        """`count` rows of a column, or items of its lists."""
-        numbers = count * prod(kind.shape)
-        if kind.dtype == "bool":
-            bits = self.view(buffer, "uint8", (numbers + 7) // 8)
-            values = np.unpackbits(bits, count=numbers, bitorder="little").view(np.bool_)
-        else:
-            values = self.view(buffer, kind.dtype, numbers)
-        return values.reshape(count, *kind.shape) if kind.shape else values
-
-    def view(self, buffer: pa.Buffer | None, dtype: str, count: int) -> np.ndarray:
-        kind = DTYPES[dtype]
-        if buffer is None or buffer.size == 0:
-            return np.zeros(count, kind)  # the one offset of a column without rows, or nothing
-        start = buffer.address - self.address
-        size = count * kind.itemsize
-        if 0 <= start and start + size <= len(self.bytes):
-            return self.bytes[start : start + size].view(kind)
-        return np.frombuffer(buffer, kind, count)
-
-
 #: Schemas and the kinds of their columns, the latest first; replaced as a whole, by any thread.
 _known: tuple[tuple[pa.Schema, dict[str, Kind]], ...] = ()
 
 
-def _kinds_of(schema: pa.Schema) -> dict[str, Kind]:
+def _kinds_of(batch: pa.RecordBatch) -> dict[str, Kind]:
     global _known
+    schema = batch.schema
     for known, kinds in _known:
         if known.equals(schema):
             return kinds
-    kinds = {field.name: _kind_of(index, field.type) for index, field in enumerate(schema)}
+    kinds, first = {}, 1  # behind the bitmap of all columns together
+    for index, field in enumerate(schema):
+        count = len(batch.column(index).buffers())
+        kinds[field.name] = _kind_of(index, field.type, range(first, first + count))
+        first += count
     _known = ((schema.remove_metadata(), kinds), *_known[: SCHEMAS_MAX - 1])
     return kinds
 
 
-def _kind_of(index: int, type_: pa.DataType) -> Kind:
-    if pa.types.is_binary(type_):
-        return Kind(index, True, "uint8", ())
-    is_list = pa.types.is_list(type_)
-    item = type_.value_type if is_list else type_
+def _kind_of(index: int, type_: pa.DataType, buffers: range) -> Kind:
+    """Of the numbers of its buffers: validity, for a list its offsets, validity of what is nested
+    …, and last the data."""
+    is_binary, is_list = pa.types.is_binary(type_), pa.types.is_list(type_)
+    item = type_.value_type if is_list else pa.uint8() if is_binary else type_
     shape: tuple[int, ...] = ()
     while pa.types.is_fixed_size_list(item):
         shape, item = (*shape, item.list_size), item.value_type
     if pa.types.is_fixed_size_binary(item):
-        return Kind(index, is_list, "uint8", (*shape, item.byte_width))
-    return Kind(index, is_list, NUMBERS.get(item), shape)
+        shape, item = (*shape, item.byte_width), pa.uint8()
+    has_offsets, data = is_binary or is_list, buffers[-1]
+    bitmaps = (buffers[0], *buffers[2:-1]) if has_offsets else tuple(buffers[:-1])
+    offsets = buffers[1] if has_offsets else data
+    dtype, items = NUMBERS.get(item), prod(shape)
+    return Kind(index, has_offsets, dtype, shape, items, data, offsets, bitmaps)

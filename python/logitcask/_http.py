@@ -1,4 +1,4 @@
-"""HTTP/1.1 over http.client: kept connections, one buffer a reply, bounded retries, replicas.
+"""HTTP/1.1: kept connections, one buffer a reply, bounded retries, replicas.
 
 A third of the code of a general client and five to ten times less CPU per megabyte; the price is
 no proxies, redirects or content encodings, which are refused by name.
@@ -19,7 +19,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from ._connections import Begun, Request, Server
-from ._receive import read_body, words
+from ._receive import Received, words
 from .errors import LogitcaskError, TruncatedReply, invalid_reply
 
 T = TypeVar("T")
@@ -36,7 +36,8 @@ RETRIED = (408, 425, 429, 502, 503, 504)
 
 
 class Reply(NamedTuple):
-    headers: http.client.HTTPMessage
+    #: By names in lower case.
+    headers: Mapping[str, str]
     #: uint8, writable, not shared with any other reply.
     body: np.ndarray
 
@@ -214,23 +215,13 @@ class Transport:
 
     def _once(self, server: Server, request: Request, begun: Begun | None) -> Reply:
         try:
-            connection, response = server.answer(request, begun or server.begin(request))
+            received = server.finish(request, begun or server.begin(request))
         except (OSError, http.client.HTTPException) as error:
             raise _unreachable(server, error) from error
-        try:
-            with response:
-                data = read_body(response, connection)
-        except BaseException:
-            connection.close()
-            raise
-        if response.will_close:
-            connection.close()
-        else:
-            server.idle.append(connection)
-        if response.status not in (200, 201):
-            raise _problem(response, data)
-        _check_digest(response, data, wanted="Want-Repr-Digest" in request.headers)
-        return Reply(response.headers, data)
+        if received.status not in (200, 201):
+            raise _problem(received)
+        _check_digest(received, wanted="Want-Repr-Digest" in request.headers)
+        return Reply(received.headers, received.body)
 
 
 def _unreachable(server: Server, error: Exception) -> LogitcaskError:
@@ -238,27 +229,27 @@ def _unreachable(server: Server, error: Exception) -> LogitcaskError:
     return LogitcaskError("server-unreachable", 503, detail, True)
 
 
-def _check_digest(response: http.client.HTTPResponse, body: np.ndarray, *, wanted: bool) -> None:
-    announced = response.getheader("Repr-Digest")
+def _check_digest(received: Received, *, wanted: bool) -> None:
+    announced = received.headers.get("repr-digest")
     if announced is None:
         if wanted:
             detail = "http: the reply has no digest, ask a server that sends it or no verify"
             raise invalid_reply(detail, expected="Repr-Digest")
         return
-    actual = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    actual = f"sha-256=:{base64.b64encode(hashlib.sha256(received.body).digest()).decode()}:"
     if announced != actual:
         detail = "http: the reply was damaged on the way"
         raise TruncatedReply(detail, expected=announced, got=actual)
 
 
-def _problem(response: http.client.HTTPResponse, body: np.ndarray) -> LogitcaskError:
-    status = response.status
+def _problem(received: Received) -> LogitcaskError:
+    status, headers = received.status, received.headers
     error = LogitcaskError(
         "reply-invalid", status, f"http: status {status} without an explanation", status in RETRIED
     )
-    if response.getheader("Content-Type", "").startswith("application/problem+json"):
+    if headers.get("content-type", "").startswith("application/problem+json"):
         try:
-            problem = json.loads(body.tobytes())
+            problem = json.loads(received.body.tobytes())
             error = LogitcaskError(
                 str(problem["code"]),
                 status,
@@ -269,7 +260,7 @@ def _problem(response: http.client.HTTPResponse, body: np.ndarray) -> LogitcaskE
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             error.detail = f"http: status {status} with a malformed explanation"
-    error.retry_after_s = _seconds(response.getheader("Retry-After"))
+    error.retry_after_s = _seconds(headers.get("retry-after"))
     return error
 
 

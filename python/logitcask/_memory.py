@@ -36,15 +36,15 @@ def take(size: int) -> np.ndarray:
 
 
 def _held(size: int) -> np.ndarray | None:
-    """A piece that fits and is not more than twice too large; others make room."""
+    """The last piece, which caches hold best, that fits and is not more than twice too large."""
     for _ in range(len(_idle)):
         try:
-            memory = _idle.popleft()
+            memory = _idle.pop()
         except IndexError:  # another thread was faster
             return None
         if size <= len(memory) <= 2 * size + UNIT_BYTES:
             return memory
-        _idle.append(memory)
+        _idle.appendleft(memory)  # the first to make room
     return None
 
 

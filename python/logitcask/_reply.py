@@ -28,13 +28,20 @@ from .frames import (
     values_of,
 )
 
+#: What this version reads.
+OF_TEXTS = {"logitcask.version": "1", "logitcask.alignment": "predicts-next"}
+OF_IMAGES = {"logitcask.version": "1", "logitcask.kind": "vision"}
 
-def read_batch(body: np.ndarray, echo: Mapping[str, str]) -> Batch:
+
+def read_batch(
+    body: np.ndarray, echo: Mapping[str, str], also: Mapping[str, str] | None = None
+) -> Batch:
     """Reads and checks a reply.
 
     Args:
         body: uint8, the bytes of an Arrow stream.
         echo: schema metadata that must come back as asked, without the prefix ``logitcask.``.
+        also: metadata that the batch is given besides.
 
     Raises:
         TruncatedReply: fewer rows or batches than announced, or the stream breaks off.
@@ -44,9 +51,7 @@ def read_batch(body: np.ndarray, echo: Mapping[str, str]) -> Batch:
     wrong = {key: metadata.get(f"logitcask.{key}") for key in echo}
     if wrong != echo:
         raise invalid_reply("batch: it answers another request", expected=dict(echo), got=wrong)
-    is_text = "logitcask.kind" not in metadata
-    kind = {"alignment": "predicts-next"} if is_text else {"kind": "vision"}
-    known = {"logitcask.version": "1", **{f"logitcask.{key}": kind[key] for key in kind}}
+    known = OF_IMAGES if "logitcask.kind" in metadata else OF_TEXTS
     if {key: metadata.get(key) for key in known} != known:
         raise invalid_reply("batch: this version cannot read it", expected=known, got=metadata)
     try:
@@ -65,6 +70,7 @@ def read_batch(body: np.ndarray, echo: Mapping[str, str]) -> Batch:
         check_image_ids(arrays, fields, refs.to_pylist(), metadata)
     elif "tokens" in arrays:
         check_sample_ids(arrays, start)
+    metadata |= also or {}
     return Batch(layout, columns.rows, vocabulary, dict(sets), arrays, metadata, meta, refs)
 
 
@@ -255,12 +261,11 @@ def _dense(
         arrays["tokens"] = columns.array("tokens", "int32", longest)
     if fields is not None:
         arrays.update(dense_inputs(columns, fields, longest))
-    if not np.all((arrays["length"] >= 0) & (arrays["length"] <= longest)):
+    if _most(arrays["length"]) > longest:
         raise invalid_reply("batch: lengths", expected=f"0 … {longest}", got=arrays["length"])
     for name, one in sets.items():
         ids = columns.array(f"{name}_ids", "int32", longest, None)
-        # negative ones are above all others without their sign
-        if ids.size > 0 and int(ids.view(np.uint32).max()) >= min(one.vocabulary, 1 << 31):
+        if ids.size > 0 and _most(ids) >= min(one.vocabulary, 1 << 31):
             got = (int(ids.min()), int(ids.max()))
             raise invalid_reply("batch: ids", expected=f"0 ≤ id < {one.vocabulary}", got=got)
         logprobs = f"{name}_logprobs"
@@ -272,3 +277,8 @@ def _dense(
             label = columns.array(f"{name}_label_logprob", "float32", longest)
             arrays[f"{name}_label_logprob"] = label
     return arrays
+
+
+def _most(numbers: np.ndarray) -> int:
+    """Of int32; negative ones are above all others without their sign."""
+    return int(numbers.view(np.uint32).max(initial=0))

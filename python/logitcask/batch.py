@@ -138,14 +138,10 @@ class Batch:
         wide = self.vocabulary > 1 << 31
 
         def tensor(array: Any) -> torch.Tensor:
-            if torch.is_tensor(array):
+            if not isinstance(array, np.ndarray):
                 return array
-            if array.dtype == np.uint32:
-                array = array.astype(np.int64) if wide else array.view(np.int32)
-            elif array.dtype == np.uint16:
-                array = array.astype(np.int32)
-            elif array.dtype == np.uint64:
-                array = array.view(np.int64)
+            if array.dtype.kind == "u":
+                array = _signed(array, wide)
             return torch.from_numpy(array)
 
         batch = self._with(tensor)
@@ -176,3 +172,12 @@ class Batch:
     def _with(self, change: Callable[[Any], Any]) -> Batch:
         arrays = {name: change(array) for name, array in self.arrays.items()}
         return replace(self, arrays=arrays)
+
+
+def _signed(array: np.ndarray, wide: bool) -> np.ndarray:
+    """Of unsigned integers; bytes stay as they are."""
+    if array.dtype == np.uint32:
+        return array.astype(np.int64) if wide else array.view(np.int32)
+    if array.dtype == np.uint16:
+        return array.astype(np.int32)
+    return array.view(np.int64) if array.dtype == np.uint64 else array

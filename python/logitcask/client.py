@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -100,7 +99,7 @@ class Client:
         """What a snapshot holds; `snapshot` is its id or a tag. The bytes must have that id."""
 
         def parse(reply: Reply) -> Manifest:
-            named = reply.headers.get("Logitcask-Snapshot")
+            named = reply.headers.get("logitcask-snapshot")
             actual = hashlib.sha256(reply.body).hexdigest()
             if named != actual or (_is_digest(snapshot) and snapshot != actual):
                 raise invalid_reply("manifest: its digest is another", expected=named, got=actual)
@@ -109,11 +108,9 @@ class Client:
             known = isinstance(features, list) and all(one in FEATURES for one in features)
             if version != FORMAT_VERSION or not known:
                 detail = "manifest: it needs a later version of this package"
-                expected = {"version": FORMAT_VERSION, "features": FEATURES}
+                want = {"version": FORMAT_VERSION, "features": FEATURES}
                 got = {"version": version, "features": features}
-                raise LogitcaskError(
-                    "manifest-unsupported", 501, detail, expected=expected, got=got
-                )
+                raise LogitcaskError("manifest-unsupported", 501, detail, expected=want, got=got)
             return Manifest(actual, document)
 
         return self._http.get(_snapshot_path(dataset, snapshot), parse)
@@ -205,15 +202,19 @@ class Client:
                 ``snapshot``, the id of one with the plan's samples, by default the one that the
                 plan was first made for. None leaves the choice to the server.
         """
-        return self._begin_step(plan, epoch, step, rank=rank, world=world, **view).finish()
+        return self._steps(plan, rank=rank, world=world, **view)(epoch, step).finish()
 
-    def _begin_step(self, plan: str, epoch: int, step: int, **view: Any) -> Pending[Batch]:
+    def _steps(self, plan: str, **view: Any) -> Callable[[int, int], Pending[Batch]]:
         """``step`` in two halves: asked for now, received and decoded by ``finish()``."""
         query = {"rank": 0, "world": 1, **_given(view)}
-        path = f"/v1/plans/{quote(plan, safe='')}/epochs/{epoch}/steps/{step}?{urlencode(query)}"
-        echo = {key: query[key] for key in ("rank", "world", "layout", "snapshot") if key in query}
-        echo = {"layout": "frames", **echo, "plan": plan, "epoch": epoch, "step": step}
-        return self._batch(path, echo, {"logitcask.replicate": str(query.get("replicate", 1))})
+        path, text = f"/v1/plans/{quote(plan, safe='')}/epochs", urlencode(query)
+        echo = {key: str(query[key]) for key in ("rank", "world", "snapshot") if key in query}
+        echo |= {"layout": query.get("layout", "frames"), "plan": plan}
+        return lambda epoch, step: self._batch(
+            f"{path}/{epoch}/steps/{step}?{text}",
+            {**echo, "epoch": str(epoch), "step": str(step)},
+            {"logitcask.replicate": str(query.get("replicate", 1))},
+        )
 
     def rows(
         self,
@@ -257,17 +258,16 @@ class Client:
         detail = f"snapshot: no tokenizer is kept with {dataset}; leave tokenizer= out"
         raise LogitcaskError("file-not-found", 404, detail, expected="a file of role tokenizer")
 
-    def _batch(self, path: str, echo: dict[str, Any], also: dict[str, str]) -> Pending[Batch]:
+    def _batch(self, path: str, echo: dict[str, str], also: dict[str, str]) -> Pending[Batch]:
         """`echo`: what metadata must say; `also`: what they are given besides."""
 
         def parse(reply: Reply) -> Batch:
             try:
-                batch = read_batch(reply.body, {key: str(value) for key, value in echo.items()})
+                return read_batch(reply.body, echo, also)
             except LogitcaskError as error:
                 # the server checks every frame that it sends: this one was damaged on the way
                 error.retryable |= error.code == "frame-damaged"
                 raise
-            return replace(batch, metadata={**batch.metadata, **also})
 
         return self._http.begin(path, parse, accept=ARROW, verify=self._verify)
 

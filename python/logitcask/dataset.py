@@ -227,8 +227,10 @@ class LogitDataset(_torch.IterableDataset):
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
         stride = self._stripe.stride
+        place = {"rank": self._rank, "world": self._world}
+        begin = self.client._steps(self.plan.id, **place, **self._view)
         steps = Ahead(
-            lambda step: self._begin(epoch, step),
+            lambda step: begin(epoch, step),
             range(first, len(self), stride),
             finish=self._finish,
             size_of=lambda batch: batch.nbytes,
@@ -244,10 +246,6 @@ class LogitDataset(_torch.IterableDataset):
         finally:
             steps.close()
         self._stripe.end(epoch)
-
-    def _begin(self, epoch: int, step: int) -> Pending[Batch]:
-        place = {"rank": self._rank, "world": self._world}
-        return self.client._begin_step(self.plan.id, epoch, step, **place, **self._view)
 
     def _finish(self, pending: Pending[Batch], before_retry: Callable[[], None]) -> Batch:
         batch = pending.finish(before_retry)

@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import threading
+import time
 
 
 class FakeServer:
@@ -93,6 +94,20 @@ def problem(status, code, *, retryable, **headers):
     document = {"code": code, "detail": f"test: {code}", "retryable": retryable, "got": 3}
     body = json.dumps(document).encode()
     return ok(body, status, Content_Type="application/problem+json; charset=utf-8", **headers)
+
+
+def pieces(head, body, at=None):
+    """A head as it is given, in two pieces where `at` says where it is cut."""
+
+    def reply(connection, _):
+        if at is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.sendall(head[:at])
+            time.sleep(0.01)
+        connection.sendall((head if at is None else head[at:]) + body)
+        return True
+
+    return reply
 
 
 def broken_off(body, length):

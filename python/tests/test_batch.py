@@ -204,6 +204,32 @@ def test_columns_that_contradict_each_other_are_refused(columns):
     assert caught.value.code == "reply-invalid"
 
 
+@pytest.mark.parametrize(
+    "column",
+    [pa.array([None, b"1" * 16, b"2" * 16], pa.binary(16)), pa.array([b"0" * 16, None, None])],
+    ids=["fixed", "list"],
+)
+def test_nulls_are_refused_as_such(column):
+    name = "sample_id" if column.type == pa.binary(16) else "teacher_frame"
+    columns = with_column(name, column)
+    body = wire.stream(columns, nullable=True)
+    with pytest.raises(LogitcaskError, match="nulls"):
+        parse(body)
+
+
+@pytest.mark.parametrize(("name", "value"), [("length", -1), ("length", 4), ("teacher_ids", -1)])
+def test_dense_lengths_and_ids_outside_their_bounds_are_refused(name, value):
+    columns = wire.dense_columns()
+    values = columns[name].to_pylist()
+    if name == "length":
+        values[0] = value
+    else:
+        values[0][0][0] = value
+    columns[name] = pa.array(values, columns[name].type)
+    with pytest.raises(LogitcaskError, match="lengths" if name == "length" else "batch: ids"):
+        parse(wire.stream(columns, layout="dense"))
+
+
 def test_a_frame_of_another_sample_is_refused():
     first, second, third = wire.frames()
     with pytest.raises(LogitcaskError, match="numbers of positions"):

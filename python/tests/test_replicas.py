@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import threading
 
 import pytest
 import wire
@@ -51,7 +52,7 @@ def test_what_cannot_be_sent_counts_as_a_try_and_the_next_goes_elsewhere(delays)
     with FakeServer(ok(BODY)) as gone:
         pass
     with FakeServer(ok(BODY)) as good, Client([gone.url, good.url], attempts=2) as client:
-        first, second = (client._begin_step(wire.PLAN, 0, 0) for _ in range(2))
+        first, second = (client._steps(wire.PLAN)(0, 0) for _ in range(2))
         assert (first.under_way, second.under_way) == (False, True)
         assert first.finish().rows == second.finish().rows == 3
         assert delays == []
@@ -60,9 +61,11 @@ def test_what_cannot_be_sent_counts_as_a_try_and_the_next_goes_elsewhere(delays)
 def test_what_is_given_up_is_asked_for_again_elsewhere(delays):
     with FakeServer(reset()) as bad, FakeServer(ok(BODY)) as good:
         with Client([bad.url, good.url]) as client:
-            first, second = (client._begin_step(wire.PLAN, 0, 0) for _ in range(2))
+            first, second = (client._steps(wire.PLAN)(0, 0) for _ in range(2))
             assert first.finish(before_retry=second.abandon).rows == 3
             assert not second.under_way and second.finish().rows == 3
+        while len(bad.requests) < 2:  # what was given up is still on its way there
+            threading.Event().wait(0.01)
         assert (len(bad.requests), len(good.requests), delays) == (2, 2, [])
 
 

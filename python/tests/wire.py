@@ -156,9 +156,9 @@ def dense_columns(longest=3, k=2, ids_max=V):
     }
 
 
-def stream(columns, count=1, **changes):
+def stream(columns, count=1, nullable=False, **changes):
     schema = pa.schema(
-        [pa.field(name, column.type, nullable=False) for name, column in columns.items()],
+        [pa.field(name, column.type, nullable=nullable) for name, column in columns.items()],
         metadata(**changes),
     )
     sink = pa.BufferOutputStream()

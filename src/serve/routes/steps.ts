@@ -16,7 +16,7 @@ import { version } from '../version.ts';
 import type { Route } from './route.ts';
 
 export const steps: Route = (server, context) => {
-  const prepareNext = createAhead();
+  const ahead = createAhead();
   server.get(
     '/v1/plans/:plan/epochs/:epoch/steps/:step',
     { config: { scope: 'read' }, schema: { params: stepParams, querystring: batchRequest } },
@@ -28,7 +28,7 @@ export const steps: Route = (server, context) => {
       const plan = await context.plan(params.plan);
       const { epoch, step } = params;
       const asked = { ...query, epoch, step };
-      const rows = await plan.samples(asked);
+      const rows = await ahead.samples(plan, asked);
       const readers = await readersOf(context, plan, query);
       const snapshot = readers.map(({ id }) => id).join();
       const all = JSON.stringify([version, plan.id, epoch, step, query, snapshot, compression]);
@@ -51,7 +51,7 @@ export const steps: Route = (server, context) => {
         reply.header('server-timing', clock.toString());
         if (request.method !== 'HEAD') context.meters.send(query.layout, body);
         sendBody(request, reply, { body, share, replies: context.replies });
-        prepareNext(context, { plan, prepared, asked });
+        ahead.prepareNext(context, { plan, prepared, asked });
         return reply;
       } catch (error) {
         share.release();
