@@ -18,9 +18,19 @@ import {
   widenLow,
   widePowers,
 } from './powers.ts';
-import { idOfKey, keyOf, quickselect, sortKeys, valueOfKey } from './ranking.ts';
+import {
+  COUNTS_BYTES,
+  idOfKey,
+  keyOf,
+  quickselect,
+  sortByDigits,
+  sortKeys,
+  valueOfKey,
+} from './ranking.ts';
 
 const GROUP: i32 = 16;
+/** So many keys are sorted faster by their digits than by comparing them. */
+const DIGITS_MIN: i32 = 128;
 const HALF_NEGATIVE_INFINITY: u32 = 0xfc00;
 
 let width: i32 = 0;
@@ -37,6 +47,7 @@ let idsAt: usize = 0;
 let drawnAt: usize = 0;
 let widesAt: usize = 0;
 let lanesAt: usize = 0;
+let countsAt: usize = 0;
 let drawnMax: i32 = 0;
 
 let count: i32 = 0;
@@ -80,7 +91,8 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   drawnAt = idsAt + align(<usize>k * 4);
   widesAt = drawnAt + align(<usize>drawnMax * 4);
   lanesAt = widesAt + align((<usize>width + 1) * 8);
-  const end = lanesAt + LANES_BYTES;
+  countsAt = lanesAt + align(LANES_BYTES);
+  const end = countsAt + COUNTS_BYTES;
   const pages = <i32>((end + 0xffff) >>> 16);
   if (pages > memory.size() && memory.grow(pages - memory.size()) < 0) unreachable();
   for (let i = width; i < padded; i++) {
@@ -199,10 +211,14 @@ export function pass(newThreshold: f32, newShift: f32): i32 {
 }
 
 export function select(k: i32): i32 {
-  memory.copy(keysAt, foundAt, <usize>count << 3);
   kept = min(k, count);
-  if (kept < count) quickselect<u64>(keysAt, 0, count - 1, kept - 1);
-  sortKeys(keysAt, 0, kept - 1);
+  if (count >= DIGITS_MIN) {
+    sortByDigits(foundAt, count, keysAt, widesAt, countsAt);
+  } else {
+    memory.copy(keysAt, foundAt, <usize>count << 3);
+    if (kept < count) quickselect<u64>(keysAt, 0, count - 1, kept - 1);
+    sortKeys(keysAt, 0, kept - 1);
+  }
   for (let i = 0; i < kept; i++) {
     store<i32>(idsAt + (<usize>i << 2), idOfKey(load<u64>(keysAt + (<usize>i << 3))));
   }
