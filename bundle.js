@@ -37,12 +37,11 @@ const requiring = {
 const programs = {
   cli: 'src/cli.ts',
   'thread-audit': 'src/audit/audit-thread.ts',
+  'thread-build': 'src/build/thread.ts',
   'thread-convert': 'src/serve/convert.ts',
-  'thread-digest-piece': 'src/capture/digest-piece.ts',
   'thread-onnx-session': 'src/capture/onnx-session.ts',
   'thread-pack-texts': 'src/serve/pack-texts.ts',
   'thread-read-reply': 'src/capture/read-reply.ts',
-  'thread-reduce': 'src/build/reduce.ts',
   'thread-vision-onnx-session': 'src/capture/vision-onnx-session.ts',
 };
 
