@@ -11,25 +11,37 @@ import { build } from 'rolldown';
 const external = [
   '@fastify/rate-limit',
   '@fastify/swagger',
-  '@toondepauw/node-zstd',
   'fastify',
   'fastify-metrics',
-  'lz4-napi',
   'onnxruntime-node',
   'pino',
-  'piscina',
   'sharp',
 ];
+
+/**
+ * Those that are CommonJS are required: to import one, Node looks through its text for the names
+ * that it exports, and so long a text that the search itself is compiled.
+ */
+const required = ['@toondepauw/node-zstd', 'lz4-napi', 'piscina'];
+const prefix = '\0required:';
+const requiring = {
+  name: 'requiring',
+  resolveId(source, importer = '') {
+    if (!required.includes(source)) return null;
+    return importer.startsWith(prefix) ? { id: source, external: true } : prefix + source;
+  },
+  load: (id) =>
+    id.startsWith(prefix) ? `module.exports = require('${id.slice(prefix.length)}')` : null,
+};
 
 const programs = {
   cli: 'src/cli.ts',
   'thread-audit': 'src/audit/audit-thread.ts',
+  'thread-build': 'src/build/thread.ts',
   'thread-convert': 'src/serve/convert.ts',
-  'thread-digest-piece': 'src/capture/digest-piece.ts',
   'thread-onnx-session': 'src/capture/onnx-session.ts',
   'thread-pack-texts': 'src/serve/pack-texts.ts',
   'thread-read-reply': 'src/capture/read-reply.ts',
-  'thread-reduce': 'src/build/reduce.ts',
   'thread-vision-onnx-session': 'src/capture/vision-onnx-session.ts',
 };
 
@@ -43,6 +55,7 @@ for (const [name, input] of Object.entries(programs)) {
     input: { [name]: input },
     platform: 'node',
     external: [/^node:/, ...external],
+    plugins: [requiring],
     output: { dir: 'dist/src', format: 'esm', chunkFileNames: `${name}-[name].js` },
   });
 }

@@ -126,3 +126,64 @@ export function sortKeys(base: usize, from: i32, to: i32): void {
   }
   sortFew<u64>(base, from, to);
 }
+
+const DIGITS: i32 = 4;
+const DIGIT_VALUES: i32 = 256;
+export const COUNTS_BYTES: usize = <usize>(DIGITS * DIGIT_VALUES) << 2;
+
+/** Digit `at` of a key's value; a smaller one ranks before. */
+// @ts-ignore: decorator
+@inline
+function digitOf(key: u64, at: i32): usize {
+  return (<usize>~(<u32>(key >> 32)) >> (<usize>at << 3)) & 255;
+}
+
+/**
+ * Sorts `count` keys into `to` in descending order, where those at `from` ascend by id: by one
+ * digit of the value after the other, which branches on no key and leaves equal ones in order.
+ * `spare` holds as many; `counts`, COUNTS_BYTES.
+ */
+export function sortByDigits(
+  from: usize,
+  count: i32,
+  to: usize,
+  spare: usize,
+  counts: usize,
+): void {
+  memory.fill(counts, 0, COUNTS_BYTES);
+  for (let i = 0; i < count; i++) {
+    const key = load<u64>(from + (<usize>i << 3));
+    for (let digit = 0; digit < DIGITS; digit++) {
+      const at = counts + (((<usize>digit << 8) + digitOf(key, digit)) << 2);
+      store<i32>(at, load<i32>(at) + 1);
+    }
+  }
+  const first = load<u64>(from);
+  let differing = 0;
+  for (let digit = 0; digit < DIGITS; digit++) {
+    const same = load<i32>(counts + (((<usize>digit << 8) + digitOf(first, digit)) << 2));
+    if (same < count) differing++;
+  }
+  if (differing == 0) memory.copy(to, from, <usize>count << 3);
+  for (let digit = 0, left = differing; left > 0; digit++) {
+    const own = counts + (<usize>digit << 10);
+    if (load<i32>(own + (digitOf(first, digit) << 2)) == count) continue;
+    let before = 0;
+    for (let value = 0; value < DIGIT_VALUES; value++) {
+      const at = own + (<usize>value << 2);
+      const here = load<i32>(at);
+      store<i32>(at, before);
+      before += here;
+    }
+    left--;
+    const target = left & 1 ? spare : to; // the last one ends in `to`
+    for (let i = 0; i < count; i++) {
+      const key = load<u64>(from + (<usize>i << 3));
+      const at = own + (digitOf(key, digit) << 2);
+      const place = load<i32>(at);
+      store<i32>(at, place + 1);
+      store<u64>(target + (<usize>place << 3), key);
+    }
+    from = target;
+  }
+}

@@ -14,8 +14,19 @@ import {
   valueAt,
   widePowers,
 } from './powers.ts';
-import { idOfKey, keyOf, nthGreatest, quickselect, sortKeys, valuesOfKeys } from './ranking.ts';
+import {
+  COUNTS_BYTES,
+  idOfKey,
+  keyOf,
+  nthGreatest,
+  quickselect,
+  sortByDigits,
+  sortKeys,
+  valuesOfKeys,
+} from './ranking.ts';
 
+/** So many keys are sorted faster by their digits than by comparing them. */
+const DIGITS_MIN: i32 = 128;
 const BRAIN_NEGATIVE_INFINITY: u32 = 0xff80;
 
 let width: i32 = 0;
@@ -32,6 +43,7 @@ let idsAt: usize = 0;
 let drawnAt: usize = 0;
 let widesAt: usize = 0;
 let lanesAt: usize = 0;
+let countsAt: usize = 0;
 let marksAt: usize = 0;
 let takenAt: usize = 0;
 let powersAt: usize = 0;
@@ -81,7 +93,8 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   drawnAt = idsAt + align(<usize>k * 4);
   widesAt = drawnAt + align(<usize>drawnMax * 4);
   lanesAt = widesAt + align((<usize>width + 1) * 8);
-  marksAt = lanesAt + LANES_BYTES;
+  countsAt = lanesAt + align(LANES_BYTES);
+  marksAt = countsAt + COUNTS_BYTES;
   takenAt = marksAt + (<usize>BLOCK / GROUP + 1) * 16;
   powersAt = takenAt + <usize>BLOCK * 4;
   const end = powersAt + (<usize>padded + BLOCK) * 4;
@@ -193,10 +206,14 @@ export function pass(newThreshold: f32, newShift: f32): i32 {
 }
 
 export function select(k: i32): i32 {
-  memory.copy(keysAt, foundAt, <usize>count << 3);
   kept = min(k, count);
-  if (kept < count) quickselect<u64>(keysAt, 0, count - 1, kept - 1);
-  sortKeys(keysAt, 0, kept - 1);
+  if (count >= DIGITS_MIN) {
+    sortByDigits(foundAt, count, keysAt, widesAt, countsAt);
+  } else {
+    memory.copy(keysAt, foundAt, <usize>count << 3);
+    if (kept < count) quickselect<u64>(keysAt, 0, count - 1, kept - 1);
+    sortKeys(keysAt, 0, kept - 1);
+  }
   for (let i = 0; i < kept; i++) {
     store<i32>(idsAt + (<usize>i << 2), idOfKey(load<u64>(keysAt + (<usize>i << 3))));
   }

@@ -211,7 +211,7 @@ const settings = z.strictObject({
       error: 'expected `max_kl` or `bytes_per_position`, not both',
     })
     .default({}),
-  /** Threads that reduce whole rows; all cores by default. Decides no byte. */
+  /** Threads that digest a dump and reduce whole rows; all cores by default. Decides no byte. */
   workers: z.int().min(1).max(256).optional(),
   /** Extra temperatures for which log Z_T is stored. */
   temperatures: z.array(temperature).max(16).default([]),

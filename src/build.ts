@@ -14,20 +14,22 @@ import { buildName } from './build/identity.ts';
 import { draftInputs, draftTargetSets } from './build/manifest-draft.ts';
 import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
+import { reuse } from './build/reuse.ts';
 import { type ChosenConfig, withSparsifier } from './build/rules.ts';
 import { sampleIdsOf, snapshotLabelSpace } from './build/sample-ids.ts';
 import { openScores, type Scores } from './build/scores.ts';
 import { createShards } from './build/shards.ts';
 import { createStatusWriter, type StatusWriter } from './build/status.ts';
-import { restoreImages, storesImages } from './build/store-images.ts';
+import { storesImages } from './build/store-images.ts';
 import { checkAlignment } from './capture/alignment.ts';
 import type { Source } from './capture/source.ts';
 import { openSource } from './capture/table.ts';
+import { createThreads, type Threads } from './capture/threads.ts';
 import { asLogitcaskError, LogitcaskError } from './errors.ts';
 import { engineName } from './kernel/wasm.ts';
 import { lockPath } from './shard/names.ts';
 import { createReferencePicker } from './shard/reference.ts';
-import { type ResolvedSnapshot, readBuildStatus, resolveSnapshot } from './shard/snapshot.ts';
+import type { ResolvedSnapshot } from './shard/snapshot.ts';
 import { acquireLock } from './store/lock.ts';
 import type { Store } from './store/store.ts';
 import { openStore } from './store/table.ts';
@@ -88,6 +90,7 @@ interface Run extends BuildRunOptions {
   readonly build: string;
   readonly seconds: StageSeconds;
   readonly status: StatusWriter;
+  readonly threads: Threads;
 }
 
 /**
@@ -96,21 +99,23 @@ interface Run extends BuildRunOptions {
  * `interrupted`.
  */
 export function build(given: BuildConfig, options: BuildOptions): Promise<BuildReport> {
-  return buildFrom(given, () => openSource(given.source, options), options);
+  const open = (threads: Threads) => openSource(given.source, { ...options, threads });
+  return buildFrom(given, open, options);
 }
 
 /** The same from a source that is not in the configuration. */
 export async function buildFrom(
   given: BuildSettings,
-  open: () => Promise<Source>,
+  open: (threads: Threads) => Promise<Source>,
   options: BuildRunOptions,
 ): Promise<BuildReport> {
   const seconds = { prepare: 0, capture: 0, sparsify: 0, encode: 0, write: 0, finish: 0 };
   const started = performance.now();
   const store = await openStore(given.store);
+  const threads = createThreads(given.workers ?? availableParallelism());
   try {
     const swept = await store.sweep();
-    const source = await open();
+    const source = await open(threads);
     try {
       const config = withSparsifier(given, source);
       const name = buildName(config, source, options.parent?.id);
@@ -118,7 +123,16 @@ export async function buildFrom(
       try {
         seconds.prepare = (performance.now() - started) / 1000;
         const status = createStatusWriter(store, { dataset: config.dataset, build: name });
-        const run: Run = { ...options, config, store, source, build: name, seconds, status };
+        const run: Run = {
+          ...options,
+          config,
+          store,
+          source,
+          build: name,
+          seconds,
+          status,
+          threads,
+        };
         const done = (await reuse(run)) ?? (await runBuild(run));
         const { columns } = await measureSize(store, {
           dataset: config.dataset,
@@ -141,6 +155,7 @@ export async function buildFrom(
       await source.close();
     }
   } finally {
+    await threads.close();
     await store.close();
   }
 }
@@ -149,18 +164,6 @@ type Outcome = Pick<
   BuildReport,
   'snapshot' | 'manifest' | 'reused' | 'resumedSamples' | 'positions'
 >;
-
-/** A complete build of the same name, provided that the tag can simply point at it. */
-async function reuse({ config, store, build }: Run): Promise<Outcome | undefined> {
-  const statuses = await readBuildStatus(store, config.dataset);
-  const done = statuses.find((status) => status.build === build && status.state === 'complete');
-  if (done?.snapshot == null) return undefined;
-  const found = await resolveSnapshot(store, config.dataset, done.snapshot);
-  const { id, manifest } = found;
-  if (storesImages(config)) await restoreImages(store, found);
-  await store.write(`${config.dataset}/tags/${config.tag}`, Buffer.from(`${id}\n`));
-  return { snapshot: id, manifest, reused: true, resumedSamples: 0, positions: 0 };
-}
 
 async function runBuild(run: Run): Promise<Outcome> {
   const { store, config, source } = run;
@@ -200,7 +203,7 @@ async function runBuild(run: Run): Promise<Outcome> {
 }
 
 /** The stages that a chunk passes, set up behind what an interrupted run left. */
-async function openStages({ config, store, source, build, seconds, parent }: Run) {
+async function openStages({ config, store, source, build, seconds, threads, parent }: Run) {
   const place = { store, dataset: config.dataset, build, format: config.format };
   const labelSpace = snapshotLabelSpace(source);
   const inputs = draftInputs(config, source);
@@ -214,7 +217,7 @@ async function openStages({ config, store, source, build, seconds, parent }: Run
   const sum = (field: 'samples' | 'positions') =>
     complete.reduce((total, header) => total + header[field], 0);
   const resumed = { samples: sum('samples'), positions: sum('positions') };
-  const pool = createPool(config.workers ?? availableParallelism());
+  const pool = createPool(threads);
   const assembler = createAssembler({
     heads: rules.map((own, i) => ({ set: sets.at(i), rules: own })),
     pool,

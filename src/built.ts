@@ -5,12 +5,11 @@ const folder = new URL(import.meta.url.endsWith('.ts') ? '../dist/src/' : './', 
 
 export type ThreadName =
   | 'audit'
+  | 'build'
   | 'convert'
-  | 'digest-piece'
   | 'onnx-session'
   | 'pack-texts'
   | 'read-reply'
-  | 'reduce'
   | 'vision-onnx-session';
 
 /** A module with all that it imports in one file, which a thread loads in a third of the time. */

@@ -8,7 +8,7 @@ import type { CommandContext } from './commands/command.ts';
 import { createProgram } from './commands/program.ts';
 import { parseConfigText } from './config.ts';
 import { asLogitcaskError, LogitcaskError } from './errors.ts';
-import { problemOf } from './serve/problem.ts';
+import { problemOf } from './serve/problem-document.ts';
 
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;

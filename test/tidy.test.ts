@@ -177,6 +177,7 @@ describe('the house', () => {
       'src/index.ts',
       'schemas/generate.ts',
       'src/audit/audit-thread.ts',
+      'src/build/thread.ts',
     ];
     const reached = new Set(roots);
     const byPath = new Map(sources.map((file) => [file.path, file]));

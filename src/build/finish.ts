@@ -146,8 +146,25 @@ async function mergeReference(
   }
   const name = referenceName(build);
   const path = filePath(dataset, name);
-  const positions = await writeReference(store, path, rows(), { sets: sets.length });
+  let positions = 0;
+  if (await linkPart(options, path)) for await (const part of rows()) positions += part.length;
+  else positions = await writeReference(store, path, rows(), { sets: sets.length });
   return listed(options, { role: 'reference', name, samples: 0, positions });
+}
+
+/**
+ * Where the only part is the reference as it is, gives it that name, too: tens of megabytes are not
+ * written again. True where it has.
+ */
+async function linkPart(
+  { store, dataset, build, picker, sets, shards, parent }: FinishOptions,
+  path: string,
+): Promise<boolean> {
+  const { complete, candidates } = shards;
+  if (parent !== undefined || complete.length > 1 || candidates === undefined) return false;
+  const belongs = sets.map(() => picker.sample());
+  const isWhole = candidates.every(({ priority, head = 0 }) => belongs[head](priority));
+  return isWhole && (await store.link(partPath(dataset, build, 0), path));
 }
 
 /** In order of arrival. */

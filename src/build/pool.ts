@@ -1,7 +1,6 @@
 /** Threads that reduce chunks of whole rows, and the memory that they share with the source. */
-import { Piscina } from 'piscina';
-import { threadFile } from '../built.ts';
 import { chunkBytesMax, type Lend } from '../capture/source.ts';
+import type { Threads } from '../capture/threads.ts';
 import { type ErrorData, errorOfData } from '../errors.ts';
 import { type Reduced, type ReduceTask, reduce } from './reduce.ts';
 
@@ -18,25 +17,18 @@ export interface Pool {
 /** So many bytes of rows are reduced in this thread first: a small build starts no other. */
 const ownBytes = 64 * 1024 * 1024;
 
-export function createPool(workers: number): Pool {
+export function createPool(threads: Threads): Pool {
   const free: SharedArrayBuffer[] = [];
-  let own = workers > 1 ? ownBytes : Number.POSITIVE_INFINITY;
-  let piscina: Piscina | undefined;
+  let own = threads.count > 1 ? ownBytes : Number.POSITIVE_INFINITY;
 
   const inThread = async (task: ReduceTask): Promise<Reduced> => {
-    piscina ??= new Piscina({
-      filename: threadFile('reduce'),
-      name: 'reduceInThread',
-      minThreads: workers,
-      maxThreads: workers,
-    });
-    const result: Reduced | ErrorData = await piscina.run(task);
+    const result = (await threads.run('reduceInThread', task)) as Reduced | ErrorData;
     if ('targets' in result) return result;
     throw errorOfData(result);
   };
 
   return {
-    ahead: workers + 1,
+    ahead: threads.count + 1,
     lend(bytes) {
       const found = free.findIndex(({ byteLength }) => byteLength >= bytes);
       if (found >= 0) return free.splice(found, 1)[0];
@@ -54,8 +46,6 @@ export function createPool(workers: number): Pool {
         if (memory instanceof SharedArrayBuffer) free.push(memory);
       }
     },
-    async close() {
-      await piscina?.destroy();
-    },
+    close: () => threads.close(),
   };
 }

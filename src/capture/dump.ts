@@ -16,6 +16,7 @@ import {
   type SampleInput,
   type Source,
 } from './source.ts';
+import type { Threads } from './threads.ts';
 import { openTokenizer } from './tokenizer.ts';
 
 /** By the ending of the file; `.npy` by default. */
@@ -31,7 +32,10 @@ interface Ids {
  * `token-out-of-range`, `source-misaligned` (`next` is not the token that follows), `row-invalid`
  * (from the chunks).
  */
-export async function openDumpSource(config: DumpSourceConfig): Promise<Source> {
+export async function openDumpSource(
+  config: DumpSourceConfig,
+  { threads }: { threads?: Threads } = {},
+): Promise<Source> {
   const ending = config.logits.slice(config.logits.lastIndexOf('.') + 1);
   const open = readers[ending as keyof typeof readers] ?? openDense;
   const dump = await open(config.logits);
@@ -45,7 +49,7 @@ export async function openDumpSource(config: DumpSourceConfig): Promise<Source> 
       const what = `the tokenizer has ${tokenizer.size} ids, the rows have ${dump.width}`;
       throw mismatch(what, `at most ${dump.width} ids`, tokenizer.size);
     }
-    const digest = await digestFiles(config);
+    const digest = await digestFiles(config, threads);
     return {
       identity: {
         name: config.teacher,
@@ -140,11 +144,11 @@ function learnedOf(
 }
 
 /** SHA-256 (hex) over the digests of all input files. */
-async function digestFiles(config: DumpSourceConfig): Promise<string> {
+async function digestFiles(config: DumpSourceConfig, threads?: Threads): Promise<string> {
   const { logits, tokens, next, tokenizer } = config;
   const digests: Record<string, string> = {};
   for (const [name, file] of Object.entries({ logits, tokens, next, tokenizer })) {
-    if (file !== undefined) digests[name] = await digestOfFile(file);
+    if (file !== undefined) digests[name] = await digestOfFile(file, threads);
   }
   return digestOf(digests);
 }

@@ -2,11 +2,10 @@
 import type { Stats } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { Piscina } from 'piscina';
-import { threadFile } from '../built.ts';
 import { LogitcaskError } from '../errors.ts';
 import { digestOf } from '../formats/canonical.ts';
 import { digestPiece, pieceBytes } from './digest-piece.ts';
+import { createThreads, type Threads } from './threads.ts';
 
 /** Throws `source-unreadable`. */
 export async function readInput(file: string): Promise<Buffer> {
@@ -19,9 +18,10 @@ export async function readInput(file: string): Promise<Buffer> {
 
 /**
  * SHA-256 (hex) of a file; of one larger than 64 MiB, over the digests of its pieces, as a JSON
- * list. Throws `source-unreadable`, also where the file changes meanwhile.
+ * list. Throws `source-unreadable`, also where the file changes meanwhile. Without `threads`, a
+ * large one starts its own, on all cores.
  */
-export async function digestOfFile(file: string): Promise<string> {
+export async function digestOfFile(file: string, threads?: Threads): Promise<string> {
   try {
     const handle = await open(file); // here, since errors of threads come without their code
     try {
@@ -30,7 +30,7 @@ export async function digestOfFile(file: string): Promise<string> {
       const digest =
         size <= pieceBytes
           ? digestPiece({ file, from: 0 })
-          : digestOf(await digestsOfPieces(file, size));
+          : digestOf(await digestsOfPieces(file, size, threads));
       refuseChanged(file, before, await stat(file));
       return digest;
     } finally {
@@ -52,18 +52,18 @@ function refuseChanged(file: string, before: Stats, after: Stats): void {
   });
 }
 
-async function digestsOfPieces(file: string, size: number): Promise<string[]> {
+async function digestsOfPieces(
+  file: string,
+  size: number,
+  given: Threads | undefined,
+): Promise<unknown[]> {
   const count = Math.ceil(size / pieceBytes);
-  const piscina = new Piscina({
-    filename: threadFile('digest-piece'),
-    name: 'digestPiece',
-    maxThreads: Math.min(count, availableParallelism()),
-  });
+  const threads = given ?? createThreads(availableParallelism());
   const tasks = Array.from({ length: count }, (_, i) => ({ file, from: i * pieceBytes }));
   try {
-    return await Promise.all(tasks.map((task) => piscina.run(task)));
+    return await Promise.all(tasks.map((task) => threads.run('digestPiece', task)));
   } finally {
-    await piscina.destroy();
+    if (given === undefined) await threads.close();
   }
 }
 

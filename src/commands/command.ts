@@ -65,8 +65,11 @@ export function formatBytes(bytes: number): string {
   return `${whole ? value : value.toPrecision(3)} ${units[unit]}`;
 }
 
+/** Made once: a build formats a dozen numbers for every chunk. */
+const counts = new Intl.NumberFormat('en');
+
 export function formatCount(count: number): string {
-  return Math.round(count).toLocaleString('en');
+  return counts.format(Math.round(count));
 }
 
 export function formatSeconds(seconds: number): string {

@@ -21,6 +21,7 @@ export function flatten(store: Store): Store {
     list: (folder) => store.list(folder),
     write: (name, ...rest) => store.write(flat(name), ...rest),
     create: (name) => store.create(flat(name)),
+    link: (name, second) => store.link(flat(name), flat(second)),
     openLog: (name, visit) => store.openLog(flat(name), visit),
     remove: (name) => store.remove(flat(name)),
     removeFolder: (folder) => store.removeFolder(folder),

@@ -50,7 +50,6 @@ export function joinTargets(parts: readonly Targets[]): Targets {
     for (let t = 1; t <= part.count; t++) offsets[at + t] = base + part.offsets[t];
     at += part.count;
   }
-  const floats = (pick: (part: Targets) => Float32Array) => joinFloats(parts.map(pick));
   const ids = new Uint32Array(offsets[count]);
   at = 0;
   for (const part of parts) {
@@ -62,19 +61,24 @@ export function joinTargets(parts: readonly Targets[]): Targets {
     count,
     offsets,
     ids,
-    logprobs: floats((part) => part.logprobs),
-    rest: floats((part) => part.rest),
-    labelLogprob: floats((part) => part.labelLogprob),
-    logZ: floats((part) => part.logZ),
+    logprobs: joinFloats(parts, 'logprobs'),
+    rest: joinFloats(parts, 'rest'),
+    labelLogprob: joinFloats(parts, 'labelLogprob'),
+    logZ: joinFloats(parts, 'logZ'),
   };
 }
 
-function joinFloats(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+function joinFloats(
+  parts: readonly Targets[],
+  name: 'logprobs' | 'rest' | 'labelLogprob' | 'logZ',
+): Float32Array {
+  let length = 0;
+  for (const part of parts) length += part[name].length;
+  const out = new Float32Array(length);
   let at = 0;
   for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
+    out.set(part[name], at);
+    at += part[name].length;
   }
   return out;
 }

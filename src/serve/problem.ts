@@ -1,28 +1,15 @@
-/** Errors as RFC 9457 problem documents. */
+/** What routes and the framework throw, sent as problem documents. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { asLogitcaskError, type ErrorCode, errors, LogitcaskError } from '../errors.ts';
+import { asLogitcaskError, type ErrorCode, LogitcaskError } from '../errors.ts';
 import { faultOf } from './log.ts';
+import { problemOf } from './problem-document.ts';
 
 export const problemType = 'application/problem+json; charset=utf-8';
 
 const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
 };
-
-export function problemOf(error: LogitcaskError, instance: string) {
-  return {
-    type: `urn:logitcask:error:${error.code}`,
-    title: errors[error.code][3],
-    status: error.status,
-    detail: error.message,
-    code: error.code,
-    expected: error.expected ?? null,
-    got: error.got ?? null,
-    retryable: error.retryable,
-    instance,
-  };
-}
 
 const parts = { body: 'body', params: 'params', querystring: 'query', headers: 'headers' } as const;
 

@@ -17,6 +17,8 @@ const openFilesMax = 64;
 const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW;
 const pieceBytesMax = 1024 * 1024 * 1024; // a longer read ends the process
 const wholeFileBytesMax = 256 * 1024 * 1024;
+/** What file systems say that have no hard links, or no more of a file. */
+const withoutLinks = new Set<unknown>(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 /** Opens a folder as a store; it is made with the first write, and empty until then. */
 export async function openFileStore(folder: string): Promise<Store> {
@@ -151,6 +153,28 @@ class FileStore implements Store {
       const handle = await open(temporary, 'wx');
       const onCommit = () => this.#handles.delete(name); // it reads the bytes before
       return new FileWriter({ handle, temporary, path, name, replace, onCommit });
+    });
+  }
+
+  async link(name: string, second: string): Promise<boolean> {
+    const path = this.#path(second);
+    const temporary = join(dirname(path), temporaryName(randomBytes(6).toString('hex')));
+    return guard(`link ${name} as ${second}`, async () => {
+      await makeFolder(dirname(path));
+      try {
+        await link(this.#path(name), temporary);
+      } catch (cause) {
+        if (withoutLinks.has((cause as NodeJS.ErrnoException).code)) return false;
+        throw cause;
+      }
+      try {
+        await rename(temporary, path);
+      } finally {
+        await rm(temporary, { force: true }); // it stays where the file had both names before
+      }
+      this.#handles.delete(second);
+      await syncFolder(dirname(path));
+      return true;
     });
   }
 

@@ -34,6 +34,11 @@ export interface Store {
   write(name: string, bytes: Uint8Array, options?: { replace?: boolean }): Promise<void>;
   create(name: string): Promise<StoreWriter>;
   /**
+   * Gives a whole file a second name, in place of what bears it; they last each on its own. False
+   * where the store cannot.
+   */
+  link(name: string, second: string): Promise<boolean>;
+  /**
    * Opens a log, or begins one. `visit` is called with each whole record that it holds, in order;
    * the record is valid during the call only. One writer at a time: hold a lock.
    */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { measureSize } from '../../src/audit/size.ts';
 import { verifySnapshot } from '../../src/audit/verify.ts';
 import { type BuildReport, build } from '../../src/build.ts';
@@ -158,6 +158,24 @@ describe('a build', () => {
     const [a, b] = [await run(settings('a', source)), await run(settings('b', source))];
     expect(b.snapshot).toBe(a.snapshot);
     expect(contents('b')).toEqual(contents('a'));
+  });
+
+  it('gives the part of a lone shard the name of the reference; written again it is the same', async () => {
+    const { source } = writeDump(folder, shape);
+    const lone = { shard: { bytes_max: 2 ** 26, batch_bytes_max: 8192 } };
+    const store = await openStore(join(folder, 'b'));
+    const link = vi.spyOn(Object.getPrototypeOf(store), 'link');
+    const linked = await run(settings('a', source, lone));
+    await expect(link.mock.results[0].value).resolves.toBe(true);
+    link.mockResolvedValue(false);
+    const written = await run(settings('b', source, lone));
+    expect(link).toHaveBeenCalledTimes(2);
+    link.mockRestore();
+    await store.close();
+    expect(written.manifest.files.filter(({ role }) => role === 'shard')).toHaveLength(1);
+    expect(written.snapshot).toBe(linked.snapshot);
+    expect(contents('b')).toEqual(contents('a'));
+    expect(Object.keys(contents('a')).filter((name) => name.includes('.part'))).toEqual([]);
   });
 
   it('reuses a complete build and says so', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createPool } from '../../src/build/pool.ts';
 import { type ReduceTask, reduce } from '../../src/build/reduce.ts';
+import { createThreads } from '../../src/capture/threads.ts';
 import { random } from '../support/dump.ts';
 
 const width = 4096;
@@ -29,7 +30,7 @@ const contentOf = ({ targets, exact }: ReturnType<typeof reduce>) => ({ targets,
 
 describe('a pool of threads', () => {
   it('gives what this thread gives, and uses its memory again', async () => {
-    const pool = createPool(2);
+    const pool = createPool(createThreads(2));
     const memories = new Set<unknown>();
     try {
       for (let seed = 0; seed < 14; seed += 2) {
@@ -46,7 +47,7 @@ describe('a pool of threads', () => {
   }, 60_000);
 
   it('passes errors on with their code, from this thread and from others', async () => {
-    const pool = createPool(2);
+    const pool = createPool(createThreads(2));
     try {
       for (let seed = 0; seed < 10; seed++) {
         const task = taskOf(pool, seed);

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { digestOfFile } from '../../src/capture/input-file.ts';
+import { createThreads } from '../../src/capture/threads.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-input-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -38,6 +39,20 @@ describe('the digest of an input file', () => {
     truncateSync(file, pieceBytes + 1);
     const list = JSON.stringify([digest, sha256(Buffer.alloc(1))]);
     expect(await digestOfFile(file)).toBe(sha256(list));
+  });
+
+  it('is the same by threads at hand, which go on', async () => {
+    writeFileSync(file, 'teacher');
+    truncateSync(file, 2 * pieceBytes + 1);
+    const digest = await digestOfFile(file);
+    const threads = createThreads(2);
+    try {
+      for (let times = 0; times < 2; times++) {
+        expect(await digestOfFile(file, threads)).toBe(digest);
+      }
+    } finally {
+      await threads.close();
+    }
   });
 
   it('counts pieces in their order', async () => {

@@ -105,6 +105,24 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
       await store.remove('b');
     });
 
+    it('gives a file a second name, which stays as it is whatever the first one becomes', async () => {
+      await store.write('a/one', bytes('first'));
+      await store.write('b/two', bytes('replaced'));
+      await store.read('b/two', 0, 1); // now it may be kept open
+      for (let times = 0; times < 2; times++) {
+        if (!(await store.link('a/one', 'b/two'))) return; // it cannot: nothing has changed
+        expect((await store.read('b/two', 0, 5)).toString()).toBe('first');
+        expect((await store.readAll('a/one')).toString()).toBe('first');
+      }
+      await store.write('a/one', bytes('other'));
+      expect((await store.readAll('b/two')).toString()).toBe('first');
+      await store.remove('a/one');
+      expect((await store.readAll('b/two')).toString()).toBe('first');
+      await expect(store.link('a/one', 'b/two')).rejects.toThrowError(coded('store-not-found'));
+      await expect(store.link('b/two', '../c')).rejects.toThrowError(coded('name-invalid'));
+      expect(await store.list('b')).toEqual(['two']);
+    });
+
     it('refuses a whole file above the size asked for', async () => {
       await store.write('a', bytes('0123456789'));
       expect(await store.readAll('a', 10)).toHaveLength(10);

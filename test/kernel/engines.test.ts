@@ -149,6 +149,10 @@ describe('the compiled engine', () => {
     ['all at the bottom of float16', (id: number) => (id % 7 === 0 ? -Infinity : -65_504)],
     ['both zeros', (id: number) => (id % 2 === 0 ? 0 : -0)],
     ['subnormals of float16', (id: number) => (id % 1024) * 2 ** -24],
+    ['of both signs, with ties', (id: number) => ((id * 37) % 101) - 50],
+    ['different in one byte of its bits', (id: number) => 1 + (id % 2) * 2 ** -23],
+    ['different in two bytes of its bits', (id: number) => 1 + (id % 1000) * 2 ** -23],
+    ['different in three bytes of its bits', (id: number) => 1 + ((id * 7919) % 5001) * 2 ** -20],
   ])('equals it on a row that is %s', (_, valueAt) => {
     const floats = Float32Array.from({ length: 5001 }, (_, id) => valueAt(id));
     both(floats, {});

@@ -116,6 +116,7 @@ function bound(store: Store): Store {
     list: (folder) => store.list(folder),
     write: (...args) => store.write(...args),
     create: (name) => store.create(name),
+    link: (name, second) => store.link(name, second),
     openLog: (...args) => store.openLog(...args),
     remove: (name) => store.remove(name),
     removeFolder: (folder) => store.removeFolder(folder),

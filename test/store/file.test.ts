@@ -77,6 +77,12 @@ describe('a folder as a store', () => {
     expect(readFileSync(outside, 'utf8')).toBe('secret');
   });
 
+  it('gives second names, and leaves no temporary one behind', async () => {
+    await store.write('one', Buffer.from('x'));
+    for (let times = 0; times < 2; times++) expect(await store.link('one', 'two')).toBe(true);
+    expect(readdirSync(place('')).sort()).toEqual(['one', 'two']);
+  });
+
   it('shows the bytes committed last, also to readers that came while they were written', async () => {
     await store.write('a', Buffer.from('old'));
     const writer = await store.create('a');
