@@ -29,6 +29,7 @@ COMPRESSIONS = {
 
 ZSTD_BLOCK_MAX = 128 * 1024
 ZSTD_WINDOW_MAX = 8 * 1024 * 1024
+ZSTD_SLACK_MAX = 8 * 1024 * 1024
 
 
 class Header(NamedTuple):
@@ -81,16 +82,21 @@ def check_frame(frame: memoryview) -> Header:
 
 
 def check_zstd(frames: memoryview, size: int) -> None:
-    """Walks ZSTD frames, one behind the other: true sizes, blocks that can give `size` bytes."""
-    bound = declared = at = 0
-    all_declare = True
+    """Walks ZSTD frames, one behind the other, that can give `size` bytes and not much more.
+
+    Only one that is alone may declare its size: libraries do not prove those of others.
+    """
+    bound = at = count = 0
+    declared = None
     while at < len(frames) or at == 0:
         at, gives, says = _walk_zstd_frame(frames, at)
         bound += gives
-        declared += says or 0
-        all_declare &= says is not None
-    if declared > size or (all_declare and declared < size):
-        raise ValueError(f"its ZSTD frames declare {declared} bytes")
+        count += 1
+        declared = declared if says is None else says
+    if declared is not None and (count > 1 or declared != size):
+        raise ValueError(f"of {count} ZSTD frames, one declares {declared} bytes")
+    if bound > 2 * size + ZSTD_SLACK_MAX:
+        raise ValueError("too many ZSTD blocks")
     if bound < size:
         raise ValueError("too few ZSTD blocks")
 

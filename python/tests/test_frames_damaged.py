@@ -176,3 +176,25 @@ def test_real_bombs_stay_within_the_assumed_ratio(name):
     for size in (1 << 20, 1 << 24, 1 << 28):
         block = pa.Codec(name).compress(bytes(size), asbytes=True)
         assert size <= ratio * len(block)
+
+
+def test_zstd_frames_are_walked_before_anything_is_decompressed():
+    def frame(raw: bytes, head: bytes = b"\x00\x38") -> bytes:
+        return b"\x28\xb5\x2f\xfd" + head + (len(raw) << 3 | 1).to_bytes(3, "little") + raw
+
+    declaring = frame(b"abc", b"\x20\x03")
+    _frame.check_zstd(memoryview(declaring), 3)
+    _frame.check_zstd(memoryview(frame(b"ab") + frame(b"") + frame(b"c")), 3)
+    for block, why in (
+        (b"", "no ZSTD frame"),
+        (frame(b"abc") + b"\x50\x2a\x4d\x18\0\0\0\0", "no ZSTD frame"),
+        (frame(b"abc") + frame(b"")[:7], "cut short"),
+        (frame(b"abc")[:-1], "cut short"),
+        (declaring + frame(b""), "one declares 3"),
+        (frame(b"") + declaring, "one declares 3"),
+        (frame(b"abc", b"\x20\x04"), "one declares 4"),
+        (frame(b"ab"), "too few"),
+        (frame(b"abc") + frame(bytes(120_000)) * 70, "too many"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            _frame.check_zstd(memoryview(block), 3)

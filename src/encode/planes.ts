@@ -10,7 +10,7 @@ import { openBlock, type Reading } from './planes-block.ts';
 import { compiledLevels, compiledTargets, lentTargets } from './planes-compiled.ts';
 import { referenceLevels, referenceTargets } from './planes-reference.ts';
 
-/** From here on a ZSTD frame for each plane is smaller than one for all of them. */
+/** From here on several ZSTD frames, each of planes that are alike, are mostly smaller than one. */
 const splitEntriesMin = 2048;
 
 export interface PlanesOptions {

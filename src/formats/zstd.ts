@@ -48,19 +48,19 @@ function bufferOf(bytes: Uint8Array): Buffer {
 /**
  * Walks ZSTD frames, one behind the other, and refuses those that would take more memory than
  * `rawBytes` bytes need: the library itself has no limit (12 KB have become 400 MB). At least one
- * frame, windows of at most 8 MiB, content sizes that are true where they are declared, blocks of
- * at most 128 KiB or the window.
+ * frame, windows of at most 8 MiB, blocks of at most 128 KiB or the window. Only one that is alone
+ * may declare its size, which must be true: libraries do not prove those of others.
  */
 export function checkZstd(frames: Uint8Array, rawBytes: number): void {
   let bound = 0;
-  let declared = 0;
-  let allDeclare = true;
+  let count = 0;
+  let declared: number | undefined;
   let at = 0;
   do {
     const { windowBytes, size, blocks, checksum } = readHeader(frames.subarray(at));
     if ((windowBytes ?? 0) > windowMax) throw new Error('its ZSTD window is large');
-    declared += size ?? 0;
-    allDeclare &&= size !== undefined;
+    count++;
+    declared = size ?? declared;
     at += blocks;
     const blockMax = Math.min(blockBytesMax, windowBytes ?? size!);
     for (let last = 0; last === 0; ) {
@@ -76,8 +76,8 @@ export function checkZstd(frames: Uint8Array, rawBytes: number): void {
     at += checksum;
   } while (at < frames.length);
   if (at > frames.length) throw new Error('a ZSTD frame is cut short');
-  if (declared > rawBytes || (allDeclare && declared < rawBytes)) {
-    throw new Error(`its ZSTD frames declare ${declared} bytes`);
+  if (declared !== undefined && (count > 1 || declared !== rawBytes)) {
+    throw new Error(`of ${count} ZSTD frames, one declares ${declared} bytes`);
   }
   // an encoder may split blocks, each counted at 128 KiB; the slack bounds the allocation
   if (bound > 2 * rawBytes + slackBytesMax) throw new Error('too many ZSTD blocks');

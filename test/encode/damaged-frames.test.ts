@@ -225,8 +225,10 @@ describe('a frame that expands beyond measure is refused in bounded time and mem
     window[5] = ((23 - 10) << 3) + 1; // 9 MiB
     refusedFor(window, raw.length, 'window');
     const sized = Buffer.from([...frame.subarray(0, 4), 0xa0, 1, 0, 0, 0, 1, 0, 0]);
-    refusedFor(sized, 2, 'declare 1 bytes');
-    refusedFor(Buffer.concat([sized, sized]), 1, 'declare 2 bytes');
-    refusedFor(Buffer.concat([frame, sized]), 0, 'declare 1 bytes');
+    refusedFor(sized, 2, 'of 1 ZSTD frames, one declares 1 bytes');
+    refusedFor(Buffer.concat([sized, frame]), raw.length + 1, 'of 2 ZSTD frames, one declares 1');
+    const empty = Buffer.from([...frame.subarray(0, 4), 0, 0x38, 1, 0, 0]);
+    checkZstd(Buffer.concat([frame, empty]), raw.length);
+    refusedFor(Buffer.concat([sized, empty]), 1, 'of 2 ZSTD frames, one declares 1');
   });
 });
