@@ -201,6 +201,7 @@ it('loads the server for the verbs that serve alone', () => {
       if (from.startsWith('./')) visit(from);
       else packages.add(from);
     }
+    for (const [, from] of text.matchAll(/= __require\("([^"]+)"\);$/gm)) packages.add(from);
   };
   visit('cli.js');
   expect(packages).toContain('piscina');
