@@ -79,9 +79,9 @@ class Columns:
     def __init__(self, batch: pa.RecordBatch, body: np.ndarray) -> None:
         self.rows = batch.num_rows
         self._batch = batch
-        self._kinds = _kinds_of(batch)
         # of all columns at once: asking each takes longer than what is done with it
         self._buffers = batch.to_struct_array().buffers()
+        self._kinds = _kinds_of(batch, len(self._buffers))
         self._body, self._address = body, body.ctypes.data
 
     def __contains__(self, name: str) -> bool:
@@ -153,22 +153,23 @@ def joined(columns: Columns, name: str, type_: tuple[Any, ...], lengths: np.ndar
     return column.values
 
 
-#: Schemas and the kinds of their columns, the latest first; replaced as a whole, by any thread.
-_known: tuple[tuple[pa.Schema, dict[str, Kind]], ...] = ()
+#: Schemas, how many buffers they came with and the kinds of their columns, the latest first;
+#: replaced as a whole, by any thread.
+_known: tuple[tuple[pa.Schema, int, dict[str, Kind]], ...] = ()
 
 
-def _kinds_of(batch: pa.RecordBatch) -> dict[str, Kind]:
+def _kinds_of(batch: pa.RecordBatch, buffers: int) -> dict[str, Kind]:
     global _known
     schema = batch.schema
-    for known, kinds in _known:
-        if known.equals(schema):
+    for known, count, kinds in _known:
+        if count == buffers and known.equals(schema):  # views have as many as their data takes
             return kinds
     kinds, first = {}, 1  # behind the bitmap of all columns together
     for index, field in enumerate(schema):
         count = len(batch.column(index).buffers())
         kinds[field.name] = _kind_of(index, field.type, range(first, first + count))
         first += count
-    _known = ((schema.remove_metadata(), kinds), *_known[: SCHEMAS_MAX - 1])
+    _known = ((schema.remove_metadata(), buffers, kinds), *_known[: SCHEMAS_MAX - 1])
     return kinds
 
 

@@ -22,6 +22,8 @@ from .errors import TruncatedReply, invalid_reply
 REPLY_BYTES_MAX = 1 << 32
 #: Longer heads are left to http.client.
 HEAD_BYTES_MAX = 8192
+#: What the system is asked to fill; less comes in a call or two.
+LONG = 64 * 1024
 #: The whole head of a reply that has a body, every line of it as RFC 9110 has them.
 HEAD = re.compile(
     rb"HTTP/1\.1 (20[01]) [\t -~]*\r\n((?:[0-9A-Za-z!#$%&'*+.^_`|~-]+:[\t -~]*\r\n)+)\r\n"
@@ -58,7 +60,8 @@ def receive(sock: socket.socket) -> Received:
 
 def _receive_ordinary(sock: socket.socket) -> Received | None:
     """None, with all of it still to be read, where anything about the head is special."""
-    found = HEAD.match(sock.recv(HEAD_BYTES_MAX, socket.MSG_PEEK))
+    seen = sock.recv(HEAD_BYTES_MAX, socket.MSG_PEEK)
+    found = HEAD.match(seen)
     if found is None:
         return None
     lines = found[2].decode().splitlines()
@@ -71,8 +74,9 @@ def _receive_ordinary(sock: socket.socket) -> Received | None:
         return None
     sock.recv(found.end())
     body = _take(int(length[0]))
-    _fill(body, partial(_receive_all, sock))
-    return Received(int(found[1]), headers, body, kept)
+    _fill(body, partial(_receive_some, sock))
+    answers_nothing = len(seen) > found.end() + len(body)  # what lies behind it
+    return Received(int(found[1]), headers, body, kept and not answers_nothing)
 
 
 def _read_body(response: HTTPResponse) -> np.ndarray:
@@ -111,11 +115,14 @@ def _fill(body: np.ndarray, more: Callable[[memoryview], int]) -> None:
         at += count
 
 
-def _receive_all(sock: socket.socket, view: memoryview) -> int:
-    """The system fills the view: piece by piece the interpreter's lock is taken each time.
+def _receive_some(sock: socket.socket, view: memoryview) -> int:
+    """The system fills a long view: piece by piece the interpreter's lock is taken each time.
 
-    Python's own timeout asks for each piece that has arrived; the system's also sees none.
+    Python's own timeout asks for each piece that has arrived; the system's also sees none, but
+    begins again where a signal comes.
     """
+    if len(view) < LONG:
+        return sock.recv_into(view)
     timeout_s = sock.gettimeout()
     micros = 0 if timeout_s is None else max(1, round(timeout_s * 1_000_000))
     timeout = struct.pack("ll", *divmod(micros, 1_000_000))

@@ -48,7 +48,7 @@ class Client:
     Args:
         url: ``http://host:port``, with a path where the server lies behind one; or several, which
             serve the same store. One of them is taken at random and kept until it fails.
-        token: bearer token, for servers that bind beyond loopback.
+        token: bearer token, for servers that bind beyond loopback: visible ASCII.
         timeout: seconds without a byte after which a request is tried again.
         attempts: tries of a request in all. Connections that fail or break off, damaged replies,
             and statuses 408, 425, 429 and 5xx that say they can be retried are tried again: at

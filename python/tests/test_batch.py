@@ -206,15 +206,24 @@ def test_columns_that_contradict_each_other_are_refused(columns):
 
 @pytest.mark.parametrize(
     "column",
-    [pa.array([None, b"1" * 16, b"2" * 16], pa.binary(16)), pa.array([b"0" * 16, None, None])],
-    ids=["fixed", "list"],
+    [
+        ("sample_id", pa.array([None, b"1" * 16, b"2" * 16], pa.binary(16))),
+        ("teacher_frame", pa.array([b"0" * 16, None, None])),
+        ("tokens", pa.array([[1, None], [2], []], pa.list_(pa.int32()))),
+    ],
+    ids=["fixed", "list", "in a list"],
 )
 def test_nulls_are_refused_as_such(column):
-    name = "sample_id" if column.type == pa.binary(16) else "teacher_frame"
-    columns = with_column(name, column)
+    columns = with_column(*column)
     body = wire.stream(columns, nullable=True)
     with pytest.raises(LogitcaskError, match="nulls"):
         parse(body)
+
+
+def test_a_column_that_nobody_reads_may_have_any_number_of_buffers():
+    for texts in (["a", "b", "c"], ["a" * 40_000, "b" * 50_000, "c"], ["a" * 40, "b", "c"]):
+        columns = {"view": pa.array(texts, pa.string_view()), **wire.frames_columns()}
+        assert parse(wire.stream(columns)).rows == 3
 
 
 @pytest.mark.parametrize(("name", "value"), [("length", -1), ("length", 4), ("teacher_ids", -1)])

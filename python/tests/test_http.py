@@ -254,6 +254,24 @@ def test_heads_of_all_kinds_and_in_pieces_are_read(name, at):
         assert server.connections == (3 if name in ("ending", "old") else 1)
 
 
+@pytest.mark.parametrize("surplus", [b"\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"])
+@pytest.mark.usefixtures("path")
+def test_what_lies_behind_a_reply_is_not_taken_for_the_next(surplus):
+    def bodies(client):
+        return [client._http.get("/", lambda reply: bytes(reply.body)) for _ in range(2)]
+
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    with FakeServer(pieces(head, b"{}" + surplus), pieces(head, b"[]")) as server:
+        with Client(server.url, attempts=1) as client:
+            assert bodies(client) == [b"{}", b"[]"]
+
+
+def test_a_length_beside_chunks_is_not_believed():
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+    with FakeServer(pieces(head, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY))) as server:
+        assert step(server).rows == 3
+
+
 @pytest.mark.usefixtures("path")
 def test_headers_are_known_by_the_first_of_each_name():
     lines = b"HTTP/1.1 201 Created\r\nX-One: 1\r\nx-two: a b\r\nContent-Length: 2\r\n"
