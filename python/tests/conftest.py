@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from logitcask import Client, _kernel, decoder
+from logitcask import Client, _kernel, _receive, decoder
 
 CLI = Path(__file__).resolve().parents[2] / "dist" / "src" / "cli.js"
 ROWS, V, K, LENGTH = 2947, 1000, 16, 40
@@ -109,3 +109,10 @@ def each_decoder(request, monkeypatch):
     if request.param == "numpy":
         monkeypatch.setattr(_kernel, "installed", lambda: False)
     assert decoder() == request.param
+
+
+@pytest.fixture(params=["ordinary", "by http.client"])
+def each_reader(request, monkeypatch):
+    """Both ways to read replies; connections with TLS always take the second."""
+    if request.param == "by http.client":
+        monkeypatch.setattr(_receive, "_receive_ordinary", lambda _: None)
