@@ -7,7 +7,10 @@ export type Compression = 'zstd' | 'lz4';
 interface Compressor {
   /** Number in a frame's header. */
   readonly code: number;
-  /** `parts` are what `raw` consists of; ZSTD takes each for itself, with statistics of its own. */
+  /**
+   * `parts` are what `raw` consists of, low and high bytes in turn; ZSTD takes each for itself,
+   * with statistics of its own.
+   */
   compress(raw: Uint8Array, parts?: readonly Uint8Array[]): Uint8Array;
   /** Gives exactly `rawBytes` bytes or throws. */
   decompress(block: Uint8Array, rawBytes: number): Uint8Array;
@@ -18,8 +21,9 @@ const lz4RatioMax = 255; // a match grows by at most 255 bytes for each byte of 
 export const compressions: Readonly<Record<Compression, Compressor>> = {
   zstd: {
     code: 1,
+    // high bytes hold no long strings that repeat: the lowest level makes them as small
     compress: (raw, parts = [raw]) =>
-      Buffer.concat(parts.map((part, i) => zstdCompress(part, i === 0 ? 3 : 1))),
+      Buffer.concat(parts.map((part, i) => zstdCompress(part, i % 2 === 0 ? 3 : 1))),
     decompress: zstdDecompress,
   },
   lz4: {
