@@ -279,7 +279,7 @@ async function captureAll(
     await shards.abort();
     throw error;
   } finally {
-    await pool.close();
+    await run.threads.close(); // what is left needs none of them, nor their memory
   }
   report('finish');
   return positions;

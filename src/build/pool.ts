@@ -11,7 +11,6 @@ export interface Pool {
   readonly lend: Lend;
   /** Throws what `reduce` throws. */
   run(task: ReduceTask): Promise<Reduced>;
-  close(): Promise<void>;
 }
 
 /** So many bytes of rows are reduced in this thread first: a small build starts no other. */
@@ -46,6 +45,5 @@ export function createPool(threads: Threads): Pool {
         if (memory instanceof SharedArrayBuffer) free.push(memory);
       }
     },
-    close: () => threads.close(),
   };
 }

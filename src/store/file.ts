@@ -1,17 +1,16 @@
 /** Store `file:`: a folder. Whole files only, by temporary file, fsync, rename and folder fsync. */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { LogitcaskError } from '../errors.ts';
 import { guard, storeError } from './file-errors.ts';
-import { makeFolder, syncFolder } from './folders.ts';
+import { syncFolder } from './folders.ts';
 import { type Log, openFileLog } from './log.ts';
 import { createLru } from './lru.ts';
 import { checkName } from './names.ts';
 import type { Store, StoreWriter } from './store.ts';
-import { sweepFolder, temporaryName } from './temporary.ts';
+import { sweepFolder, temporaryBeside } from './temporary.ts';
 
 const openFilesMax = 64;
 const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW;
@@ -148,8 +147,7 @@ class FileStore implements Store {
   async #create(name: string, replace: boolean): Promise<StoreWriter> {
     const path = this.#path(name);
     return guard(`write ${name}`, async () => {
-      await makeFolder(dirname(path));
-      const temporary = join(dirname(path), temporaryName(randomBytes(6).toString('hex')));
+      const temporary = await temporaryBeside(path);
       const handle = await open(temporary, 'wx');
       const onCommit = () => this.#handles.delete(name); // it reads the bytes before
       return new FileWriter({ handle, temporary, path, name, replace, onCommit });
@@ -158,9 +156,8 @@ class FileStore implements Store {
 
   async link(name: string, second: string): Promise<boolean> {
     const path = this.#path(second);
-    const temporary = join(dirname(path), temporaryName(randomBytes(6).toString('hex')));
     return guard(`link ${name} as ${second}`, async () => {
-      await makeFolder(dirname(path));
+      const temporary = await temporaryBeside(path);
       try {
         await link(this.#path(name), temporary);
       } catch (cause) {

@@ -1,10 +1,11 @@
 /**
  * Temporary files: hidden names that say which process writes them, so that orphans can be told.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { makeFolder } from './folders.ts';
 
 const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 const pattern = /^\.tmp-([0-9a-f]{8})-([0-9]+)-[0-9a-f]+$/;
@@ -12,6 +13,12 @@ const foreignAgeMaxMs = 24 * 3600 * 1000;
 
 export function temporaryName(unique: string): string {
   return `.tmp-${host}-${process.pid}-${unique}`;
+}
+
+/** A new name in the folder of `path`, which is made. */
+export async function temporaryBeside(path: string): Promise<string> {
+  await makeFolder(dirname(path));
+  return join(dirname(path), temporaryName(randomBytes(6).toString('hex')));
 }
 
 /** Whether a process of this machine is alive. */

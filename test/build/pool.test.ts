@@ -30,7 +30,8 @@ const contentOf = ({ targets, exact }: ReturnType<typeof reduce>) => ({ targets,
 
 describe('a pool of threads', () => {
   it('gives what this thread gives, and uses its memory again', async () => {
-    const pool = createPool(createThreads(2));
+    const threads = createThreads(2);
+    const pool = createPool(threads);
     const memories = new Set<unknown>();
     try {
       for (let seed = 0; seed < 14; seed += 2) {
@@ -42,12 +43,13 @@ describe('a pool of threads', () => {
       }
       expect(memories.size).toBe(2);
     } finally {
-      await pool.close();
+      await threads.close();
     }
   }, 60_000);
 
   it('passes errors on with their code, from this thread and from others', async () => {
-    const pool = createPool(createThreads(2));
+    const threads = createThreads(2);
+    const pool = createPool(threads);
     try {
       for (let seed = 0; seed < 10; seed++) {
         const task = taskOf(pool, seed);
@@ -59,7 +61,7 @@ describe('a pool of threads', () => {
         });
       }
     } finally {
-      await pool.close();
+      await threads.close();
     }
   }, 60_000);
 });

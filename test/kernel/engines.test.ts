@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FloatType } from '../../src/distribution/rows.ts';
 import { toFloat16 } from '../../src/formats/float16.ts';
+import { bytesOf } from '../../src/formats/layout.ts';
 import { openNpy } from '../../src/formats/npy.ts';
 import { referenceEngine } from '../../src/kernel/reference.ts';
 import { createRowKernel, type RowKernel } from '../../src/kernel/row.ts';
@@ -190,9 +191,6 @@ describe('the compiled engine', () => {
     expect(Array.from(kernel.ids)).toEqual([12, 25]);
   });
 });
-
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array) =>
-  new Uint8Array(buffer, byteOffset, byteLength);
 
 function typedRow(type: FloatType, length: number, valueAt: (id: number) => number) {
   const floats = Float32Array.from({ length }, (_, id) => valueAt(id));

@@ -134,7 +134,7 @@ export async function storeTampered(
   const seconds = { prepare: 0, capture: 0, sparsify: 0, encode: 0, write: 0, finish: 0 };
   const assembler = createAssembler({
     heads: rules.map((own, i) => ({ set: sets[i], rules: own })),
-    pool: { ahead: 1, lend: ownMemory(), run, close: async () => {} },
+    pool: { ahead: 1, lend: ownMemory(), run },
     idOf: sampleIdsOf(source),
     kept: inputs,
     reference: { picker, entries: config.reference.entries },
