@@ -176,13 +176,13 @@ class Client:
         def parse(reply: Reply) -> str:
             document = reply.json()
             try:
-                found = (document["plan"], document["epoch"], document["from"])
+                found = tuple(document[name] for name in ("plan", "epoch", "from", "to"))
                 digest = str(document["digest"])
             except (KeyError, TypeError) as error:
                 raise invalid_reply(f"digest: the reply lacks {error}") from error
-            if found != (plan, epoch, from_step):
-                detail = "digest: it answers another request"
-                raise invalid_reply(detail, expected=(plan, epoch, from_step), got=found)
+            expected = (plan, epoch, from_step, found[3] if to_step is None else to_step)
+            if found != expected:
+                raise invalid_reply("digest: it is another", expected=expected, got=found)
             return digest
 
         return self._http.get(path, parse)

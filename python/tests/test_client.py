@@ -72,3 +72,16 @@ def test_names_never_leave_their_path_segment():
         with Client(server.url) as client, pytest.raises(LogitcaskError):
             client.manifest("../a/b", "c?d")
         assert server.requests[0]["path"] == "/v1/datasets/..%2Fa%2Fb/snapshots/c%3Fd"
+
+
+@pytest.mark.parametrize("changes", [{}, {"epoch": 0}, {"from": 1}, {"to": 6}, {"plan": "0"}])
+def test_a_digest_of_other_steps_is_refused(changes):
+    plan = "ab" * 32
+    reply = {"plan": plan, "epoch": 1, "from": 2, "to": 5, "rows": 9, "digest": "ab"}
+    with FakeServer(ok_json({**reply, **changes})) as server:
+        client = Client(server.url)
+        if not changes:
+            assert client.digest(plan, 1, 2, 5) == client.digest(plan, 1, 2) == "ab"
+            return
+        with pytest.raises(LogitcaskError, match="reply-invalid"):
+            client.digest(plan, 1, 2, 5)

@@ -11,7 +11,8 @@ import {
   planReply,
   planRequest,
 } from '../../schemas/plan.ts';
-import type { LogitcaskError } from '../errors.ts';
+import { LogitcaskError } from '../errors.ts';
+import { planId } from '../plan/plan.ts';
 import { parseManifest } from '../shard/snapshot.ts';
 import { type Batch, readBatch } from './batch.ts';
 import { checkAnswers, type ScoreRequest, scoreRequestStream } from './score.ts';
@@ -121,15 +122,19 @@ export function openClient(options: TransportOptions): Client {
     async createPlan(request) {
       const body: PlanRequest = planRequest.parse(request);
       const reply = await transport.send({ method: 'POST', path: '/v1/plans', accept: json, body });
-      return planReply.parse(JSON.parse(reply.body.toString()));
+      return planOf(JSON.parse(reply.body.toString()));
     },
     async plan(id) {
-      return planReply.parse(await getJson(`/v1/plans/${id}`));
+      const found = planOf(await getJson(`/v1/plans/${id}`));
+      refuseOther('plan', { plan: id }, found);
+      return found;
     },
     async digest({ plan, epoch, ...range }) {
-      return orderDigest.parse(
-        await getJson(`/v1/plans/${plan}/epochs/${epoch}/digest?${query({ ...range })}`),
-      );
+      const path = `/v1/plans/${plan}/epochs/${epoch}/digest?${query({ ...range })}`;
+      const found = orderDigest.parse(await getJson(path));
+      const { from = 0, to = found.to } = range;
+      refuseOther('digest', { plan, epoch, from, to }, found);
+      return found;
     },
     rows({ dataset, snapshot = 'latest', offset, length, layout = 'frames' }) {
       const asked = query({ offset, length, layout });
@@ -165,6 +170,21 @@ async function manifestOf(transport: Transport, dataset: string, snapshot: strin
   const { headers, body } = await transport.send({ path, accept: json });
   const id = String(headers['logitcask-snapshot']);
   return { id, manifest: parseManifest(body, id) };
+}
+
+/** A plan whose id is the digest of what it says of itself. */
+function planOf(document: unknown): PlanReply {
+  const found = planReply.parse(document);
+  refuseOther('plan', { plan: planId(found.identity) }, found);
+  return found;
+}
+
+function refuseOther<T extends object>(what: string, asked: Partial<T>, found: T): void {
+  for (const name of Object.keys(asked) as (keyof T)[]) {
+    if (found[name] === asked[name]) continue;
+    const message = `${what}: it is another, by its ${String(name)}`;
+    throw new LogitcaskError('reply-invalid', message, { expected: asked[name], got: found[name] });
+  }
 }
 
 /** Asks for a batch, and again where it was damaged on the way; at rest, that is a problem. */

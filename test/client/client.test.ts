@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, openClient } from '../../src/client/client.ts';
 import type { RunningServer } from '../../src/serve/server.ts';
-import { makeStore, serve, shape, type TestStore } from '../fixtures.ts';
+import { ask, makeStore, serve, shape, type TestStore } from '../fixtures.ts';
 import { type Fault, type FaultyProxy, startProxy } from '../support/faulty-proxy.ts';
 
 let made: TestStore;
@@ -103,6 +103,52 @@ describe('the client', () => {
     });
     await expect(client.plan('0'.repeat(64))).rejects.toMatchObject({ code: 'plan-not-found' });
     await expect(client.manifest('none')).rejects.toMatchObject({ code: 'dataset-not-found' });
+  });
+});
+
+describe('a document', () => {
+  const range = { epoch: 1, from: 2, to: 5 };
+  const spoilt = async (path: string, change: object): Promise<Client> => {
+    const document = JSON.parse((await ask(server.url, path)).body.toString());
+    const body = JSON.stringify({ ...document, ...change });
+    const other = createServer((_, reply) => {
+      reply.writeHead(200, { 'content-type': 'application/json' }).end(body);
+    });
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    others.push(other);
+    return connect(`http://127.0.0.1:${(other.address() as AddressInfo).port}`);
+  };
+  const others: Server[] = [];
+  afterEach(() => {
+    for (const other of others.splice(0)) other.close();
+  });
+
+  it.each([
+    ['epoch', { epoch: 0 }],
+    ['from', { from: 1 }],
+    ['to', { to: 6 }],
+    ['plan', { plan: '0'.repeat(64) }],
+  ])('of a digest of another %s is refused', async (name, change) => {
+    const path = `/v1/plans/${plan}/epochs/1/digest?from=2&to=5`;
+    const same = await (await spoilt(path, {})).digest({ plan, ...range });
+    expect(same).toEqual(await connect(server.url).digest({ plan, ...range }));
+    const client = await spoilt(path, change);
+    const message = `digest: it is another, by its ${name}`;
+    await expect(client.digest({ plan, ...range })).rejects.toMatchObject({
+      code: 'reply-invalid',
+      message,
+    });
+  });
+
+  it('of another plan, or one whose id is not its digest, is refused', async () => {
+    const client = await spoilt(`/v1/plans/${plan}`, {});
+    expect(await client.plan(plan)).toEqual(await connect(server.url).plan(plan));
+    const code = 'reply-invalid';
+    await expect(client.plan('0'.repeat(64))).rejects.toMatchObject({ code });
+    const untrue = await spoilt(`/v1/plans/${plan}`, { plan: '0'.repeat(64) });
+    await expect(untrue.plan('0'.repeat(64))).rejects.toMatchObject({ code });
+    const streams = [{ dataset: 'planes' }];
+    await expect(untrue.createPlan({ streams })).rejects.toMatchObject({ code });
   });
 });
 
