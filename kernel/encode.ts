@@ -1,12 +1,12 @@
 /**
- * Makes the raw block of a frame of codec `planes` (docs/format.md) of one sample's targets: levels,
- * ids in ascending order, planes. Equals src/encode/planes-raw.ts bit for bit. The host asks for
- * memory by `layOut`, writes what comes in where the words of control say, and calls `run`.
+ * Makes the raw block of a frame of codec `planes` (docs/format.md) of one sample's targets, with
+ * SIMD. Equals the reference in src/encode/planes-raw.ts bit for bit. The host asks for memory by
+ * `layOut`, writes what comes in where the words of control say, and calls `run`.
  *
  * Words of control (`getControl()`), where what comes in lies: 0 the lowest float32 of each level
- * (src/encode/thresholds.ts), 1 offsets, uint32; 2 ids, uint32; 3 log-probs, float32; 4 rest masses,
- * float32. Out: 5 the raw block, 6 bytes of a count, 7 planes of the ids, 8 entries, 9
- * the block's bytes.
+ * (src/encode/thresholds.ts), 1 offsets, uint32; 2 ids, uint32; 3 log-probs, float32; 4 rest
+ * masses, float32. Out: 5 where the raw block lies, 6 bytes of a count, 7 planes of the ids, 8
+ * entries, 9 the block's bytes.
  */
 import { COUNTS_BYTES, sortById } from './by-id.ts';
 import {
@@ -65,7 +65,7 @@ function take(items: u64, bytes: u64): usize {
   return <usize>at;
 }
 
-/** Returns the pages that memory must have for a sample whose largest position has `most` entries. */
+/** Returns the pages that memory must have; the largest position has `most` entries. */
 export function layOut(positions: u32, entries: u32, most: u32, levels: u32): u32 {
   n = positions;
   end = lowestAt + 4 * levels;

@@ -1,7 +1,7 @@
 /**
- * Levels of log-probs, as src/encode/levels.ts has them: estimated four at a time, and looked up where
- * an estimate is too near a boundary. Functions are those of JavaScript's own Math, which the host
- * lends: no others give the same bits.
+ * Levels of log-probs, as src/encode/levels.ts has them: estimated four at a time, and looked up
+ * where an estimate is too near a boundary. Functions are those of JavaScript's own Math, which the
+ * host lends: no others give the same bits.
  */
 import { LOG2E, powers } from './powers.ts';
 
@@ -51,7 +51,7 @@ export const LEFT_OUT: i32 = -1;
 /** Set in an estimate that does not tell the level. */
 const UNSURE: i32 = 1 << 30;
 
-/** Of the last position: how many entries are left out, all bits of the others' levels, its rest. */
+/** Of the last position: entries that are left out, all bits of the others' levels, the rest. */
 export let dropped: usize = 0;
 export let levelBits: i32 = 0;
 export let rest: u32 = 0;
@@ -189,8 +189,8 @@ function estimateAll(own: u32, logprobs: usize, count: usize, to: usize): i32 {
 }
 
 /**
- * Writes the level of each log-prob of a position, int32, four at a time: LEFT_OUT follows the last.
- * Entries at level 0 are left out, but for unbiased targets; `mass` is the rest without them.
+ * Writes the level of each log-prob of a position, int32, four at a time: LEFT_OUT follows the
+ * last. Entries at level 0 are left out, but for unbiased targets; `mass` is the rest without them.
  */
 export function levelsOf(logprobs: usize, count: usize, mass: f64, to: usize): void {
   if (kind == SCALED) levelBits = estimateAll(SCALED, logprobs, count, to);

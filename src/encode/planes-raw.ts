@@ -1,4 +1,4 @@
-/** The raw block of a frame: by the kernel, straight from targets, or from levels, the reference. */
+/** The raw block of a frame: of targets by the kernel, or of levels, which is the reference. */
 import type { TargetKind, Targets } from '../distribution/targets.ts';
 import { createEncoder, type Encoder } from '../kernel/encode.ts';
 import { rawBytes } from './frame.ts';

@@ -194,9 +194,10 @@ describe('the compiled encoder', () => {
     }
   });
 
-  it('leaves to the reference what takes more memory than it keeps', () => {
-    const logprobs = new Float32Array(3_500_000).fill(-4);
-    const targets = holding('scaled', logprobs);
+  it('leaves to the reference what takes more memory than it keeps', { timeout: 60_000 }, () => {
+    const ids = Uint32Array.from({ length: 1_700_000 }, (_, id) => id);
+    const logprobs = new Float32Array(ids.length).fill(-4);
+    const targets = targetsFrom('scaled', [ids.length], { ids, logprobs });
     expect(compiledRaw(targets, gridOf(0.0095))).toBeUndefined();
     const options = { ...gridOf(0.0095), compression: 'lz4' } as const;
     const frame = Buffer.from(encodeTargets(targets, options));
