@@ -17,6 +17,8 @@ export function threadFile(name: ThreadName): string {
   return new URL(`thread-${name}.js`, folder).href;
 }
 
-export const kernelFile = (name: 'row' | 'decode') => new URL(`${name}.wasm`, folder);
+export type KernelName = 'row' | 'decode' | 'encode';
+
+export const kernelFile = (name: KernelName) => new URL(`${name}.wasm`, folder);
 
 export const builtWebFolder = new URL('../web/', folder);

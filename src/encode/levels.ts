@@ -126,7 +126,7 @@ function quantiseRun(
       }
       if (kind === 'independent') {
         const isHigh = logprob > logHalf;
-        if (isHigh) level = exact(Math.log(-Math.expm1(logprob)));
+        if (isHigh) level = exact(Math.log(-Math.expm1(Math.min(0, logprob))));
         level = Math.min(most, level); // by the finest steps only
         if (isHigh) level = levelsMax - level;
         if (level === 0) continue;

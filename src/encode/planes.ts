@@ -4,10 +4,11 @@
 import type { DecodedTargets, TargetKind, Targets } from '../distribution/targets.ts';
 import type { Codec } from './codec.ts';
 import { type Compression, compressions } from './compression.ts';
-import { type FrameHeader, rawBytes, writeFrame } from './frame.ts';
+import { type FrameHeader, writeFrame } from './frame.ts';
 import { type Grid, type Levels, quantise } from './levels.ts';
 import { openBlock, type Reading } from './planes-block.ts';
 import { compiledLevels, compiledTargets, lentTargets } from './planes-compiled.ts';
+import { compiledRaw, type RawBlock, referenceRaw } from './planes-raw.ts';
 import { referenceLevels, referenceTargets } from './planes-reference.ts';
 
 /** From here on several ZSTD frames, each of planes that are alike, are mostly smaller than one. */
@@ -30,7 +31,7 @@ export function planes({ kind, step, tau = 0, compression, width }: PlanesOption
     name: 'planes',
     parameters: kind === 'unbiased' ? { step, tau, compression } : { step, compression },
     columns: { frame: { type: 'binary' } },
-    encode: (targets: Targets) => [encodePlanes(quantise(targets, grid), { ...grid, compression })],
+    encode: (targets: Targets) => [encodeTargets(targets, { ...grid, compression })],
     decode: ([frame], count) => decodeFrame(frame, { width, count }),
     decodeLent([frame], { count, slot }) {
       const block = openBlock(frame, { width, count });
@@ -39,75 +40,30 @@ export function planes({ kind, step, tau = 0, compression, width }: PlanesOption
   };
 }
 
-/** Bytes that hold every bit of `bits`. */
-function widthOf(bits: number, widths: readonly number[]): number {
-  return widths.find((bytes) => bits >>> 0 < 256 ** bytes)!;
+type FrameOptions = Grid & { readonly compression: Compression };
+
+/** The frame of targets; `encodePlanes` gives the same of their levels. */
+export function encodeTargets(targets: Targets, options: FrameOptions): Uint8Array {
+  const block = compiledRaw(targets, options) ?? referenceRaw(quantise(targets, options));
+  return frameOf(block, options);
 }
 
-function shapeOf({ kind, counts, ids }: Levels) {
-  let countBits = 0;
-  let deltaBits = 0;
-  for (let t = 0, i = 0; t < counts.length; t++) {
-    countBits |= counts[t];
-    let before = 0;
-    for (const end = i + counts[t]; i < end; i++) {
-      deltaBits |= ids[i] - before;
-      before = ids[i];
-    }
-  }
-  return {
-    kind,
-    countWidth: widthOf(countBits, [1, 2, 4]),
-    idPlanes: widthOf(deltaBits, [2, 3, 4]),
-    positions: counts.length,
-    entries: ids.length,
-  };
+export function encodePlanes(levels: Levels, options: FrameOptions): Uint8Array {
+  return frameOf(referenceRaw(levels), options);
 }
 
-export function encodePlanes(
-  { kind, counts, ids, levels, rest }: Levels,
-  { step, tau, compression }: Grid & { compression: Compression },
-): Uint8Array {
-  const shape = shapeOf({ kind, counts, ids, levels, rest });
-  const { countWidth, idPlanes, entries } = shape;
-  const raw = Buffer.allocUnsafe(rawBytes(shape)); // every byte is written
-  let at = 0;
-  for (let t = 0; t < counts.length; t++) {
-    for (let byte = 0; byte < countWidth; byte++) raw[at++] = counts[t] >>> (8 * byte);
-  }
-  splitShorts(raw, rest, at);
-  at += 2 * rest.length;
-  for (let t = 0, i = 0; t < counts.length; t++) {
-    let before = 0;
-    for (const end = i + counts[t]; i < end; i++) {
-      const delta = ids[i] - before;
-      before = ids[i];
-      raw[at + i] = delta;
-      raw[at + entries + i] = delta >>> 8;
-      if (idPlanes > 2) raw[at + 2 * entries + i] = delta >>> 16;
-      if (idPlanes > 3) raw[at + 3 * entries + i] = delta >>> 24;
-    }
-  }
-  splitShorts(raw, levels, at + idPlanes * entries);
+function frameOf(block: RawBlock, { step, tau, compression }: FrameOptions): Uint8Array {
+  const { raw, ...shape } = block;
   const header: FrameHeader = { ...shape, compression, step, tau, rawBytes: raw.length };
-  const parts = entries < splitEntriesMin ? [raw] : partsOf(raw, shape);
+  const parts = shape.entries < splitEntriesMin ? [raw] : partsOf(block);
   return writeFrame(header, compressions[compression].compress(raw, parts));
 }
 
 /** Counts, rest and low bytes of the deltas; their other bytes; low and high bytes of levels. */
-function partsOf(raw: Uint8Array, { entries, idPlanes }: ReturnType<typeof shapeOf>) {
+function partsOf({ raw, entries, idPlanes }: RawBlock) {
   const levels = raw.length - 2 * entries;
   const cuts = [0, levels - (idPlanes - 1) * entries, levels, levels + entries, raw.length];
   return cuts.slice(1).map((end, i) => raw.subarray(cuts[i], end));
-}
-
-/** Writes the low bytes of `values` from `at` on, then the high bytes. */
-function splitShorts(raw: Uint8Array, values: Uint16Array, at: number): void {
-  const high = at + values.length;
-  for (let i = 0; i < values.length; i++) {
-    raw[at + i] = values[i];
-    raw[high + i] = values[i] >>> 8;
-  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The compiled decoder of frames (kernel/decode.ts), which says what lies where in its memory. */
 import { keepFreed } from '../formats/off-heap.ts';
-import { compiled, instantiate, type Memory, pageBytes } from './module.ts';
+import { compiled, hold, instantiate, type Memory, pageBytes } from './module.ts';
 
 export interface DecodeInput {
   /** A frame with a checked header, and its LZ4 block or the raw one. */
@@ -33,8 +33,6 @@ interface Exports {
   run(): number;
 }
 
-/** Most memory that an instance keeps. */
-const bytesMax = 64 * 1024 * 1024;
 const flags = { values: 1, integers: 2 } as const;
 const chosenFlag = 4;
 const controlWords = 16;
@@ -72,13 +70,6 @@ export function createDecoder(restMass: Float32Array, { lends = false } = {}): D
 
 const controlOf = (wasm: Exports) =>
   new Uint32Array(wasm.memory.buffer, wasm.getControl(), controlWords);
-
-/** Grows memory to `bytes`; false where that is more than is kept. */
-function hold(memory: Memory, bytes: number): boolean {
-  const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);
-  if (missing > 0 && bytes <= bytesMax) memory.grow(missing);
-  return bytes <= memory.buffer.byteLength;
-}
 
 /** One copy of all that was written, or views. */
 function resultOf(wasm: Exports, wanted: DecodeInput['wanted'], lends: boolean): Decoded {

@@ -1,6 +1,6 @@
 /** The compiled modules of kernel/: nothing of them runs where WebAssembly has no SIMD. */
 import { readFileSync } from 'node:fs';
-import { kernelFile } from '../built.ts';
+import { type KernelName, kernelFile } from '../built.ts';
 
 /** What is used of it here: Node's own types leave it to those of browsers. */
 declare const WebAssembly: {
@@ -16,8 +16,18 @@ export interface Memory {
 
 export const pageBytes = 65_536;
 
+/** Most memory that an instance keeps. */
+const bytesMax = 64 * 1024 * 1024;
+
+/** Grows memory to `bytes`; false where that is more than is kept. */
+export function hold(memory: Memory, bytes: number): boolean {
+  const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);
+  if (missing > 0 && bytes <= bytesMax) memory.grow(missing);
+  return bytes <= memory.buffer.byteLength;
+}
+
 /** A module of kernel/, or undefined where this process cannot run it. */
-export function compiled(name: 'row' | 'decode'): object | undefined {
+export function compiled(name: KernelName): object | undefined {
   const bytes = readFileSync(kernelFile(name));
   return WebAssembly.validate(bytes) ? new WebAssembly.Module(bytes) : undefined;
 }

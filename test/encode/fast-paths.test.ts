@@ -110,6 +110,17 @@ describe('quantise', () => {
     expect(quantise(targets, grid)).toEqual(plainLevels(targets, grid));
   });
 
+  it('takes an independent log-prob above 0 as a probability of 1', () => {
+    const targets = randomTargets({ positions: 1, entriesMax: 1, width: 50, seed: 1, mass: 1 });
+    const ones = [0, 1e-7].map((logprob) => {
+      const own = { ids: Uint32Array.of(7), logprobs: Float32Array.of(logprob) };
+      const offsets = Uint32Array.of(0, 1);
+      const grid = { step: Math.fround(0.003), tau: 0 };
+      return quantise({ ...targets, kind: 'independent', offsets, ...own }, grid).levels;
+    });
+    expect(ones).toEqual([Uint16Array.of(65_535), Uint16Array.of(65_535)]);
+  });
+
   it('does so over many runs of entries and positions', () => {
     const next = random(7);
     const count = 70_000;
