@@ -1,7 +1,7 @@
 /** Targets in memory: one sample of each teacher at K=64, and unbiased ones. */
 import { chunkLabels, type Source } from '../src/capture/source.ts';
 import { openSource } from '../src/capture/table.ts';
-import { type DenseRows, type ListRows, oneRow } from '../src/distribution/rows.ts';
+import { type DenseRows, type ListRows, selectRows } from '../src/distribution/rows.ts';
 import { joinTargets, type Targets } from '../src/distribution/targets.ts';
 import { steps } from '../src/encode/levels.ts';
 import { createSparsifier } from '../src/sparsify/table.ts';
@@ -54,7 +54,7 @@ async function* wholeRows(): AsyncGenerator<{ rows: DenseRows; lists: ListRows }
       values.fill(Math.log((lists.tail?.[t] ?? 0) / (width - (to - from))));
       for (let i = from; i < to; i++) values[lists.ids[i]] = lists.logprobs[i];
       const rows: DenseRows = { form: 'dense', count: 1, width, type: 'f32', values };
-      yield { rows, lists: oneRow(lists, t) };
+      yield { rows, lists: selectRows(lists, [t]) };
     }
   }
   await source.close();

@@ -40,6 +40,7 @@ let blocksAt: usize = 0;
 let foundAt: usize = 0;
 let keysAt: usize = 0;
 let idsAt: usize = 0;
+let logprobsAt: usize = 0;
 let drawnAt: usize = 0;
 let widesAt: usize = 0;
 let lanesAt: usize = 0;
@@ -63,6 +64,7 @@ let outside: f64 = 0;
 
 export function getRow(): usize { return rowAt; }
 export function getIds(): usize { return idsAt; }
+export function getLogprobs(): usize { return logprobsAt; }
 export function getDrawn(): usize { return drawnAt; }
 export function getTop(): f32 { return top; }
 export function getBelow(): f64 { return below; }
@@ -90,7 +92,8 @@ export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void
   foundAt = blocksAt + align((<usize>padded / BLOCK + 1) * 8);
   keysAt = foundAt + align((<usize>width + 1) * 8);
   idsAt = keysAt + align(<usize>width * 8);
-  drawnAt = idsAt + align(<usize>k * 4);
+  logprobsAt = idsAt + align(<usize>k * 4);
+  drawnAt = logprobsAt + align(<usize>k * 8);
   widesAt = drawnAt + align(<usize>drawnMax * 4);
   lanesAt = widesAt + align((<usize>width + 1) * 8);
   countsAt = lanesAt + align(LANES_BYTES);
@@ -221,6 +224,13 @@ export function select(k: i32): i32 {
   outside = 0;
   if (kept > 0) sumWide(load<u64>(keysAt + (<usize>(kept - 1) << 3)));
   return kept;
+}
+
+export function normalise(logTotal: f64): void {
+  for (let i = 0; i < kept; i++) {
+    const x = valueAt(rowAt, type, load<i32>(idsAt + (<usize>i << 2)));
+    store<f64>(logprobsAt + (<usize>i << 3), <f64>x - <f64>shift - logTotal);
+  }
 }
 
 /** Sums the wide powers of all that was found: of keys less than `last`, and of the others. */

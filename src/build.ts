@@ -16,7 +16,7 @@ import { createPool } from './build/pool.ts';
 import { completedShards } from './build/resume.ts';
 import { reuse } from './build/reuse.ts';
 import { type ChosenConfig, withSparsifier } from './build/rules.ts';
-import { sampleIdsOf, snapshotLabelSpace } from './build/sample-ids.ts';
+import { identified, sampleIdsOf, snapshotLabelSpace } from './build/sample-ids.ts';
 import { openScores, type Scores } from './build/scores.ts';
 import { createShards } from './build/shards.ts';
 import { createStatusWriter, type StatusWriter } from './build/status.ts';
@@ -213,6 +213,8 @@ async function openStages({ config, store, source, build, seconds, threads, pare
   const sets = draftTargetSets({ config, rules, source });
   refuseOther(parent, sets, labelSpace);
   await restoreReference(store, parent, picker);
+  const idOf = sampleIdsOf(source);
+  if (source.samples !== undefined) picker.foresee(identified(source.samples(), idOf));
   const complete = await completedShards(place, picker);
   const sum = (field: 'samples' | 'positions') =>
     complete.reduce((total, header) => total + header[field], 0);
@@ -221,7 +223,7 @@ async function openStages({ config, store, source, build, seconds, threads, pare
   const assembler = createAssembler({
     heads: rules.map((own, i) => ({ set: sets.at(i), rules: own })),
     pool,
-    idOf: sampleIdsOf(source),
+    idOf,
     kept: inputs,
     reference: { picker, entries: config.reference.entries },
     seconds,
@@ -256,8 +258,8 @@ async function captureAll(
   try {
     await run.status.write({ ...resumed, ...total(), shards: shards.complete.length });
     const from = shards.complete.at(-1)?.nextInput ?? 0;
-    const chunks = timed(source.chunks(from, pool.lend), seconds);
-    for await (const begun of begunAhead(chunks, assembler, pool.ahead)) {
+    const chunks = source.unread?.(from) ?? source.chunks(from, pool.lend);
+    for await (const begun of begunAhead(timed(chunks, seconds), assembler, pool.ahead)) {
       if (run.signal?.aborted) throw stopped();
       const { sample, rows, head = 0 } = begun.chunk;
       const row = assembler.add(begun, await begun.reduced);

@@ -1,7 +1,7 @@
 /** How far what is stored lies from what the teacher said, measured on the reference positions. */
 import type { AuditFidelity } from '../../schemas/audit.ts';
 import type { Fidelity, Manifest, TargetSet } from '../../schemas/manifest.ts';
-import { cutAndWhole, squaredError } from '../distribution/divergence.ts';
+import { cutAndWhole, cutDivergence, squaredError } from '../distribution/divergence.ts';
 import { rounded } from '../distribution/rounded.ts';
 import type { DecodedTargets } from '../distribution/targets.ts';
 import { labelSpaceIn } from '../encode/table.ts';
@@ -39,11 +39,13 @@ export interface ComparisonTally {
  * Compares the stored targets of reference positions with their exact lists: scaled targets by
  * their divergence from the list cut to K entries, others by their squared error. The lists of a
  * snapshot with several sets say by their number whose they are. A reference has 65,536 positions
- * at most, and so many numbers of each kind are kept.
+ * at most, and so many numbers of each kind are kept. Where `isCut`, entries behind the first K are
+ * not compared one by one, and `all` stays empty.
  */
 export function compareWithReference(
   { target_sets, label_space }: Pick<Manifest, 'target_sets' | 'label_space'>,
   set: TargetSet,
+  { isCut = false } = {},
 ): ComparisonTally {
   const { size: width } = labelSpaceIn(set, label_space);
   const head = target_sets.findIndex(({ name }) => name === set.name);
@@ -69,10 +71,13 @@ export function compareWithReference(
         return;
       }
       const k = set.sparsifier.entries_max;
-      const { cut, whole } = cutAndWhole(row, targets, { position, width, k });
+      const place = { position, width, k };
+      const { cut, whole } = isCut
+        ? { cut: cutDivergence(row, targets, place), whole: undefined }
+        : cutAndWhole(row, targets, place);
       value.merged.push(cut.merged);
       value.spread.push(cut.spread);
-      value.all.push(whole.spread);
+      if (whole !== undefined) value.all.push(whole.spread);
       value.variation.push(cut.variation);
       value.masses.push(cut.mass);
     },
@@ -120,8 +125,12 @@ export interface ReferenceTally {
   value(): ReferenceReport;
 }
 
-export function tallyReference(reader: SnapshotReader, set: TargetSet): ReferenceTally {
-  const comparison = compareWithReference(reader.manifest, set);
+export function tallyReference(
+  reader: SnapshotReader,
+  set: TargetSet,
+  how: { isCut?: boolean } = {},
+): ReferenceTally {
+  const comparison = compareWithReference(reader.manifest, set, how);
   let stored: { ordinal: number; targets: DecodedTargets } | undefined;
   return {
     async add(rows) {

@@ -1,10 +1,10 @@
 /** Chunks on their way: those begun ahead of the one that is added next, and the time they took. */
-import type { Chunk } from '../capture/source.ts';
+import type { UnreadChunk } from '../capture/source.ts';
 import type { Assembler, Begun, StageSeconds } from './assemble.ts';
 
 /** Begins chunks `ahead` of the one that is given out, so that threads have work. */
 export async function* begunAhead(
-  chunks: AsyncIterable<Chunk>,
+  chunks: AsyncIterable<UnreadChunk>,
   assembler: Assembler,
   ahead: number,
 ): AsyncGenerator<Begun> {

@@ -1,7 +1,7 @@
 /** Chunks in, rows of a shard out: reduces each run of rows and encodes each whole sample. */
 
 import type { InputField, TargetSet } from '../../schemas/manifest.ts';
-import { type Chunk, chunkLabels, type SampleInput } from '../capture/source.ts';
+import { chunkLabels, type SampleInput, type UnreadChunk } from '../capture/source.ts';
 import { joinTargets, type Targets } from '../distribution/targets.ts';
 import type { Cell } from '../encode/codec.ts';
 import { LogitcaskError } from '../errors.ts';
@@ -26,14 +26,14 @@ export type StageSeconds = Record<
 
 export interface Assembler {
   /** Begins to reduce a chunk; those begun are then added in the same order. */
-  begin(chunk: Chunk): Begun;
+  begin(chunk: UnreadChunk): Begun;
   /** The row, once the chunk that completes its sample is in. */
   add(begun: Begun, reduced: Reduced): ShardRow | undefined;
 }
 
 /** A chunk on its way. */
 export interface Begun {
-  readonly chunk: Chunk;
+  readonly chunk: UnreadChunk;
   readonly labels: Int32Array;
   readonly sampleId: Buffer;
   /** Positions for the reference: rows of the chunk, and their priorities. */
@@ -81,7 +81,8 @@ export function createAssembler(options: AssemblerOptions): Assembler {
     },
     add(begun, { targets, exact, seconds }) {
       const { sample } = begun.chunk;
-      options.seconds.sparsify += seconds;
+      options.seconds.capture += seconds.capture;
+      options.seconds.sparsify += seconds.sparsify;
       parts[begun.chunk.head ?? 0].push(targets);
       addReference(options, begun, exact);
       rows += targets.count;
@@ -96,7 +97,7 @@ export function createAssembler(options: AssemblerOptions): Assembler {
 }
 
 /** Threads know of a row that is refused what it holds, but not whose it is. */
-function withPlace(error: unknown, { sample, position, rows }: Chunk, set = ''): unknown {
+function withPlace(error: unknown, { sample, position, rows }: UnreadChunk, set = ''): unknown {
   if (!(error instanceof LogitcaskError) || error.code !== 'row-invalid') return error;
   const { message, expected, got } = error;
   const { ordinal, image } = sample;
@@ -113,7 +114,7 @@ function withPlace(error: unknown, { sample, position, rows }: Chunk, set = ''):
 /** The positions that the sketch wants; only positions to be learned. */
 function wantedOf(
   { reference }: AssemblerOptions,
-  { sample, position, rows }: Chunk,
+  { sample, position, rows }: UnreadChunk,
   sampleId: Buffer,
 ): Begun['wanted'] {
   const wanted: { row: number; priority: number }[] = [];
@@ -129,21 +130,23 @@ function wantedOf(
 function addReference(
   { reference, ordinal }: AssemblerOptions,
   { chunk, labels, wanted }: Begun,
-  exact: readonly Targets[],
+  exact: Targets | undefined,
 ): void {
+  if (exact === undefined) return;
+  const { offsets, ids, logprobs, rest, labelLogprob } = exact;
   for (const [i, { row, priority }] of wanted.entries()) {
-    const { ids, logprobs, rest, labelLogprob } = exact[i];
-    if (ids.length === 0) continue; // the source gives no target here
+    const [from, to] = [offsets[i], offsets[i + 1]];
+    if (from === to) continue; // the source gives no target here
     reference.picker.add({
       priority,
       head: chunk.head ?? 0,
       ordinal,
       position: chunk.position + row,
       label: labels[row],
-      labelLogprob: labelLogprob[0],
-      tail: rest.at(0) ?? 0,
-      ids,
-      logprobs,
+      labelLogprob: labelLogprob[i],
+      tail: rest.at(i) ?? 0,
+      ids: ids.slice(from, to), // each of its own: a list that is kept holds no others
+      logprobs: logprobs.slice(from, to),
     });
   }
 }

@@ -115,7 +115,8 @@ async function measured(options: FinishOptions, draft: Manifest) {
   const reader = createReader(store, { id: '', manifest: draft });
   try {
     const entries = sets.length > 1 ? await countEntries(reader, sets) : undefined;
-    const tallies = sets.map((set) => tallyReference(reader, set));
+    // a manifest says nothing of the entries behind the first K
+    const tallies = sets.map((set) => tallyReference(reader, set, { isCut: true }));
     const reference = await mergeReference(options, tallies);
     const target_sets = sets.map((set, i) => {
       const fidelity = tallies[i].value().measured;

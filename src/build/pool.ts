@@ -1,6 +1,8 @@
 /** Threads that reduce chunks of whole rows, and the memory that they share with the source. */
+import { type FileRows, fileRowsBytes } from '../capture/file-rows.ts';
 import { chunkBytesMax, type Lend } from '../capture/source.ts';
 import type { Threads } from '../capture/threads.ts';
+import type { DenseRows } from '../distribution/rows.ts';
 import { type ErrorData, errorOfData } from '../errors.ts';
 import { type Reduced, type ReduceTask, reduce } from './reduce.ts';
 
@@ -13,12 +15,13 @@ export interface Pool {
   run(task: ReduceTask): Promise<Reduced>;
 }
 
-/** So many bytes of rows are reduced in this thread first: a small build starts no other. */
+/** So many bytes of rows are reduced in this thread, where a small build has started no other. */
 const ownBytes = 64 * 1024 * 1024;
 
 export function createPool(threads: Threads): Pool {
   const free: SharedArrayBuffer[] = [];
-  let own = threads.count > 1 ? ownBytes : Number.POSITIVE_INFINITY;
+  let own = Number.POSITIVE_INFINITY;
+  if (threads.count > 1) own = threads.isStarted ? 0 : ownBytes;
 
   const inThread = async (task: ReduceTask): Promise<Reduced> => {
     const result = (await threads.run('reduceInThread', task)) as Reduced | ErrorData;
@@ -38,12 +41,16 @@ export function createPool(threads: Threads): Pool {
       if (rows.form === 'lists') return reduce(task);
       try {
         if (own <= 0) return await inThread(task);
-        own -= rows.values.byteLength;
+        own -= bytesOf(rows);
         return reduce(task);
       } finally {
-        const memory: unknown = rows.values.buffer;
+        const memory: unknown = rows.form === 'dense' && rows.values.buffer;
         if (memory instanceof SharedArrayBuffer) free.push(memory);
       }
     },
   };
+}
+
+function bytesOf(rows: DenseRows | FileRows): number {
+  return rows.form === 'dense' ? rows.values.byteLength : fileRowsBytes(rows);
 }

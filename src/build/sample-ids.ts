@@ -24,3 +24,8 @@ export function sampleIdsOf(source: Source): SampleIds {
     return visionSampleId({ labelSpace, ...vision }, { inputRef, mask, values });
   };
 }
+
+/** Samples with their ids. */
+export function* identified(samples: Iterable<SampleInput>, idOf: SampleIds) {
+  for (const sample of samples) yield { sampleId: idOf(sample), mask: sample.mask };
+}

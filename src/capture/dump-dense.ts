@@ -1,9 +1,10 @@
-/** Whole logits [N, V] in `.npy` or safetensors, read by position. */
-import { type DenseRows, type FloatType, valuesIn } from '../distribution/rows.ts';
+/** Whole logits [N, V] in `.npy` or safetensors: where their rows lie. */
+import { type FloatType, valueBytes } from '../distribution/rows.ts';
 import { LogitcaskError } from '../errors.ts';
 import { integersOf, type NpyType, openNpy } from '../formats/npy.ts';
 import { openSafetensors, type SafeTensor } from '../formats/safetensors.ts';
 import type { DumpRows } from './dump-rows.ts';
+import type { FileRows } from './file-rows.ts';
 
 const floatTypes: Readonly<Record<string, FloatType>> = { f4: 'f32', f2: 'f16', bf16: 'bf16' };
 /** Ids are small beside logits, and read whole. */
@@ -13,8 +14,7 @@ export const idBytesMax = 1024 * 1024 * 1024;
 export async function openDense(file: string): Promise<DumpRows> {
   const npy = await openNpy(file);
   try {
-    const { header, readInto } = npy;
-    return { ...denseRows(file, { ...header, readInto }), close: () => npy.close() };
+    return { ...denseRows(file, { ...npy.header, ...npy }), close: () => npy.close() };
   } catch (error) {
     await npy.close();
     throw error;
@@ -41,39 +41,38 @@ export async function openTensors(file: string): Promise<DumpRows> {
   }
 }
 
-async function readIds(name: string, { type, width, shape, readInto }: SafeTensor) {
+async function readIds(name: string, { type, width, shape, read }: SafeTensor) {
   const length = shape.reduce((product, dim) => product * dim, width);
   if (shape.length !== 1 || length > idBytesMax || type in floatTypes) {
     throw unreadable(name, `integers [N], at most ${idBytesMax} bytes`, `${type} [${shape}]`);
   }
-  const bytes = Buffer.allocUnsafeSlow(length);
-  await readInto(bytes, 0);
-  return integersOf(bytes, { type: type as NpyType, width }, name);
+  return integersOf(await read(), { type: type as NpyType, width }, name);
 }
 
-function denseRows(file: string, tensor: SafeTensor): Omit<DumpRows, 'close'> {
-  const { type: found, shape, width: valueBytes, readInto } = tensor;
+function denseRows(
+  file: string,
+  tensor: Pick<SafeTensor, 'type' | 'shape' | 'descriptor' | 'dataOffset'>,
+): Omit<DumpRows, 'close'> {
+  const { type: found, shape, descriptor, dataOffset } = tensor;
   const type = floatTypes[found];
   if (shape.length !== 2 || shape[1] === 0 || type === undefined) {
     const expected = 'logits [N, V] of float32, float16 or, in safetensors, bfloat16';
     throw unreadable(file, expected, `${found} [${shape.join(', ')}]`);
   }
   const [count, width] = shape;
-  const rowBytes = width * valueBytes;
+  const rowBytes = width * valueBytes[type];
   return {
     count,
     width,
     reports: 'whole',
     rowBytes,
-    async rows(from, lend) {
-      let row = from;
+    async rows(from) {
+      let offset = dataOffset + from * rowBytes;
       return {
-        async take(n): Promise<DenseRows> {
-          const memory = lend(n * rowBytes);
-          await readInto(Buffer.from(memory, 0, n * rowBytes), row * rowBytes);
-          row += n;
-          const values = valuesIn(memory, type, n * width);
-          return { form: 'dense', count: n, width, type, values };
+        async take(n): Promise<FileRows> {
+          const rows = { file, descriptor, offset, count: n, width, type };
+          offset += n * rowBytes;
+          return { form: 'file', ...rows };
         },
         async close() {},
       };

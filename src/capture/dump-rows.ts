@@ -1,6 +1,6 @@
 /** What the readers of dump files give to the source. */
-import type { Rows } from '../distribution/rows.ts';
-import type { Lend } from './source.ts';
+import type { ListRows } from '../distribution/rows.ts';
+import type { FileRows } from './file-rows.ts';
 
 /** Rows of a dump, read forwards. */
 export interface DumpRows {
@@ -13,10 +13,10 @@ export interface DumpRows {
   /** Input ids and true next ids, where the dump itself holds them. */
   readonly tokens?: Int32Array;
   readonly next?: Int32Array;
-  /** A cursor that starts at row `from`; whole rows go into lent memory. */
-  rows(
-    from: number,
-    lend: Lend,
-  ): Promise<{ take(count: number): Promise<Rows>; close(): Promise<void> }>;
+  /** A cursor that starts at row `from`. */
+  rows(from: number): Promise<{
+    take(count: number): Promise<ListRows | FileRows>;
+    close(): Promise<void>;
+  }>;
   close(): Promise<void>;
 }

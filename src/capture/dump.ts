@@ -6,6 +6,7 @@ import { integersOf, npyCount, openNpy } from '../formats/npy.ts';
 import { idBytesMax, openDense, openTensors } from './dump-dense.ts';
 import { openLists } from './dump-lists.ts';
 import type { DumpRows } from './dump-rows.ts';
+import { fileRowsBytes, readRows } from './file-rows.ts';
 import { digestOfFile, readInput } from './input-file.ts';
 import {
   type Chunk,
@@ -15,12 +16,19 @@ import {
   ownMemory,
   type SampleInput,
   type Source,
+  type UnreadChunk,
 } from './source.ts';
 import type { Threads } from './threads.ts';
 import { openTokenizer } from './tokenizer.ts';
 
 /** By the ending of the file; `.npy` by default. */
 const readers = { npz: openLists, safetensors: openTensors } as const;
+
+/** Samples of `length` positions, from the one with ordinal `from` on. */
+interface Run {
+  readonly from: number;
+  readonly length: number;
+}
 
 interface Ids {
   readonly tokens: Int32Array;
@@ -50,6 +58,9 @@ export async function openDumpSource(
       throw mismatch(what, `at most ${dump.width} ids`, tokenizer.size);
     }
     const digest = await digestFiles(config, threads);
+    const { sample_length: length } = config;
+    const unread = (from: number) => chunks(dump, ids, { from, length });
+    const samples = () => samplesOf(dump, ids, { from: 0, length });
     return {
       identity: {
         name: config.teacher,
@@ -62,9 +73,10 @@ export async function openDumpSource(
       inputs: { origin: `dump of ${config.teacher}`, licence: config.licence, digest },
       positions: dump.count,
       learned: learnedOf(dump, config),
+      samples: dump.reports === 'whole' ? samples : undefined,
       tokenizerJson,
-      chunks: (from, lend = ownMemory()) =>
-        chunks(dump, ids, { from, lend, length: config.sample_length }),
+      chunks: (from, lend = ownMemory()) => read(unread(from), lend),
+      unread,
       close: () => dump.close(),
     };
   } catch (error) {
@@ -153,30 +165,37 @@ async function digestFiles(config: DumpSourceConfig, threads?: Threads): Promise
   return digestOf(digests);
 }
 
-async function* chunks(
-  dump: DumpRows,
-  { tokens, next }: Ids,
-  { from, length, lend }: { from: number; length: number; lend: Lend },
-): AsyncGenerator<Chunk> {
-  const cursor = await dump.rows(Math.min(dump.count, from * length), lend);
+function* samplesOf({ count }: DumpRows, ids: Ids, { from, length }: Run): Generator<SampleInput> {
+  for (let ordinal = from; ordinal * length < count; ordinal++) {
+    const first = ordinal * length;
+    const tokens = ids.tokens.slice(first, first + length);
+    const next = ids.next?.[first + tokens.length - 1];
+    yield { ordinal, tokens, mask: maskOf(tokens.length), next, meta: { row: first } };
+  }
+}
+
+async function* chunks(dump: DumpRows, ids: Ids, run: Run): AsyncGenerator<UnreadChunk> {
+  const cursor = await dump.rows(Math.min(dump.count, run.from * run.length));
   const rowsMax = Math.max(1, Math.floor(chunkBytesMax / dump.rowBytes));
   try {
-    for (let ordinal = from; ordinal * length < dump.count; ordinal++) {
-      const first = ordinal * length;
-      const own = tokens.slice(first, first + length);
-      const sample: SampleInput = {
-        ordinal,
-        tokens: own,
-        mask: maskOf(own.length),
-        next: next?.[first + own.length - 1],
-        meta: { row: first },
-      };
-      for (let position = 0; position < own.length; position += rowsMax) {
-        const rows = await cursor.take(Math.min(rowsMax, own.length - position));
+    for (const sample of samplesOf(dump, ids, run)) {
+      const { length } = sample.tokens;
+      for (let position = 0; position < length; position += rowsMax) {
+        const rows = await cursor.take(Math.min(rowsMax, length - position));
         yield { sample, position, rows };
       }
     }
   } finally {
     await cursor.close();
+  }
+}
+
+async function* read(chunks: AsyncIterable<UnreadChunk>, lend: Lend): AsyncGenerator<Chunk> {
+  for await (const chunk of chunks) {
+    const { rows } = chunk;
+    yield {
+      ...chunk,
+      rows: rows.form === 'file' ? readRows(rows, lend(fileRowsBytes(rows))) : rows,
+    };
   }
 }

@@ -7,6 +7,7 @@ import type {
   TargetSet,
 } from '../../schemas/manifest.ts';
 import type { Rows } from '../distribution/rows.ts';
+import type { FileRows } from './file-rows.ts';
 import type { OpenLog } from './kept-scores.ts';
 
 /** Who speaks: part of the manifest, and of the label space that sample ids are taken over. */
@@ -83,6 +84,11 @@ export interface Chunk {
   readonly head?: number;
 }
 
+/** A chunk whose rows may still lie in a file. */
+export interface UnreadChunk extends Omit<Chunk, 'rows'> {
+  readonly rows: Rows | FileRows;
+}
+
 /** 1 where a position is learned: from `first` on, and never the last, which nothing follows. */
 export function maskOf(count: number, first = 0): Uint8Array {
   return new Uint8Array(count).fill(1, first, Math.max(0, count - 1));
@@ -111,6 +117,10 @@ export interface Source {
   readonly positions?: number;
   /** Of these, how many are to be learned; not given where rows may be empty. */
   readonly learned?: number;
+  /**
+   * All samples, where they are known before their rows are; not given where rows may be empty.
+   */
+  samples?(): Iterable<SampleInput>;
   /** Otherwise, how much of the input the chunks that were given out are, about: 0 to 1. */
   readonly share?: () => number;
   /** tokenizer.json, kept with the snapshot (role `tokenizer`), where the source has one. */
@@ -122,6 +132,8 @@ export interface Source {
    * same chunk content in every run. Throws LogitcaskError before anything misaligned is yielded.
    */
   chunks(from: number, lend?: Lend): AsyncIterable<Chunk>;
+  /** The same chunks, where their rows need not pass through this thread. */
+  unread?(from: number): AsyncIterable<UnreadChunk>;
   /**
    * Of a teacher that is asked over a network: what it answers is kept in this log, and what the
    * log holds is not asked again. Called before `chunks`.

@@ -8,6 +8,8 @@ import { threadFile } from '../built.ts';
 export interface Threads {
   /** Most of them at once; they start as there is work. */
   readonly count: number;
+  /** Whether there is one already. */
+  readonly isStarted: boolean;
   /** Runs what src/build/thread.ts exports under this name; the task and its result are copied. */
   run(name: 'digestPiece' | 'reduceInThread', task: object): Promise<unknown>;
   close(): Promise<void>;
@@ -17,6 +19,9 @@ export function createThreads(count: number): Threads {
   let piscina: Piscina | undefined;
   return {
     count,
+    get isStarted() {
+      return piscina !== undefined;
+    },
     run(name, task) {
       piscina ??= new Piscina({
         filename: threadFile('build'),

@@ -36,7 +36,19 @@ export function divergence(
   return compare({ ...exact, probs, stands }, stored, place);
 }
 
-/** The same of the list cut to its first K entries, and of all of it: looked up once for both. */
+/** The same of the list cut to its first K entries: of the others only the mass is wanted. */
+export function cutDivergence(
+  { ids, logprobs, tail }: ExactPosition,
+  stored: DecodedTargets,
+  { k, ...place }: { position: number; width: number; k: number },
+): PositionDivergence {
+  let outside = tail;
+  for (let i = k; i < ids.length; i++) outside += Math.exp(logprobs[i]);
+  const cut = { ids: ids.subarray(0, k), logprobs: logprobs.subarray(0, k), tail: outside };
+  return divergence(cut, stored, place);
+}
+
+/** Of the list cut and of all of it: looked up once for both. */
 export function cutAndWhole(
   exact: ExactPosition,
   stored: DecodedTargets,

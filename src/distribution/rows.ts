@@ -6,6 +6,8 @@
  */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
+export const valueBytes = { f32: 4, f16: 2, bf16: 2 } as const;
+
 /** `length` values of a type at the start of memory. */
 export function valuesIn(memory: ArrayBufferLike, type: FloatType, length: number) {
   return type === 'f32' ? new Float32Array(memory, 0, length) : new Uint16Array(memory, 0, length);
@@ -56,20 +58,31 @@ export interface ListRows {
 
 export type Rows = DenseRows | ListRows;
 
-/** Row i alone; its values are views. */
-export function oneRow<R extends Rows>(rows: R, i: number): R {
+/** The rows wanted, in their order, in memory of their own. */
+export function selectRows<R extends Rows>(rows: R, wanted: readonly number[]): R;
+export function selectRows(rows: Rows, wanted: readonly number[]): Rows {
+  const count = wanted.length;
   if (rows.form === 'dense') {
-    const values = rows.values.subarray(i * rows.width, (i + 1) * rows.width);
-    return { ...rows, count: 1, values };
+    const { width } = rows;
+    const values = rows.values.slice(0, count * width);
+    for (const [to, i] of wanted.entries()) {
+      values.set(rows.values.subarray(i * width, (i + 1) * width), to * width);
+    }
+    return { ...rows, count, values };
   }
-  const [from, to] = [rows.offsets[i], rows.offsets[i + 1]];
-  return {
-    ...rows,
-    count: 1,
-    offsets: Uint32Array.of(0, to - from),
-    ids: rows.ids.subarray(from, to),
-    logprobs: rows.logprobs.subarray(from, to),
-    tail: rows.tail?.subarray(i, i + 1),
-    labelLogprob: rows.labelLogprob?.subarray(i, i + 1),
-  };
+  const offsets = new Uint32Array(count + 1);
+  for (const [to, i] of wanted.entries()) {
+    offsets[to + 1] = offsets[to] + rows.offsets[i + 1] - rows.offsets[i];
+  }
+  const ids = new Uint32Array(offsets[count]);
+  const logprobs = new Float32Array(offsets[count]);
+  for (const [to, i] of wanted.entries()) {
+    const [from, end] = [rows.offsets[i], rows.offsets[i + 1]];
+    ids.set(rows.ids.subarray(from, end), offsets[to]);
+    logprobs.set(rows.logprobs.subarray(from, end), offsets[to]);
+  }
+  const own = (floats?: Float32Array) => floats && Float32Array.from(wanted, (i) => floats[i]);
+  const { tail, labelLogprob } = rows;
+  const perRow = { tail: own(tail), labelLogprob: own(labelLogprob) };
+  return { ...rows, count, offsets, ids, logprobs, ...perRow };
 }

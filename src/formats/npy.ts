@@ -16,10 +16,9 @@ export interface NpyHeader {
 
 export interface NpyFile {
   readonly header: NpyHeader;
+  readonly descriptor: number;
   /** Bytes of the values from `offset` on; `source-unreadable` where the file ends before. */
   read(offset: number, length: number): Promise<Buffer>;
-  /** The same into a buffer at hand, which it fills. */
-  readInto(bytes: Buffer, offset: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -50,19 +49,15 @@ export async function openNpy(file: string): Promise<NpyFile> {
     const header = parseNpyHeader(head, file);
     const { dataOffset } = header;
     checkNpySize(header, stat.size, file);
-    const readInto = async (bytes: Buffer, offset: number) => {
-      const read = await fill(handle, bytes, dataOffset + offset);
-      if (read === bytes.length) return;
-      throw unreadable(file, `${bytes.length} bytes at ${dataOffset + offset}`, read);
-    };
     return {
       header,
-      readInto,
+      descriptor: handle.fd,
       async read(offset, length) {
         // of its own, so that typed arrays are aligned
         const bytes = Buffer.allocUnsafeSlow(length);
-        await readInto(bytes, offset);
-        return bytes;
+        const read = await fill(handle, bytes, dataOffset + offset);
+        if (read === length) return bytes;
+        throw unreadable(file, `${length} bytes at ${dataOffset + offset}`, read);
       },
       close: () => handle.close(),
     };

@@ -23,8 +23,11 @@ export interface SafeTensor {
   /** Bytes of a value. */
   readonly width: number;
   readonly shape: readonly number[];
-  /** Fills the buffer with the bytes from `offset` of the tensor on. */
-  readInto(bytes: Buffer, offset: number): Promise<void>;
+  readonly descriptor: number;
+  /** Offset of the first value. */
+  readonly dataOffset: number;
+  /** All of its bytes. */
+  read(): Promise<Buffer>;
 }
 
 export interface SafeTensors {
@@ -75,8 +78,14 @@ export async function openSafetensors(file: string): Promise<SafeTensors> {
       const width = type === 'bf16' ? 2 : Number(type[1]);
       const bytes = shape.reduce((product, dim) => product * dim, width);
       if (bytes !== to - from) throw refused(`${bytes} bytes of ${name}`, to - from);
-      const readInto = (into: Buffer, offset: number) => read(into, first + from + offset);
-      return [[name, { type, width, shape, readInto }] as const];
+      const dataOffset = first + from;
+      const readAll = async () => {
+        const all = Buffer.allocUnsafeSlow(bytes); // of its own, so that typed arrays are aligned
+        await read(all, dataOffset);
+        return all;
+      };
+      const place = { descriptor: handle.fd, dataOffset, read: readAll };
+      return [[name, { type, width, shape, ...place }] as const];
     });
     return { tensors: new Map(tensors), close: () => handle.close() };
   } catch (error) {

@@ -26,6 +26,8 @@ export interface Engine {
   readonly name: 'wasm' | 'typescript';
   /** Entries of the last `select`, value descending, id ascending on ties. */
   readonly ids: Uint32Array;
+  /** Their values − shift − `logTotal`, after `normalise`. */
+  readonly logprobs: Float64Array;
   /** Ids of the last `draw`, in no order that matters. */
   readonly drawn: Uint32Array;
   /** Largest value that reached the threshold of the last pass; −inf where none did. */
@@ -52,6 +54,8 @@ export interface Engine {
   pass(threshold: number, shift: number): number;
   /** Ranks what the last pass collected; returns the number kept, at most k. */
   select(k: number): number;
+  /** Gives what was selected its log-probs, `logTotal` being the log of all sums. */
+  normalise(logTotal: number): void;
   /** Σ 2^((x − shift) · factor) over the whole row, narrow; shift is the row's maximum. */
   scaledSum(shift: number, factor: number): number;
   /**

@@ -67,6 +67,7 @@ class Reference implements Engine {
   readonly name = 'typescript';
   readonly row: Float32Array | Uint16Array;
   readonly ids: Uint32Array;
+  readonly logprobs: Float64Array;
   readonly drawn: Uint32Array;
   top = 0;
   below = 0;
@@ -89,6 +90,7 @@ class Reference implements Engine {
   constructor({ width, type, k }: EngineOptions) {
     this.#type = type;
     this.ids = new Uint32Array(k);
+    this.logprobs = new Float64Array(k);
     this.drawn = new Uint32Array(k + 2);
     this.#row = new Float32Array(width);
     this.row = type === 'f32' ? this.#row : new Uint16Array(width);
@@ -175,6 +177,12 @@ class Reference implements Engine {
       else this.inside += e;
     }
     return this.#kept;
+  }
+
+  normalise(logTotal: number): void {
+    for (let i = 0; i < this.#kept; i++) {
+      this.logprobs[i] = this.#row[this.ids[i]] - this.#shift - logTotal;
+    }
   }
 
   /** Whether an id ranks behind the first `head` entries. */

@@ -60,7 +60,7 @@ export function createRowKernel(
   let shift = 0;
   let total = 0;
   let logTotal = 0; // lse − shift: differences stay exact where the row carries a large constant
-  const logprobs = new Float64Array(k);
+  const { logprobs } = fast;
   const logZ = new Float64Array(temperatures.length);
   const firstRank = k * 4 < width ? rankFor(k, width) : Number.POSITIVE_INFINITY;
   return {
@@ -91,8 +91,8 @@ export function createRowKernel(
       const kept = engine.select(k);
       total = engine.below + engine.outside + engine.inside;
       logTotal = Math.log(total);
-      const { ids, value } = engine;
-      for (let i = 0; i < kept; i++) logprobs[i] = value(ids[i]) - shift - logTotal;
+      engine.normalise(logTotal);
+      if (engine !== fast) logprobs.set(engine.logprobs);
       for (let i = 0; i < temperatures.length; i++) {
         const t = temperatures[i];
         const sum = engine.scaledSum(engine.top, Math.fround(log2e / t));

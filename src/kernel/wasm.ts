@@ -7,11 +7,12 @@ import { referenceEngine } from './reference.ts';
 
 /** Steps that the module exports as the engine has them, and where the rest lies. */
 interface Exports
-  extends Pick<Engine, 'sample' | 'nth' | 'pass' | 'select' | 'scaledSum' | 'draw'> {
+  extends Pick<Engine, 'sample' | 'nth' | 'pass' | 'select' | 'normalise' | 'scaledSum' | 'draw'> {
   readonly memory: Memory;
   setup(width: number, type: number, stride: number, k: number): void;
   getRow(): number;
   getIds(): number;
+  getLogprobs(): number;
   getDrawn(): number;
   getTop(): number;
   getBelow(): number;
@@ -36,6 +37,7 @@ function wasmEngine(module: object, { width, type, k }: EngineOptions): Engine {
   const wasm = instantiate(module, { abort }) as Exports;
   wasm.setup(width, types.indexOf(type), strideOf(width), k);
   const { buffer } = wasm.memory; // it never grows again
+  const { getTop, getBelow, getInside, getOutside } = wasm; // looked up for every row otherwise
   const row =
     type === 'f32'
       ? new Float32Array(buffer, wasm.getRow(), width)
@@ -44,18 +46,19 @@ function wasmEngine(module: object, { width, type, k }: EngineOptions): Engine {
     name: 'wasm',
     row,
     ids: new Uint32Array(buffer, wasm.getIds(), k),
+    logprobs: new Float64Array(buffer, wasm.getLogprobs(), k),
     drawn: new Uint32Array(buffer, wasm.getDrawn(), k + 2),
     get top() {
-      return wasm.getTop();
+      return getTop();
     },
     get below() {
-      return wasm.getBelow();
+      return getBelow();
     },
     get inside() {
-      return wasm.getInside();
+      return getInside();
     },
     get outside() {
-      return wasm.getOutside();
+      return getOutside();
     },
     load(values, start) {
       if (values === row) return;
@@ -66,6 +69,7 @@ function wasmEngine(module: object, { width, type, k }: EngineOptions): Engine {
     nth: wasm.nth,
     pass: wasm.pass,
     select: wasm.select,
+    normalise: wasm.normalise,
     scaledSum: wasm.scaledSum,
     draw: wasm.draw,
   };

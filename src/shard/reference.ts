@@ -58,6 +58,11 @@ export interface ReferencePicker {
   take(): ReferencePosition[];
   /** Takes in a candidate of an earlier run. */
   restore(priority: number): void;
+  /**
+   * All samples whose positions will be asked for, where they are known before: from then on only
+   * those are wanted that the sample holds in the end. What was restored before counts, too.
+   */
+  foresee(samples: Iterable<{ readonly sampleId: Uint8Array; readonly mask: Uint8Array }>): void;
   /** The sample: of all candidates, asked in order of arrival, those that belong to it. */
   sample(): (priority: number) => boolean;
 }
@@ -89,11 +94,12 @@ export function createReferencePicker(options: {
     bound = kept[positions - 1];
     fresh = fresh.filter(({ priority }) => priority <= bound);
   };
+  const priority = (sampleId: Uint8Array, position: number) => {
+    const value = hash53(sampleId, position, seed);
+    return value < bound ? value : undefined;
+  };
   return {
-    priority(sampleId, position) {
-      const value = hash53(sampleId, position, seed);
-      return value < bound ? value : undefined;
-    },
+    priority,
     add(position) {
       fresh.push(position);
       if (!position.head) restore(position.priority); // the other sets come with it
@@ -105,6 +111,22 @@ export function createReferencePicker(options: {
       return taken;
     },
     restore,
+    foresee(samples) {
+      let least = kept.slice();
+      const narrow = () => {
+        least = least.sort((a, b) => a - b).slice(0, positions);
+        if (least.length === positions) bound = Math.min(bound, least[positions - 1] + 1);
+      };
+      if (positions === 0) return;
+      for (const { sampleId, mask } of samples) {
+        for (const [position, learned] of mask.entries()) {
+          const value = learned === 0 ? undefined : priority(sampleId, position);
+          if (value !== undefined) least.push(value);
+        }
+        if (least.length >= 2 * positions) narrow();
+      }
+      narrow();
+    },
     sample() {
       trim();
       // repeated samples have equal priorities: the first ones count

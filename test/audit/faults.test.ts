@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditSnapshot } from '../../src/audit/audit.ts';
-import type { ReduceTask } from '../../src/build/reduce.ts';
 import { openTokenizer } from '../../src/capture/tokenizer.ts';
 import { joinSnapshots } from '../../src/convert.ts';
 import type { DenseRows } from '../../src/distribution/rows.ts';
@@ -24,6 +23,7 @@ import {
 } from '../support/faulty-targets.ts';
 import {
   ngramTeaching,
+  type ReadTask,
   type Storing,
   smallLmTeaching,
   storeBuilt,
@@ -207,7 +207,7 @@ describe('biased sampling passed off as unbiased is named:', () => {
     ['what is above τ renormalised', headRenormalised],
     [
       '√p rounded to the nearest level',
-      (_: Targets, { rows, context }: ReduceTask) =>
+      (_: Targets, { rows, context }: ReadTask) =>
         createSparsifier({ type: 'threshold', tau }).sparsify(rows, context),
     ],
   ] as const)('%s', async (what, tamper) => {

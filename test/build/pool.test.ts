@@ -1,14 +1,19 @@
+import { closeSync, openSync, truncateSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createPool } from '../../src/build/pool.ts';
+import { createPool, type Pool } from '../../src/build/pool.ts';
 import { type ReduceTask, reduce } from '../../src/build/reduce.ts';
 import { createThreads } from '../../src/capture/threads.ts';
+import { bytesOf } from '../../src/formats/layout.ts';
 import { random } from '../support/dump.ts';
+import { useStore } from '../support/folder.ts';
+
+const place = useStore();
 
 const width = 4096;
 const rowsInTask = 512; // 8 MiB: the ninth task goes to a thread
 
 /** Rows in memory that the pool lent, as a source writes them. */
-function taskOf(pool: ReturnType<typeof createPool>, seed: number): ReduceTask {
+function taskOf(pool: Pick<Pool, 'lend'>, seed: number): ReduceTask {
   const values = new Float32Array(pool.lend(rowsInTask * width * 4), 0, rowsInTask * width);
   const next = random(seed);
   for (let i = 0; i < values.length; i++) values[i] = -3 * Math.log(next() + 1e-6);
@@ -62,6 +67,37 @@ describe('a pool of threads', () => {
       }
     } finally {
       await threads.close();
+    }
+  }, 60_000);
+
+  it('reads rows that lie in a file, in this thread and in others, and names one cut short', async () => {
+    const file = place.path('rows');
+    const inMemory = taskOf({ lend: (bytes) => new SharedArrayBuffer(bytes) }, 3);
+    if (inMemory.rows.form !== 'dense') throw new Error('dense rows are made');
+    const { values, ...shape } = inMemory.rows;
+    writeFileSync(file, Buffer.concat([Buffer.alloc(40), bytesOf(values)]));
+    const descriptor = openSync(file, 'r');
+    const task: ReduceTask = {
+      ...inMemory,
+      rows: { ...shape, form: 'file', file, descriptor, offset: 40 },
+    };
+    const threads = createThreads(2);
+    const pool = createPool(threads);
+    try {
+      const here = contentOf(reduce(inMemory));
+      const there = await Promise.all(Array.from({ length: 12 }, () => pool.run(task)));
+      for (const found of there) expect(contentOf(found)).toEqual(here);
+      truncateSync(file, 1000);
+      for (const run of [() => pool.run(task), async () => reduce(task)]) {
+        await expect(run()).rejects.toMatchObject({
+          code: 'source-unreadable',
+          got: 1000,
+          message: expect.stringContaining('rows ends at byte 1000'),
+        });
+      }
+    } finally {
+      await threads.close();
+      closeSync(descriptor);
     }
   }, 60_000);
 });

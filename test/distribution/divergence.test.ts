@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cutAndWhole, divergence, type ExactPosition } from '../../src/distribution/divergence.ts';
+import {
+  cutAndWhole,
+  cutDivergence,
+  divergence,
+  type ExactPosition,
+} from '../../src/distribution/divergence.ts';
 import type { DecodedTargets } from '../../src/distribution/targets.ts';
 import type { Entry } from '../support/targets.ts';
 
@@ -131,6 +136,7 @@ describe('divergence', () => {
         const ids = exact.ids.subarray(0, k);
         const cut = { ids, logprobs: exact.logprobs.subarray(0, k), tail: outside };
         expect(found.cut).toEqual(measure(cut, stored, 70));
+        expect(cutDivergence(exact, stored, { position: 1, width: 70, k })).toEqual(found.cut);
       }),
     );
   });

@@ -143,6 +143,31 @@ describe('the picker of reference positions', () => {
     );
   });
 
+  it('keeps the same sample where it has foreseen all, and asks for no more than that', () => {
+    fc.assert(
+      fc.property(cases, fc.nat(), ({ samples, positions, seed, copies }, at) => {
+        const offers = offersOf(samples, seed, copies);
+        const cut = offers.length === 0 ? 0 : at % offers.length;
+        const plain = createReferencePicker({ positions, seed });
+        const foreseeing = createReferencePicker({ positions, seed });
+        for (const priority of prioritiesOf(offers.slice(0, cut), seed)) {
+          for (const picker of [plain, foreseeing]) picker.restore(priority);
+        }
+        foreseeing.foresee(
+          offers.slice(cut).map(({ sampleId, position }) => ({
+            sampleId,
+            mask: new Uint8Array(position + 2).fill(1, position, position + 1),
+          })),
+        );
+        const rest = offers.slice(cut);
+        for (const picker of [plain, foreseeing]) offer(picker, rest);
+        const candidates = foreseeing.take();
+        expect(kept(foreseeing, candidates)).toEqual(kept(plain, plain.take()));
+        if (copies === 1) expect(candidates.length).toBeLessThanOrEqual(positions);
+      }),
+    );
+  });
+
   it('draws another sample with another seed, evenly over positions', () => {
     const offers = offersOf(400, 5);
     const sample = (seed: number) => {

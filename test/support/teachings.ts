@@ -112,11 +112,14 @@ export async function storeBuilt(teaching: Teaching, storing: Storing, { trusted
   return buildFrom(settings, async () => sourceOf(teaching), options);
 }
 
+/** Its rows lie in memory. */
+export type ReadTask = Omit<ReduceTask, 'rows'> & { readonly rows: Rows };
+
 /** The stages of a build, with targets changed between the sparsifier and the codec. */
 export async function storeTampered(
   teaching: Teaching,
   storing: Storing,
-  tamper: (targets: Targets, task: ReduceTask) => Targets,
+  tamper: (targets: Targets, task: ReadTask) => Targets,
 ) {
   const { store, dataset } = storing;
   const source = sourceOf(teaching);
@@ -129,7 +132,7 @@ export async function storeTampered(
   const place = { store, dataset, build: 'fedcba9876543210', format: config.format };
   const run = async (task: ReduceTask): Promise<Reduced> => {
     const reduced = reduce(task);
-    return { ...reduced, targets: tamper(reduced.targets, task) };
+    return { ...reduced, targets: tamper(reduced.targets, { ...task, rows: task.rows as Rows }) };
   };
   const seconds = { prepare: 0, capture: 0, sparsify: 0, encode: 0, write: 0, finish: 0 };
   const assembler = createAssembler({
