@@ -59,6 +59,13 @@ export function spread(values: readonly number[]): string {
   return `${Math.min(...values).toPrecision(3)}–${Math.max(...values).toPrecision(3)}`;
 }
 
+/** The middle half, where single values may be far off. */
+export function middle(values: readonly number[]): string {
+  const sorted = [...values].sort((a, b) => a - b);
+  const [from, to] = [1 / 4, 3 / 4].map((part) => sorted[Math.round(part * (sorted.length - 1))]);
+  return `${from.toPrecision(3)}–${to.toPrecision(3)}`;
+}
+
 const number = (value: number | null) =>
   value === null
     ? '–'

@@ -1,16 +1,21 @@
-/** Many ranks at once: how long their batches take, and what the server needs for them. */
+/**
+ * Many ranks at once: how long their batches take, and what the server needs for them. Latencies
+ * are taken in short rounds, ours and nginx' in turns on connections that stay: the tenth slowest
+ * of a round's batches beside its median, as the machine was right then, and the median of the
+ * rounds, so that one in which something else ran decides nothing.
+ */
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { openClient } from '../src/client/client.ts';
-import { atMost, type Figure, median, plain, spread } from './figure.ts';
+import { atMost, type Figure, median, middle, plain } from './figure.ts';
 import { multiply } from './multiplied.ts';
 import { cli, type Listening, listen, peakMemory } from './process.ts';
 import { type Stage, snapshotOf, startNginx } from './serve-peers.ts';
 
-const rounds = 3;
-const batchesOfRound = 2000;
+const rounds = 9;
+const batchesOfRound = 1000;
 /** Until the engine has compiled what a step takes; of millions in a training run. */
 const warmBatches = 3000;
 const mib = 2 ** 20;
@@ -123,18 +128,19 @@ async function* latencies(
   const { most } = sides;
   const [ours, theirs]: [Latency[], Latency[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
+    if (round % 2 === 1) theirs.push(await sides.theirs.round());
     ours.push(await sides.ours.round());
-    theirs.push(await sides.theirs.round());
+    if (round % 2 === 0) theirs.push(await sides.theirs.round());
   }
   for (const side of [sides.ours, sides.theirs]) side.close();
-  const peer = (values: number[]) => `nginx, as many bytes of a file (${spread(values)})`;
+  const peer = (values: number[]) => `nginx, as many bytes of a file (${middle(values)})`;
   const beside = (of: (one: Latency) => number) => [ours.map(of), theirs.map(of)] as const;
   const [mine, its] = beside((one) => one.median);
-  const figure = `p50 of a batch after ${warmBatches}, ${what} (${spread(mine)})`;
+  const figure = `p50 of ${rounds} × ${batchesOfRound} batches, ${what} (${middle(mine)})`;
   const medians = plain(figure, 'ms', median(mine));
   yield { ...medians, peer: peer(its), peerValue: median(its) };
   const [tails, itsTails] = beside((one) => one.p99 / one.median);
-  const tail = `p99 / p50 of a batch, ${what} (${spread(tails)})`;
+  const tail = `p99 / p50 of ${rounds} × ${batchesOfRound} batches, ${what} (${middle(tails)})`;
   const figures = atMost(tail, '×', median(tails), most);
   yield { ...figures, peer: peer(itsTails), peerValue: median(itsTails) };
 }

@@ -4,33 +4,22 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { openClient } from '../src/client/client.ts';
-import { type Figure, median, spread } from './figure.ts';
+import { type Figure, median, middle } from './figure.ts';
 import { repeatedDump } from './inputs.ts';
-import { cli, cpuSeconds, type Listening, listen, measure } from './process.ts';
+import { cli, type Listening, listen, measure } from './process.ts';
+import { type Contender, inTurns } from './serve-turns.ts';
 import { packageFolder, scripts } from './venv.ts';
 
-const rounds = 5;
 const samples = 64;
 const steps = samples / 8;
 const nginxPort = 8_797;
 
-export interface Contender {
-  readonly name: string;
-  /** Processes whose CPU counts beside the client's. */
-  readonly pids: readonly number[];
-  readonly source: string;
-  /** Epochs of a round: about half a second of CPU. */
-  readonly epochs: number;
-  readonly args: readonly string[];
-  /** Bytes on the wire, a position. */
-  readonly bytes: number;
-}
-
 interface Pair {
   readonly ours: Contender;
   readonly peer: Contender;
+  /** Turns of each. */
+  readonly turns: number;
   /** Most of the peer's CPU. */
   readonly most: number;
   /** Least bytes of the peer, a byte of ours. */
@@ -81,16 +70,9 @@ export async function* peers(stage: Stage): AsyncGenerator<Figure> {
   const servers: Listening[] = [];
   try {
     for (const pair of await contenders(stage, { source, sizes, servers })) {
-      const found: [number[], number[]] = [[], []];
-      for (let round = 0; round < rounds; round++) {
-        log(`serve: ${pair.ours.name} beside ${pair.peer.name}, round ${round + 1} of ${rounds}`);
-        // in turns, so that neither always comes first
-        const order = round % 2 === 0 ? [0, 1] : [1, 0];
-        for (const side of order) {
-          found[side].push(await cost(python, side === 0 ? pair.ours : pair.peer));
-        }
-      }
-      yield* figuresOf(pair, found);
+      const { ours, peer, turns } = pair;
+      log(`serve: ${ours.name} beside ${peer.name}, ${turns} turns each`);
+      yield* figuresOf(pair, await inTurns(python, [ours, peer], turns));
     }
   } finally {
     for (const server of servers) await server.stop();
@@ -101,10 +83,10 @@ function* figuresOf({ ours, peer, most, fewer }: Pair, [mine, theirs]: [number[]
   const ratios = mine.map((value, i) => value / theirs[i]);
   const ratio = median(ratios);
   yield {
-    figure: `${ours.name}, to torch (${spread(mine)}; ratio ${spread(ratios)})`,
+    figure: `${ours.name}, to torch (${middle(mine)}; ratio ${middle(ratios)})`,
     unit: 'CPU-s/M positions',
     value: median(mine),
-    peer: `${peer.name} (${spread(theirs)})`,
+    peer: `${peer.name} (${middle(theirs)})`,
     peerValue: median(theirs),
     ratio,
     reach: `≤ ${most} × its CPU`,
@@ -180,11 +162,10 @@ async function contenders(stage: Stage, { source, sizes, servers }: Made): Promi
     return started;
   };
   const file = (dtype: string) => join(source, `${dtype}.npz`);
-  const ours = (dataset: string, layout: string, epochs: number): Contender => ({
+  const ours = (dataset: string, layout: string): Contender => ({
     name: `${layout} of ${dataset}`,
     pids: [server.pid],
     source: file('float32'),
-    epochs,
     args: ['ours', server.url, dataset, snapshotOf(store, dataset), layout, 'float32'],
     bytes: sizes.frames[dataset],
   });
@@ -192,7 +173,6 @@ async function contenders(stage: Stage, { source, sizes, servers }: Made): Promi
     name,
     pids: [started.pid],
     source: file(dtype),
-    epochs: 20,
     args: [/^[a-z]+/.exec(name)?.[0] ?? '', started.url],
     bytes,
   });
@@ -203,25 +183,24 @@ async function contenders(stage: Stage, { source, sizes, servers }: Made): Promi
   const flight32 = await start('flight', file('float32'));
   const own = 64 * 6 + 8; // ids, float16 log-probs, tokens, rest
   const fastapi = peer('fastapi + Arrow encoded once, ZSTD', 'float16', zstd, await bytesOf(zstd));
-  const dense = ours('raw', 'dense', 40);
+  const dense = ours('raw', 'dense');
   const lists: Contender = {
     ...peer('datasets with_format("torch"), list columns', 'float16', nginx, own),
     pids: [],
-    epochs: 1,
     args: ['datasets', join(folder, 'lists')],
   };
+  const nginxPull = peer('nginx + http.client', 'float32', nginx, 0);
+  const unbiasedPeer = peer('flight, dense top-64', 'float16', flight16, own);
+  const frames = { zstd: ours('zstd', 'frames'), lz4: ours('lz4', 'frames') };
+  const turns = 20;
   return [
-    { ours: dense, peer: peer('nginx + http.client', 'float32', nginx, 0), most: 1.15 },
-    { ours: dense, peer: peer('flight, per batch', 'float32', flight32, 0), most: 0.9 },
-    { ours: ours('zstd', 'frames', 10), peer: fastapi, most: 1, fewer: 2 },
-    { ours: ours('lz4', 'frames', 10), peer: fastapi, most: 0.7 },
-    {
-      ours: ours('unbiased', 'frames', 20),
-      peer: peer('flight, dense top-64', 'float16', flight16, own),
-      most: 1.3,
-      fewer: 8,
-    },
-    { ours: ours('zstd', 'frames', 10), peer: lists, most: 1 / 25 },
+    { ours: dense, peer: nginxPull, turns, most: 1.15 },
+    { ours: dense, peer: peer('flight, per batch', 'float32', flight32, 0), turns, most: 0.9 },
+    { ours: frames.zstd, peer: fastapi, turns, most: 1, fewer: 2 },
+    { ours: frames.lz4, peer: fastapi, turns, most: 0.7 },
+    { ours: ours('unbiased', 'frames'), peer: unbiasedPeer, turns, most: 1.3, fewer: 8 },
+    // far apart, and an epoch of it takes seconds
+    { ours: frames.zstd, peer: lists, turns: 4, most: 1 / 25 },
   ];
 }
 
@@ -272,23 +251,4 @@ export async function startNginx(home: string, root: string): Promise<Listening>
       await ended;
     },
   };
-}
-
-/** CPU seconds of servers and client together, a million positions; the warm-up is not counted. */
-async function cost(python: string, { pids, source, epochs, args }: Contender): Promise<number> {
-  const [kind, ...more] = args;
-  const script = [join(scripts, 'pull.py'), kind, source, String(epochs), ...more];
-  const child = spawn(python, script, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const { done } = await lines.next(); // it is warm, and every batch was right
-  if (done) throw new Error(`${script.join(' ')} ended early`);
-  const cpu = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-  const before = cpu();
-  child.stdin.write('go\n');
-  const { value: text } = await lines.next();
-  const after = cpu();
-  child.stdin.end('done\n');
-  await once(child, 'close');
-  const { positions, cpu: own } = JSON.parse(text);
-  return ((own + after - before) / positions) * 1e6;
 }

@@ -1,8 +1,9 @@
-"""A student's side: pulls epochs into torch tensors and prints its CPU seconds as JSON.
+"""A student's side: pulls epochs into torch tensors, and says what CPU that took.
 
-usage: pull.py CONTENDER SOURCE EPOCHS ARGUMENTS..., where CONTENDER and its arguments are one of
+usage: pull.py CONTENDER SOURCE PIDS ARGUMENTS..., where CONTENDER and its arguments are one of
   ours URL DATASET SNAPSHOT LAYOUT DTYPE | nginx URL | fastapi URL | flight URL | datasets FOLDER
-The first epoch warms up, and each of its batches is compared with the source.
+Each batch of the first epoch is compared with the source. Then, for each line with a number of
+epochs, it pulls them and prints JSON: positions, and CPU seconds of itself and of the servers PIDS.
 """
 
 import http.client
@@ -142,8 +143,15 @@ def compare(batch, expected):
     assert np.abs(given - root)[head].max() < 0.012, np.abs(given - root)[head].max()
 
 
+def cpu_seconds(pids):
+    """Of this process and of others, by their CPU clocks (clock_getcpuclockid(3))."""
+    clocks = [~pid << 3 | 2 for pid in pids]
+    return time.process_time() + sum(map(time.clock_gettime, clocks))
+
+
 def main():
-    contender, path, epochs, *arguments = sys.argv[1:]
+    contender, path, pids, *arguments = sys.argv[1:]
+    servers = [int(pid) for pid in pids.split(",") if pid]
     with np.load(path) as file:
         source = {name: file[name] for name in NAMES}
     epoch = globals()[contender](source, *arguments)
@@ -151,13 +159,13 @@ def main():
         compare(batch, {name: source[name][step] for name in NAMES})
     assert step == len(source["tokens"]) - 1
     print("ready", flush=True)
-    sys.stdin.readline()
-    cpu, positions = time.process_time(), 0
-    for _ in range(int(epochs)):
-        for batch in epoch():
-            positions += batch["tokens"].numel()
-    print(json.dumps({"positions": positions, "cpu": time.process_time() - cpu}), flush=True)
-    sys.stdin.readline()
+    for line in sys.stdin:
+        before, positions = cpu_seconds(servers), 0
+        for _ in range(int(line)):
+            for batch in epoch():
+                positions += batch["tokens"].numel()
+        spent = cpu_seconds(servers) - before
+        print(json.dumps({"positions": positions, "cpu": spent}), flush=True)
 
 
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -21,13 +21,14 @@ const slotBytes = 20;
 
 /**
  * The schema message of streams whose metadata differ in a few short values only: encoded once with
- * room for them. A FlatBuffer's string may be shorter than the room that it has.
+ * room for them. A FlatBuffer's string may be shorter than the room that it has. The values are
+ * given in the order of `variable`.
  */
 export function schemaTemplate(
   types: ColumnTypes,
   metadata: Readonly<Record<string, string>>,
   variable: readonly string[],
-): (values: Readonly<Record<string, string>>) => Uint8Array {
+): (values: readonly string[]) => Uint8Array {
   const slots = variable.map((_, i) => `~${String(i).padStart(slotBytes - 1, '~')}`);
   const all = { ...metadata, ...Object.fromEntries(variable.map((name, i) => [name, slots[i]])) };
   const writer = new RecordBatchStreamWriter();
@@ -38,8 +39,7 @@ export function schemaTemplate(
   const places = slots.map((slot) => template.indexOf(slot));
   return (values) => {
     const message = Buffer.from(template);
-    variable.forEach((name, i) => {
-      const value = values[name];
+    values.forEach((value, i) => {
       message.writeUInt32LE(value.length, places[i] - 4);
       message.write(value.padEnd(slotBytes, '\0'), places[i], slotBytes, 'latin1');
     });

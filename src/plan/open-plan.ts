@@ -211,14 +211,15 @@ function joinRows(
   found: readonly (readonly Segment[])[],
   packed: boolean,
 ): StepSamples {
+  if (!packed) {
+    return {
+      streams: places.map(({ stream }) => stream),
+      ordinals: found.map(([{ ordinal }]) => ordinal),
+      pad: new Uint8Array(places.map(({ pad }) => Number(pad))),
+    };
+  }
   const rows = found.flat();
   const owner = found.flatMap((segments, i) => segments.map(() => i));
-  const whole = {
-    streams: owner.map((i) => places[i].stream),
-    ordinals: rows.map(({ ordinal }) => ordinal),
-    pad: Uint8Array.from(owner, (i) => Number(places[i].pad)),
-  };
-  if (!packed) return whole;
   let at = 0;
   const offset = Int32Array.from(rows, ({ positions }, i) => {
     at = i > 0 && owner[i] === owner[i - 1] ? at : 0;
@@ -226,7 +227,9 @@ function joinRows(
     return at - positions;
   });
   return {
-    ...whole,
+    streams: owner.map((i) => places[i].stream),
+    ordinals: rows.map(({ ordinal }) => ordinal),
+    pad: new Uint8Array(owner.map((i) => Number(places[i].pad))),
     segments: {
       pack: Int32Array.from(owner),
       offset,

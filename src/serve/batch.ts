@@ -106,16 +106,16 @@ function ownColumns(
   rows: Rows,
 ): Record<string, WireColumn> {
   const one = (array: ArrayBufferView) => ({ buffers: [[bytesOf(array)]] });
-  const lengths = rows.samples.map(({ positions }) => positions);
+  const lengths = rows.samples.map((_, row) => positionsOf(rows, row));
   return {
     pad: one(packBits(pad ?? new Uint8Array(ordinals.length))),
-    stream: one(Uint16Array.from(streams ?? [])),
-    length: one(Int32Array.from(lengths, (_, row) => positionsOf(rows, row))),
-    sample_positions: one(Int32Array.from(lengths)),
+    stream: one(new Uint16Array(streams ?? [])),
+    length: one(new Int32Array(lengths)),
     ...(segments && {
       pack: one(segments.pack),
       offset: one(segments.offset),
       first_position: one(segments.first),
+      sample_positions: one(new Int32Array(rows.samples.map(({ positions }) => positions))),
     }),
   };
 }

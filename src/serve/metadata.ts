@@ -45,7 +45,7 @@ export function headOf(prepared: Prepared, { batch, batches = 1, place }: HeadOp
     template = schemaTemplate(batch.types, metadata, Object.keys(prefixed(varying)));
     heads.set(key, template, 1);
   }
-  return template(prefixed(varying));
+  return template(Object.values(varying));
 }
 
 /** Batches of one request differ in their columns' number and padding only. */

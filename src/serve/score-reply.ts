@@ -54,7 +54,7 @@ export function scoreStream(scores: Scores): { pieces: Uint8Array[]; bytes: numb
   const head = heads.get(key) ?? schemaTemplate(types, metadata, ['logitcask.rows']);
   heads.set(key, head, 1);
   const pieces = [
-    head({ 'logitcask.rows': String(wanted.length) }),
+    head([String(wanted.length)]),
     ...batchPieces(types, wire, { rows: wanted.length }),
     streamEnd,
   ];

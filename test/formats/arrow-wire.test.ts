@@ -46,8 +46,8 @@ function piecesOf(columns: Columns) {
   );
 }
 
-function write(types: ColumnTypes, batches: readonly Columns[], metadata = {}): Buffer {
-  const head = schemaTemplate(types, { fixed: 'yes' }, Object.keys(metadata))(metadata);
+function write(types: ColumnTypes, batches: readonly Columns[]): Buffer {
+  const head = schemaTemplate(types, { fixed: 'yes' }, [])([]);
   const bodies = batches.flatMap((columns) =>
     batchPieces(types, piecesOf(columns), { rows: Object.values(columns)[0].rows }),
   );
@@ -92,7 +92,7 @@ describe('streams for sending', () => {
     const template = schemaTemplate(types, { fixed: 'yes' }, ['step', 'rows']);
     const body = [...batchPieces(types, piecesOf(columns), { rows: 1 }), streamEnd];
     for (const step of ['', '0', '9007199254740991', '1.23456789e-7']) {
-      const bytes = Buffer.concat([template({ step, rows: '12345678901234567890' }), ...body]);
+      const bytes = Buffer.concat([template([step, '12345678901234567890']), ...body]);
       const metadata = { fixed: 'yes', step, rows: '12345678901234567890' };
       expect(decodeStream(bytes).metadata).toEqual(metadata);
       expect(readStream(bytes).metadata).toEqual(metadata);
@@ -103,7 +103,7 @@ describe('streams for sending', () => {
     const rows = 2 ** 33 + 5;
     const types = { c: { type: 'struct', members: {} } } as const;
     const [message] = batchPieces(types, { c: { buffers: [] } }, { rows });
-    const head = schemaTemplate(types, {}, [])({});
+    const head = schemaTemplate(types, {}, [])([]);
     const { batches } = readStream(Buffer.concat([head, message, streamEnd]));
     expect(batches[0].c.rows).toBe(rows);
   });
