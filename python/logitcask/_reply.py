@@ -75,7 +75,7 @@ def read_batch(
 
 
 @lru_cache(maxsize=16)
-def _described(space: str, sets: str) -> tuple[int, dict[str, TargetSet], Any]:
+def _described(space: str, sets: str) -> tuple[int, dict[str, TargetSet], bytes]:
     """V, the target sets and how sample ids begin, of JSON that a plan's batches share."""
     label_space = json.loads(space)
     named = _target_sets(json.loads(sets), label_space)
