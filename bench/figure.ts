@@ -60,7 +60,7 @@ export function spread(values: readonly number[]): string {
 }
 
 /** The middle half, where single values may be far off. */
-export function middle(values: readonly number[]): string {
+export function middleHalf(values: readonly number[]): string {
   const sorted = [...values].sort((a, b) => a - b);
   const [from, to] = [1 / 4, 3 / 4].map((part) => sorted[Math.round(part * (sorted.length - 1))]);
   return `${from.toPrecision(3)}–${to.toPrecision(3)}`;

@@ -9,13 +9,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { openClient } from '../src/client/client.ts';
-import { atMost, type Figure, median, middle, plain } from './figure.ts';
+import { atMost, type Figure, median, middleHalf, plain } from './figure.ts';
 import { multiply } from './multiplied.ts';
 import { cli, type Listening, listen, peakMemory } from './process.ts';
 import { type Stage, snapshotOf, startNginx } from './serve-peers.ts';
 
 const rounds = 9;
 const batchesOfRound = 1000;
+const ofRound = `${batchesOfRound} batches, median of ${rounds} rounds`;
 /** Until the engine has compiled what a step takes; of millions in a training run. */
 const warmBatches = 3000;
 const mib = 2 ** 20;
@@ -133,14 +134,14 @@ async function* latencies(
     if (round % 2 === 0) theirs.push(await sides.theirs.round());
   }
   for (const side of [sides.ours, sides.theirs]) side.close();
-  const peer = (values: number[]) => `nginx, as many bytes of a file (${middle(values)})`;
+  const peer = (values: number[]) => `nginx, as many bytes of a file (${middleHalf(values)})`;
   const beside = (of: (one: Latency) => number) => [ours.map(of), theirs.map(of)] as const;
   const [mine, its] = beside((one) => one.median);
-  const figure = `p50 of ${rounds} × ${batchesOfRound} batches, ${what} (${middle(mine)})`;
+  const figure = `p50 of ${ofRound}, ${what} (${middleHalf(mine)})`;
   const medians = plain(figure, 'ms', median(mine));
   yield { ...medians, peer: peer(its), peerValue: median(its) };
   const [tails, itsTails] = beside((one) => one.p99 / one.median);
-  const tail = `p99 / p50 of ${rounds} × ${batchesOfRound} batches, ${what} (${middle(tails)})`;
+  const tail = `p99 / p50 of ${ofRound}, ${what} (${middleHalf(tails)})`;
   const figures = atMost(tail, '×', median(tails), most);
   yield { ...figures, peer: peer(itsTails), peerValue: median(itsTails) };
 }

@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { openClient } from '../src/client/client.ts';
-import { type Figure, median, middle } from './figure.ts';
+import { type Figure, median, middleHalf } from './figure.ts';
 import { repeatedDump } from './inputs.ts';
 import { cli, type Listening, listen, measure } from './process.ts';
 import { type Contender, inTurns } from './serve-turns.ts';
@@ -83,10 +83,10 @@ function* figuresOf({ ours, peer, most, fewer }: Pair, [mine, theirs]: [number[]
   const ratios = mine.map((value, i) => value / theirs[i]);
   const ratio = median(ratios);
   yield {
-    figure: `${ours.name}, to torch (${middle(mine)}; ratio ${middle(ratios)})`,
+    figure: `${ours.name}, to torch (${middleHalf(mine)}; ratio ${middleHalf(ratios)})`,
     unit: 'CPU-s/M positions',
     value: median(mine),
-    peer: `${peer.name} (${middle(theirs)})`,
+    peer: `${peer.name} (${middleHalf(theirs)})`,
     peerValue: median(theirs),
     ratio,
     reach: `≤ ${most} × its CPU`,

@@ -5,7 +5,7 @@
  * meet the same machine. What counts is the median of the pairs' ratios; beside it stands the
  * middle half of them.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -62,6 +62,8 @@ async function openPuller(python: string, { pids, source, args }: Contender): Pr
   const [kind, ...more] = args;
   const script = [join(scripts, 'pull.py'), kind, source, pids.join(), ...more];
   const child = spawn(python, script, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'close');
+  child.stdin.on('error', () => {}); // it has ended: the line that does not come says so
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<string> => {
     const { done, value } = await lines.next();
@@ -72,18 +74,21 @@ async function openPuller(python: string, { pids, source, args }: Contender): Pr
     child.stdin.write(`${epochs}\n`);
     return JSON.parse(await next());
   };
-  await next();
-  let epochs = 1;
-  for (;;) {
-    const { cpu } = await pull(epochs);
-    if (cpu >= turnSeconds) break;
-    epochs = Math.ceil(epochs * Math.min(4, (1.1 * turnSeconds) / cpu));
+  const close = async () => {
+    child.stdin.end();
+    await ended;
+  };
+  try {
+    await next();
+    let epochs = 1;
+    for (;;) {
+      const { cpu } = await pull(epochs);
+      if (cpu >= turnSeconds) break;
+      epochs = Math.ceil(epochs * Math.min(4, (1.1 * turnSeconds) / cpu));
+    }
+    return { turn: () => pull(epochs), close };
+  } catch (error) {
+    await close();
+    throw error;
   }
-  return { turn: () => pull(epochs), close: () => end(child) };
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  const ended = once(child, 'close');
-  child.stdin?.end();
-  await ended;
 }

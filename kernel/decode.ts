@@ -15,6 +15,7 @@
  * float32.
  */
 import { areScores, idsOf, integersOf, scoresOf, valuesOf, weightsOf } from './entries.ts';
+import { align } from './lanes.ts';
 import { inflate } from './lz4.ts';
 
 const CONTROL_WORDS: usize = 16;
@@ -38,12 +39,6 @@ const INDEPENDENT: u8 = 2;
 const LZ4: u8 = 2;
 /** A match grows by at most 255 bytes for each byte of its length. */
 const LZ4_RATIO_MAX: u64 = 255;
-
-// @ts-ignore: decorator
-@inline
-function align(bytes: usize): usize {
-  return (bytes + 15) & ~(<usize>15);
-}
 
 const controlAt: usize = align(__heap_base);
 const massesAt: usize = controlAt + 4 * CONTROL_WORDS;

@@ -1,7 +1,8 @@
 /**
  * Makes the raw block of a frame of codec `planes` (docs/format.md) of one sample's targets, with
- * SIMD. Equals the reference in src/encode/planes-raw.ts bit for bit. The host asks for memory by
- * `layOut`, writes what comes in where the words of control say, and calls `run`.
+ * SIMD. Equals the reference, `quantise` and `referenceRaw` of src/encode/, bit for bit; the ids of
+ * a position are distinct. The host asks for memory by `layOut`, writes what comes in where the
+ * words of control say, and calls `run`.
  *
  * Words of control (`getControl()`), where what comes in lies: 0 the lowest float32 of each level
  * (src/encode/thresholds.ts), 1 offsets, uint32; 2 ids, uint32; 3 log-probs, float32; 4 rest
@@ -9,31 +10,16 @@
  * entries, 9 the block's bytes.
  */
 import { COUNTS_BYTES, sortById } from './by-id.ts';
-import {
-  LEFT_OUT,
-  SCALED,
-  anyBits,
-  dropped,
-  levelBits,
-  levelsOf,
-  prepareLevels,
-  present,
-  rest,
-} from './levels.ts';
+import { align, anyBits, present } from './lanes.ts';
+import { LEFT_OUT, SCALED, dropped, levelBits, levelsOf, prepareLevels, rest } from './levels.ts';
 import { LEAF, sortKeys } from './network.ts';
 import { splitShorts, splitWords } from './split.ts';
 
 const CONTROL_WORDS: usize = 10;
-/** So many entries are sorted faster by their digits than by a network. */
+/** More entries are sorted faster by their digits than by a network. */
 const NETWORK_MAX: u32 = 512;
 /** What may be read and written behind the last entry, or key. */
 const SLACK: u64 = 16;
-
-// @ts-ignore: decorator
-@inline
-function align(bytes: usize): usize {
-  return (bytes + 15) & ~(<usize>15);
-}
 
 const controlAt: usize = align(__heap_base);
 const digitsAt: usize = align(controlAt + 4 * CONTROL_WORDS);
@@ -65,17 +51,17 @@ function take(items: u64, bytes: u64): usize {
   return <usize>at;
 }
 
-/** Returns the pages that memory must have; the largest position has `most` entries. */
-export function layOut(positions: u32, entries: u32, most: u32, levels: u32): u32 {
+/** Returns the pages that memory must have; no position has more than `positionMax` entries. */
+export function layOut(positions: u32, entries: u32, positionMax: u32, levels: u32): u32 {
   n = positions;
   end = lowestAt + 4 * levels;
   offsetsAt = take(<u64>positions + 1, 4);
   idsAt = take(entries, 4);
   logprobsAt = take(entries, 4);
   massesAt = take(positions, 4);
-  foundAt = take(most, 4);
-  keysAt = take(<u64>most + NETWORK_MAX, 8);
-  spareAt = take(most, 8);
+  foundAt = take(positionMax, 4);
+  keysAt = take(<u64>positionMax + NETWORK_MAX, 8);
+  spareAt = take(positionMax, 8);
   countsAt = take(positions, 4);
   restsAt = take(positions, 2);
   deltasAt = take(entries, 4);
@@ -93,7 +79,7 @@ export function layOut(positions: u32, entries: u32, most: u32, levels: u32): u3
 let kind: u32 = 0;
 /** Entries kept so far, and all bits of the counts and differences of ids. */
 let kept: usize = 0;
-let countBits: usize = 0;
+let countBits: u32 = 0;
 let deltaBits: u32 = 0;
 
 /** Writes keys, id and level, of which those left out are the greatest; returns all bits of ids. */
@@ -127,8 +113,8 @@ function takeKeys(count: usize, shift: i32): u32 {
 }
 
 function sortByNetwork(ids: usize, count: usize): bool {
-  const shift = 32 - <i32>clz(levelBits);
   if (count > <usize>NETWORK_MAX) return false;
+  const shift = 32 - <i32>clz(levelBits);
   const bits = writeKeys(ids, count, shift);
   if (shift > 0 && bits >> (32 - shift) != 0) return false;
   let bytes = LEAF;
@@ -158,10 +144,10 @@ function sortByDigits(ids: usize, count: usize): void {
   }
 }
 
-/** `most` is the greatest level of an independent probability, or of what it leaves to 1. */
-export function run(kindOf: u32, step: f64, logTau: f32, most: i32): void {
-  kind = kindOf;
-  prepareLevels(kind, step, logTau, most, lowestAt);
+/** `scoreMax`: the greatest level of an independent probability, or of what it leaves to 1. */
+export function run(newKind: u32, step: f64, logTau: f32, scoreMax: i32): void {
+  kind = newKind;
+  prepareLevels(kind, step, logTau, scoreMax, lowestAt);
   kept = 0;
   countBits = 0;
   deltaBits = 0;
@@ -175,7 +161,7 @@ export function run(kindOf: u32, step: f64, logTau: f32, most: i32): void {
     const own = count - dropped;
     store<u32>(countsAt + 4 * t, own);
     store<u16>(restsAt + 2 * t, rest);
-    countBits |= own;
+    countBits |= <u32>own;
     kept += own;
   }
   writeRaw();

@@ -5,6 +5,7 @@
  */
 import { GROUP, anyNegativeNaN, keepPowers, markReaching, sumOfPowers } from './block.ts';
 import { LANES_BYTES, beginDraws, drawBelow, offer } from './draw.ts';
+import { align } from './lanes.ts';
 import {
   BLOCK,
   F16,
@@ -70,12 +71,6 @@ export function getTop(): f32 { return top; }
 export function getBelow(): f64 { return below; }
 export function getInside(): f64 { return inside; }
 export function getOutside(): f64 { return outside; }
-
-// @ts-ignore: decorator
-@inline
-function align(bytes: usize): usize {
-  return (bytes + 15) & ~(<usize>15);
-}
 
 /** Lays the memory out for rows of `rowWidth` values and `k` entries, and grows it to fit. */
 export function setup(rowWidth: i32, rowType: i32, rowStride: i32, k: i32): void {

@@ -1,4 +1,5 @@
 /** Integers split into planes of their bytes, sixteen at a time. */
+import { firstHalves, secondHalves } from './lanes.ts';
 
 const GROUP: usize = 16;
 
@@ -13,18 +14,6 @@ function lowBytes(a: v128, b: v128): v128 {
 @inline
 function highBytes(a: v128, b: v128): v128 {
   return v128.shuffle<i8>(a, b, 2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31);
-}
-
-// @ts-ignore: decorator
-@inline
-function firstHalves(a: v128, b: v128): v128 {
-  return v128.shuffle<i64>(a, b, 0, 2);
-}
-
-// @ts-ignore: decorator
-@inline
-function secondHalves(a: v128, b: v128): v128 {
-  return v128.shuffle<i64>(a, b, 1, 3);
 }
 
 /** Splits `count` integers of 32 bits into 2, 3 or 4 planes, one behind the other. */

@@ -39,13 +39,13 @@ export interface ComparisonTally {
  * Compares the stored targets of reference positions with their exact lists: scaled targets by
  * their divergence from the list cut to K entries, others by their squared error. The lists of a
  * snapshot with several sets say by their number whose they are. A reference has 65,536 positions
- * at most, and so many numbers of each kind are kept. Where `isCut`, entries behind the first K are
- * not compared one by one, and `all` stays empty.
+ * at most, and so many numbers of each kind are kept. Where `headOnly`, entries behind the first K
+ * are not compared one by one, and `all` stays empty.
  */
 export function compareWithReference(
   { target_sets, label_space }: Pick<Manifest, 'target_sets' | 'label_space'>,
   set: TargetSet,
-  { isCut = false } = {},
+  { headOnly = false } = {},
 ): ComparisonTally {
   const { size: width } = labelSpaceIn(set, label_space);
   const head = target_sets.findIndex(({ name }) => name === set.name);
@@ -72,7 +72,7 @@ export function compareWithReference(
       }
       const k = set.sparsifier.entries_max;
       const place = { position, width, k };
-      const { cut, whole } = isCut
+      const { cut, whole } = headOnly
         ? { cut: cutDivergence(row, targets, place), whole: undefined }
         : cutAndWhole(row, targets, place);
       value.merged.push(cut.merged);
@@ -128,7 +128,7 @@ export interface ReferenceTally {
 export function tallyReference(
   reader: SnapshotReader,
   set: TargetSet,
-  how: { isCut?: boolean } = {},
+  how: { headOnly?: boolean } = {},
 ): ReferenceTally {
   const comparison = compareWithReference(reader.manifest, set, how);
   let stored: { ordinal: number; targets: DecodedTargets } | undefined;

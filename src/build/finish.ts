@@ -116,7 +116,7 @@ async function measured(options: FinishOptions, draft: Manifest) {
   try {
     const entries = sets.length > 1 ? await countEntries(reader, sets) : undefined;
     // a manifest says nothing of the entries behind the first K
-    const tallies = sets.map((set) => tallyReference(reader, set, { isCut: true }));
+    const tallies = sets.map((set) => tallyReference(reader, set, { headOnly: true }));
     const reference = await mergeReference(options, tallies);
     const target_sets = sets.map((set, i) => {
       const fidelity = tallies[i].value().measured;

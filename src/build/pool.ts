@@ -1,4 +1,5 @@
 /** Threads that reduce chunks of whole rows, and the memory that they share with the source. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { type FileRows, fileRowsBytes } from '../capture/file-rows.ts';
 import { chunkBytesMax, type Lend } from '../capture/source.ts';
 import type { Threads } from '../capture/threads.ts';
@@ -15,7 +16,7 @@ export interface Pool {
   run(task: ReduceTask): Promise<Reduced>;
 }
 
-/** So many bytes of rows are reduced in this thread, where a small build has started no other. */
+/** So many bytes are reduced in this thread, unless there are others: a small build starts none. */
 const ownBytes = 64 * 1024 * 1024;
 
 export function createPool(threads: Threads): Pool {
@@ -42,6 +43,7 @@ export function createPool(threads: Threads): Pool {
       try {
         if (own <= 0) return await inThread(task);
         own -= bytesOf(rows);
+        await turn(); // rows of a file are read at once: signals, too, are to be heard meanwhile
         return reduce(task);
       } finally {
         const memory: unknown = rows.form === 'dense' && rows.values.buffer;

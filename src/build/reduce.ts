@@ -34,7 +34,7 @@ function sparsifierOf(options: SparsifierOptions): Sparsifier {
   return sparsifier;
 }
 
-/** Each thread reads the rows of its chunk into the same memory, which no other one sees. */
+/** This thread's own, for rows that lie in a file: those of one chunk after the other. */
 let memory = new ArrayBuffer(0);
 
 function inMemory(rows: Rows | FileRows): Rows {

@@ -13,6 +13,8 @@ export function headOf(source: Source, index: number): Source {
   return {
     ...source,
     identity: { ...source.identity, vocabulary: head.labelSpace.size },
+    samples: undefined, // they and unread chunks would be those of all heads
+    unread: undefined,
     async *chunks(from, lend) {
       for await (const chunk of source.chunks(from, lend)) {
         if ((chunk.head ?? 0) === index) yield { ...chunk, head: 0 };

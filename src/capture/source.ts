@@ -117,16 +117,16 @@ export interface Source {
   readonly positions?: number;
   /** Of these, how many are to be learned; not given where rows may be empty. */
   readonly learned?: number;
-  /**
-   * All samples, where they are known before their rows are; not given where rows may be empty.
-   */
-  samples?(): Iterable<SampleInput>;
   /** Otherwise, how much of the input the chunks that were given out are, about: 0 to 1. */
   readonly share?: () => number;
   /** tokenizer.json, kept with the snapshot (role `tokenizer`), where the source has one. */
   readonly tokenizerJson?: Uint8Array;
   /** For the manifest: how responses were made, where the tokens are a teacher's answers. */
   readonly responses?: Responses;
+  /**
+   * All samples, where they are known before their rows are; not given where rows may be empty.
+   */
+  samples?(): Iterable<SampleInput>;
   /**
    * Yields chunks from the sample with ordinal `from` on. Deterministic: the same ordinal gives the
    * same chunk content in every run. Throws LogitcaskError before anything misaligned is yielded.

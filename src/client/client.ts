@@ -124,11 +124,7 @@ export function openClient(options: TransportOptions): Client {
       const reply = await transport.send({ method: 'POST', path: '/v1/plans', accept: json, body });
       return planOf(JSON.parse(reply.body.toString()));
     },
-    async plan(id) {
-      const found = planOf(await getJson(`/v1/plans/${id}`));
-      refuseOther('plan', { plan: id }, found);
-      return found;
-    },
+    plan: async (id) => planOf(await getJson(`/v1/plans/${id}`), id),
     async digest({ plan, epoch, ...range }) {
       const path = `/v1/plans/${plan}/epochs/${epoch}/digest?${query({ ...range })}`;
       const found = orderDigest.parse(await getJson(path));
@@ -172,17 +168,23 @@ async function manifestOf(transport: Transport, dataset: string, snapshot: strin
   return { id, manifest: parseManifest(body, id) };
 }
 
-/** A plan whose id is the digest of what it says of itself. */
-function planOf(document: unknown): PlanReply {
+/** A plan whose id is the digest of what it says of itself, and the one asked for. */
+function planOf(document: unknown, asked?: string): PlanReply {
   const found = planReply.parse(document);
-  refuseOther('plan', { plan: planId(found.identity) }, found);
+  const { plan: got, identity } = found;
+  const expected = planId(identity);
+  if (got !== expected) {
+    const message = 'plan: its id is not its digest';
+    throw new LogitcaskError('reply-invalid', message, { expected, got });
+  }
+  refuseOther('plan', { plan: asked ?? got }, found);
   return found;
 }
 
 function refuseOther<T extends object>(what: string, asked: Partial<T>, found: T): void {
-  for (const name of Object.keys(asked) as (keyof T)[]) {
+  for (const name of Object.keys(asked) as (keyof T & string)[]) {
     if (found[name] === asked[name]) continue;
-    const message = `${what}: it is another, by its ${String(name)}`;
+    const message = `${what}: it is another, by its ${name}`;
     throw new LogitcaskError('reply-invalid', message, { expected: asked[name], got: found[name] });
   }
 }

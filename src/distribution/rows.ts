@@ -64,7 +64,7 @@ export function selectRows(rows: Rows, wanted: readonly number[]): Rows {
   const count = wanted.length;
   if (rows.form === 'dense') {
     const { width } = rows;
-    const values = rows.values.slice(0, count * width);
+    const values = rows.values.slice(0, count * width); // memory of the same type
     for (const [to, i] of wanted.entries()) {
       values.set(rows.values.subarray(i * width, (i + 1) * width), to * width);
     }

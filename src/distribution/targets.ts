@@ -4,7 +4,7 @@ export type TargetKind = 'scaled' | 'unbiased' | 'independent';
 
 /**
  * Targets of n positions (one sample), entries flattened position-major in rank order: value
- * descending, id ascending on ties.
+ * descending, id ascending on ties; ids of a position are distinct.
  *
  * - scaled: exp(logprobs) are probabilities under the whole label space; `rest` is the mass not
  *   kept.

@@ -26,7 +26,7 @@ export type Encoder = (input: EncodeInput) => Encoded | undefined;
 interface Exports {
   readonly memory: Memory;
   getControl(): number;
-  layOut(positions: number, entries: number, most: number, levels: number): number;
+  layOut(positions: number, entries: number, positionMax: number, levels: number): number;
   run(kind: number, step: number, logTau: number, scoreMax: number): void;
 }
 
@@ -38,17 +38,17 @@ export function createEncoder(): Encoder | undefined {
   const module = compiled('encode');
   if (module === undefined) return undefined;
   const wasm = instantiate(module, Math) as Exports;
-  let thresholds: Float32Array | undefined;
+  let held: Float32Array | undefined; // in its memory: the same are not copied again
   return ({ targets, lowest, step, tau, scoreMax }) => {
     const { kind, count, offsets, ids, logprobs, rest } = targets;
-    const pages = wasm.layOut(count, ids.length, mostOf(offsets), lowest.length);
+    const pages = wasm.layOut(count, ids.length, positionMax(offsets), lowest.length);
     if (!hold(wasm.memory, pages * pageBytes)) return undefined;
     const { buffer } = wasm.memory;
     const control = new Uint32Array(buffer, wasm.getControl(), controlWords);
     const floats = new Float32Array(buffer);
     const words = new Uint32Array(buffer);
-    if (lowest !== thresholds) floats.set(lowest, control[0] / 4);
-    thresholds = lowest;
+    if (lowest !== held) floats.set(lowest, control[0] / 4);
+    held = lowest;
     words.set(offsets, control[1] / 4);
     words.set(ids, control[2] / 4);
     floats.set(logprobs, control[3] / 4);
@@ -60,7 +60,7 @@ export function createEncoder(): Encoder | undefined {
 }
 
 /** Entries of the largest position. */
-function mostOf(offsets: Uint32Array): number {
+function positionMax(offsets: Uint32Array): number {
   let most = 0;
   for (let t = 1; t < offsets.length; t++) most = Math.max(most, offsets[t] - offsets[t - 1]);
   return most;

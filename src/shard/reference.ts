@@ -91,7 +91,7 @@ export function createReferencePicker(options: {
   const trim = () => {
     kept = kept.sort((a, b) => a - b).slice(0, positions);
     if (kept.length < positions || positions === 0) return;
-    bound = kept[positions - 1];
+    bound = Math.min(bound, kept[positions - 1]);
     fresh = fresh.filter(({ priority }) => priority <= bound);
   };
   const priority = (sampleId: Uint8Array, position: number) => {
@@ -119,8 +119,8 @@ export function createReferencePicker(options: {
       };
       if (positions === 0) return;
       for (const { sampleId, mask } of samples) {
-        for (const [position, learned] of mask.entries()) {
-          const value = learned === 0 ? undefined : priority(sampleId, position);
+        for (let position = 0; position < mask.length; position++) {
+          const value = mask[position] === 0 ? undefined : priority(sampleId, position);
           if (value !== undefined) least.push(value);
         }
         if (least.length >= 2 * positions) narrow();

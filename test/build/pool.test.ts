@@ -52,6 +52,18 @@ describe('a pool of threads', () => {
     }
   }, 60_000);
 
+  it('lets signals be heard between chunks that it reduces in this thread', async () => {
+    const pool = createPool(createThreads(1));
+    for (let seed = 0; seed < 3; seed++) {
+      let heard = false;
+      setImmediate(() => {
+        heard = true;
+      });
+      await pool.run(taskOf(pool, seed));
+      expect(heard).toBe(true);
+    }
+  });
+
   it('passes errors on with their code, from this thread and from others', async () => {
     const threads = createThreads(2);
     const pool = createPool(threads);

@@ -144,11 +144,13 @@ describe('a document', () => {
     const client = await spoilt(`/v1/plans/${plan}`, {});
     expect(await client.plan(plan)).toEqual(await connect(server.url).plan(plan));
     const code = 'reply-invalid';
-    await expect(client.plan('0'.repeat(64))).rejects.toMatchObject({ code });
-    const untrue = await spoilt(`/v1/plans/${plan}`, { plan: '0'.repeat(64) });
-    await expect(untrue.plan('0'.repeat(64))).rejects.toMatchObject({ code });
+    const other = { code, message: 'plan: it is another, by its plan' };
+    await expect(client.plan('0'.repeat(64))).rejects.toMatchObject(other);
+    const untruthful = await spoilt(`/v1/plans/${plan}`, { plan: '0'.repeat(64) });
+    const untrue = { code, message: 'plan: its id is not its digest' };
+    await expect(untruthful.plan('0'.repeat(64))).rejects.toMatchObject(untrue);
     const streams = [{ dataset: 'planes' }];
-    await expect(untrue.createPlan({ streams })).rejects.toMatchObject({ code });
+    await expect(untruthful.createPlan({ streams })).rejects.toMatchObject(untrue);
   });
 });
 

@@ -15,12 +15,12 @@ import { placeOf, readersOf } from '../sources.ts';
 import { version } from '../version.ts';
 import type { Route } from './route.ts';
 
-/** Of queries that come again, which are one object. */
-const texts = new WeakMap<BatchRequest, string>();
+/** Of a query that comes again, which is one object. */
+const queryTexts = new WeakMap<BatchRequest, string>();
 
-function textOf(query: BatchRequest): string {
-  const text = texts.get(query) ?? JSON.stringify(query);
-  texts.set(query, text);
+function queryText(query: BatchRequest): string {
+  const text = queryTexts.get(query) ?? JSON.stringify(query);
+  queryTexts.set(query, text);
   return text;
 }
 
@@ -40,7 +40,9 @@ export const steps: Route = (server, context) => {
       const rows = await ahead.samples(plan, asked);
       const readers = await readersOf(context, plan, query);
       const snapshot = readers.map(({ id }) => id).join();
-      const all = [version, plan.id, epoch, step, textOf(query), snapshot, compression].join(' ');
+      const all = [version, plan.id, epoch, step, queryText(query), snapshot, compression].join(
+        ' ',
+      );
       if (isFresh(request, reply, { etag: `"${sha256Hex(all).slice(0, 32)}"` })) {
         return reply.code(304).send();
       }
