@@ -69,7 +69,12 @@ export const errors = {
   'manifest-invalid': [500, 3, false, 'a manifest is malformed or its digest is another'],
   'manifest-unsupported': [501, 2, false, 'a manifest needs a later version or an unknown feature'],
   'reply-truncated': [502, 1, true, 'a reply ended before the rows that it announced'],
-  'reply-invalid': [502, 1, false, 'a reply does not have the documented form'],
+  'reply-invalid': [
+    502,
+    1,
+    false,
+    'a reply does not have the documented form, or answers another request',
+  ],
   'server-unreachable': [503, 1, true, 'no server answers at that address'],
   'audits-waiting': [503, 1, true, 'as many audits wait for their turn as the limit allows'],
   'shutting-down': [503, 1, true, 'the server is about to stop'],
