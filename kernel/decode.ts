@@ -15,6 +15,7 @@
  * float32.
  */
 import { areScores, idsOf, integersOf, scoresOf, valuesOf, weightsOf } from './entries.ts';
+import { INDEPENDENT, SCALED, UNBIASED } from './kinds.ts';
 import { align } from './lanes.ts';
 import { inflate } from './lz4.ts';
 
@@ -31,10 +32,6 @@ const HEADER_BYTES: usize = 40;
 /** What may be written behind the last entry. */
 const SLACK: u64 = 64;
 const REFUSED: i32 = -1;
-
-const SCALED: u8 = 0;
-const UNBIASED: u8 = 1;
-const INDEPENDENT: u8 = 2;
 
 const LZ4: u8 = 2;
 /** A match grows by at most 255 bytes for each byte of its length. */

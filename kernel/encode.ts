@@ -10,8 +10,9 @@
  * entries, 9 the block's bytes.
  */
 import { COUNTS_BYTES, sortById } from './by-id.ts';
+import { SCALED } from './kinds.ts';
 import { align, anyBits, present } from './lanes.ts';
-import { LEFT_OUT, SCALED, dropped, levelBits, levelsOf, prepareLevels, rest } from './levels.ts';
+import { LEFT_OUT, dropped, levelBits, levelsOf, prepareLevels, rest } from './levels.ts';
 import { LEAF, sortKeys } from './network.ts';
 import { splitShorts, splitWords } from './split.ts';
 

@@ -3,6 +3,7 @@
  * where an estimate is too near a boundary. Functions are those of JavaScript's own Math, which the
  * host lends: no others give the same bits.
  */
+import { INDEPENDENT, SCALED, UNBIASED } from './kinds.ts';
 import { anyBits, present, sumOfLanes } from './lanes.ts';
 import { LOG2E, powers } from './powers.ts';
 
@@ -15,10 +16,6 @@ declare function expm1(x: f64): f64;
 // @ts-ignore: decorator
 @external('env', 'log')
 declare function log(x: f64): f64;
-
-export const SCALED: u32 = 0;
-export const UNBIASED: u32 = 1;
-export const INDEPENDENT: u32 = 2;
 
 const LEVELS_MAX: i32 = 65_535;
 const REST_SCALE: f64 = 2048;

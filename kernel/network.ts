@@ -57,14 +57,7 @@ function finishFour(a: v128, b: v128, c: v128, d: v128, to: usize): void {
 // @ts-ignore: decorator
 @inline
 function mergePairs(a: v128, b: v128, c: v128, d: v128, to: usize): void {
-  const e = reversed(d);
-  const f = reversed(c);
-  const g = least(a, e);
-  const h = least(b, f);
-  const i = most(a, e);
-  const j = most(b, f);
-  finish(least(g, h), most(g, h), to);
-  finish(least(i, j), most(i, j), to + 32);
+  finishFour(a, b, reversed(d), reversed(c), to);
 }
 
 // @ts-ignore: decorator

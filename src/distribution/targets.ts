@@ -1,6 +1,9 @@
 /** Targets: what is kept of each position's distribution, before a codec turns it into bytes. */
 
-export type TargetKind = 'scaled' | 'unbiased' | 'independent';
+/** By their numbers in headers of frames. */
+export const targetKinds = ['scaled', 'unbiased', 'independent'] as const;
+
+export type TargetKind = (typeof targetKinds)[number];
 
 /**
  * Targets of n positions (one sample), entries flattened position-major in rank order: value

@@ -1,12 +1,11 @@
 /** The header of a frame: everything that can be checked before a byte is decompressed. */
 import { crc32 } from 'node:zlib';
-import type { TargetKind } from '../distribution/targets.ts';
+import { type TargetKind, targetKinds } from '../distribution/targets.ts';
 import { LogitcaskError } from '../errors.ts';
 import { type Compression, compressions } from './compression.ts';
 
 export const headerBytes = 40;
 const magic = 0x5246434c; // LCFR
-const kinds = ['scaled', 'unbiased', 'independent'] as const;
 
 export interface FrameHeader {
   readonly kind: TargetKind;
@@ -42,7 +41,7 @@ export function writeFrame(header: FrameHeader, block: Uint8Array): Uint8Array {
   const view = new DataView(frame.buffer);
   view.setUint32(0, magic, true);
   frame[4] = 1;
-  frame[5] = kinds.indexOf(header.kind);
+  frame[5] = targetKinds.indexOf(header.kind);
   frame[6] = compressions[header.compression].code;
   frame[7] = header.countWidth;
   frame[8] = header.idPlanes;
@@ -95,7 +94,7 @@ function checkedHeader(frame: Uint8Array, view: DataView): FrameHeader {
   if ((frame[9] | frame[10] | frame[11]) !== 0)
     throw damaged('reserved bytes are set', 0, 'others');
   const header: FrameHeader = {
-    kind: kinds[frame[5]],
+    kind: targetKinds[frame[5]],
     compression,
     countWidth: frame[7],
     idPlanes: frame[8],

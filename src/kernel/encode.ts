@@ -1,5 +1,5 @@
 /** The compiled encoder of targets (kernel/encode.ts), which says what lies where in its memory. */
-import type { TargetKind, Targets } from '../distribution/targets.ts';
+import { type Targets, targetKinds } from '../distribution/targets.ts';
 import { compiled, hold, instantiate, type Memory, pageBytes } from './module.ts';
 
 export interface EncodeInput {
@@ -30,7 +30,6 @@ interface Exports {
   run(kind: number, step: number, logTau: number, scoreMax: number): void;
 }
 
-const kinds: readonly TargetKind[] = ['scaled', 'unbiased', 'independent'];
 const controlWords = 10;
 
 /** An encoder with its own memory; undefined where WebAssembly has no SIMD. */
@@ -53,7 +52,7 @@ export function createEncoder(): Encoder | undefined {
     words.set(ids, control[2] / 4);
     floats.set(logprobs, control[3] / 4);
     floats.set(rest, control[4] / 4);
-    wasm.run(kinds.indexOf(kind), step, Math.log(tau), scoreMax);
+    wasm.run(targetKinds.indexOf(kind), step, Math.log(tau), scoreMax);
     const [at, countWidth, idPlanes, entries, bytes] = control.subarray(5);
     return { countWidth, idPlanes, entries, raw: new Uint8Array(buffer, at, bytes) };
   };

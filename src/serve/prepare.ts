@@ -10,6 +10,7 @@ import { createLru, type Lru } from '../store/lru.ts';
 import type { ViewSpec } from './convert.ts';
 import type { View } from './layouts/layout.ts';
 import { layouts } from './layouts/table.ts';
+import { oncePerQuery } from './queries.ts';
 
 export interface Prepared {
   /** Snapshots of the plan's streams, in order. */
@@ -34,13 +35,11 @@ const preparedMax = 64;
 /** `prepare`, for any rank and world, kept for the requests like it. */
 export function createPrepare(): typeof prepare {
   const kept = createLru<Prepared>(preparedMax);
-  // a query that comes again is one object; its text alone is kept with it, not what it led to,
-  // which holds snapshots and must go when it is evicted
-  const texts = new WeakMap<BatchRequest, string>();
+  // the text alone is kept with a query, not what it led to, which holds snapshots and must go when
+  // it is evicted
+  const viewText = oncePerQuery(textOf);
   return (readers, request) => {
-    const text = texts.get(request) ?? textOf(request);
-    texts.set(request, text);
-    const key = `${readers.map(({ id }) => id)} ${text}`;
+    const key = `${readers.map(({ id }) => id)} ${viewText(request)}`;
     const known = kept.get(key);
     if (known !== undefined && isOf(known, readers)) return known;
     const made = prepare(readers, { ...request, rank: 0, world: 1 });

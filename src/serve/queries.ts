@@ -22,15 +22,19 @@ export function createQueryParser(): (text: string) => ParsedUrlQuery {
   };
 }
 
-export const validateOnce: typeof validatorCompiler = (route) => {
-  const validate = validatorCompiler(route);
-  if (route.httpPart !== 'querystring') return validate;
-  const found = new WeakMap<object, ReturnType<typeof validate>>();
-  return (query: object) => {
+/** What is made of a query once, and goes with it. */
+export function oncePerQuery<Q extends object, T>(make: (query: Q) => T): (query: Q) => T {
+  const found = new WeakMap<Q, T>();
+  return (query) => {
     const known = found.get(query);
     if (known !== undefined) return known;
-    const made = validate(query);
+    const made = make(query);
     found.set(query, made);
     return made;
   };
+}
+
+export const validateOnce: typeof validatorCompiler = (route) => {
+  const validate = validatorCompiler(route);
+  return route.httpPart === 'querystring' ? oncePerQuery(validate) : validate;
 };

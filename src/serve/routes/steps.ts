@@ -9,20 +9,14 @@ import { buildStream } from '../batch.ts';
 import { isFresh } from '../http-cache.ts';
 import { layouts } from '../layouts/table.ts';
 import { arrowType, negotiateArrow } from '../negotiate.ts';
+import { oncePerQuery } from '../queries.ts';
 import { sendBody } from '../replies.ts';
 import { createClock } from '../server-timing.ts';
 import { placeOf, readersOf } from '../sources.ts';
 import { version } from '../version.ts';
 import type { Route } from './route.ts';
 
-/** Of a query that comes again, which is one object. */
-const queryTexts = new WeakMap<BatchRequest, string>();
-
-function queryText(query: BatchRequest): string {
-  const text = queryTexts.get(query) ?? JSON.stringify(query);
-  queryTexts.set(query, text);
-  return text;
-}
+const queryText = oncePerQuery((query: BatchRequest) => JSON.stringify(query));
 
 export const steps: Route = (server, context) => {
   const ahead = createAhead();
