@@ -1,8 +1,8 @@
 /**
- * The program, and each module that threads run, as one file with all that it imports: hundreds of
- * small files would take most of the time that a command or a thread takes to start. Only the
- * server, which most verbs do without, is a piece of its own, and what it shares with the program.
- * The library (src/index.ts) stays as it is compiled.
+ * The program, and each module that threads run, in few files with all that they import: hundreds
+ * of small ones would take most of the time that a command or a thread takes to start. What not
+ * every verb needs, such as the server, lies in pieces that the program imports by then. The
+ * library (src/index.ts) stays as it is compiled.
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { build } from 'rolldown';

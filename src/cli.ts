@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
 import type { CommandContext } from './commands/command.ts';
 import { createProgram } from './commands/program.ts';
-import { parseConfigText } from './config.ts';
 import { asLogitcaskError, LogitcaskError } from './errors.ts';
 import { problemOf } from './serve/problem-document.ts';
 
@@ -48,6 +47,7 @@ async function readConfig(file: string) {
     const details = { expected: 'a file that can be read', got: file, cause };
     throw new LogitcaskError('config-unreadable', message, details);
   });
+  const { parseConfigText } = await import('./config.ts'); // only verbs have settings
   return parseConfigText(text, file);
 }
 
@@ -78,7 +78,8 @@ function misuse({ code, exitCode, message }: CommanderError): LogitcaskError | u
 
 async function main(): Promise<number> {
   try {
-    await createProgram(context).parseAsync();
+    const program = await createProgram(context, process.argv.slice(2));
+    await program.parseAsync();
     return context.exitCode;
   } catch (thrown) {
     const isMisuse = thrown instanceof CommanderError;

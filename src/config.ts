@@ -70,7 +70,7 @@ export function resolveConfig<D extends ConfigDocument>(
   const variables = fromEnvironment(environment).filter(({ path }) => isLeaf(schema, path));
   const given = [file?.settings ?? {}, fromTexts(schema, variables), fromTexts(schema, flags)];
   const above = given.reduce<unknown>(overlay, {});
-  const layers = [documents[document].parse({}), defaultsOfFormat(above), above];
+  const layers = [defaultsOf(document), defaultsOfFormat(above), above];
   const merged = namedVariant(schema, layers.reduce(overlay) as Settings, 'sparsifier');
   const result = documents[document].safeParse(merged);
   if (result.success) return result.data as Config<D>;
@@ -86,9 +86,20 @@ function defaultsOfFormat(given: unknown): Settings {
   return isObject(given) && given.format === 'parquet' ? { codec: { type: 'plain' } } : {};
 }
 
+const defaults = new Map<ConfigDocument, Settings>();
+
+/** A document without any settings; made once, as help asks for each of them. */
+function defaultsOf(document: ConfigDocument): Settings {
+  const known = defaults.get(document);
+  if (known !== undefined) return known;
+  const made: Settings = documents[document].parse({});
+  defaults.set(document, made);
+  return made;
+}
+
 /** The default of a setting, as a flag would give it; undefined where it has none. */
 export function defaultOf(document: ConfigDocument, path: string): string | undefined {
-  const value = valueAt(documents[document].parse({}), path.split('.'));
+  const value = valueAt(defaultsOf(document), path.split('.'));
   return value === undefined ? undefined : String(value);
 }
 
@@ -119,10 +130,14 @@ function namedVariant(schema: JsonSchema, settings: Settings, key: string): Sett
 }
 
 function fromEnvironment(environment: NonNullable<ConfigInput['environment']>): TextSetting[] {
+  const ours = Object.entries(environment).filter(
+    ([origin, text = '']) =>
+      origin.startsWith(prefix) && text !== '' && !otherVariables.includes(origin),
+  );
+  if (ours.length === 0) return []; // schemas of all documents take a while
   const schemas = Object.values(documents).map(jsonSchemaOf);
   const settings: TextSetting[] = [];
-  for (const [origin, text = ''] of Object.entries(environment)) {
-    if (!origin.startsWith(prefix) || text === '' || otherVariables.includes(origin)) continue;
+  for (const [origin, text = ''] of ours) {
     const path = origin.slice(prefix.length).toLowerCase().replaceAll('__', '.');
     if (!schemas.some((schema) => isLeaf(schema, path))) {
       const leaves = schemas.flatMap((s) => pathsOf(s).filter((known) => isLeaf(s, known)));

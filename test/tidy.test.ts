@@ -72,7 +72,9 @@ function read(path: string): File {
   const imports: string[] = [];
   const visit = (node: ts.Node) => {
     const isImport = ts.isImportDeclaration(node) || ts.isExportDeclaration(node);
-    const from = isImport ? node.moduleSpecifier : undefined;
+    const isLater =
+      ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword;
+    const from = isImport ? node.moduleSpecifier : isLater ? node.arguments[0] : undefined;
     if (from !== undefined && ts.isStringLiteral(from)) imports.push(from.text);
     ts.forEachChild(node, visit);
   };

@@ -1,13 +1,7 @@
 /** The sources by type. */
 import type { BuildConfig } from '../../schemas/build-config.ts';
-import { openDumpSource } from './dump.ts';
-import { openListsSource } from './lists.ts';
-import { openNgramSource } from './ngram.ts';
-import { openOnnxSource } from './onnx.ts';
-import { openServerSource } from './server-source.ts';
 import type { Source } from './source.ts';
 import type { Threads } from './threads.ts';
-import { openVisionSource } from './vision.ts';
 
 export interface SourceOptions {
   /** Where the embedded teacher's text and tokenizer lie. */
@@ -16,20 +10,29 @@ export interface SourceOptions {
   readonly threads?: Threads;
 }
 
-export function openSource(config: BuildConfig['source'], options: SourceOptions): Promise<Source> {
-  return sources[config.type](config as never, options);
+type Open<T> = (
+  config: Extract<BuildConfig['source'], { type: T }>,
+  options: SourceOptions,
+) => Promise<Source>;
+
+export async function openSource(
+  config: BuildConfig['source'],
+  options: SourceOptions,
+): Promise<Source> {
+  const open = await sources[config.type]();
+  return open(config as never, options);
 }
 
-const sources = {
-  ngram: openNgramSource,
-  dump: openDumpSource,
-  lists: openListsSource,
-  onnx: openOnnxSource,
-  vllm: openServerSource,
-  sglang: openServerSource,
-  'llama-cpp-python': openServerSource,
-  vision: openVisionSource,
-} as const satisfies Record<
-  BuildConfig['source']['type'],
-  (config: never, options: SourceOptions) => Promise<Source>
->;
+const ofServer = async () => (await import('./server-source.ts')).openServerSource;
+
+/** What a source reads with (models, Parquet, tokenizers) is loaded with it alone. */
+const sources: { readonly [T in BuildConfig['source']['type']]: () => Promise<Open<T>> } = {
+  ngram: async () => (await import('./ngram.ts')).openNgramSource,
+  dump: async () => (await import('./dump.ts')).openDumpSource,
+  lists: async () => (await import('./lists.ts')).openListsSource,
+  onnx: async () => (await import('./onnx.ts')).openOnnxSource,
+  vllm: ofServer,
+  sglang: ofServer,
+  'llama-cpp-python': ofServer,
+  vision: async () => (await import('./vision.ts')).openVisionSource,
+};

@@ -37,7 +37,6 @@ interface AuditOptions extends AuditFlags {
 
 export function auditCommand(context: CommandContext): Command {
   const command = new Command('audit')
-    .summary('what a snapshot holds, costs and is worth; exit code 1 where a fault is found')
     .description(
       'Reads every byte once: size and what would save, integrity, alignment, fidelity, ' +
         'coverage. Keeps the report in the store. Stopped (Ctrl-C), it goes on behind what ' +

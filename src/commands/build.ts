@@ -17,7 +17,6 @@ export interface BuildFlags {
 
 export function buildCommand(context: CommandContext): Command {
   const command = new Command('build')
-    .summary('score inputs with a teacher and store its targets as a snapshot')
     .description(
       'Runs a teacher over its inputs, keeps the top entries of each distribution and writes a ' +
         'snapshot. Interrupted builds go on where they stopped; a complete one is reused.',

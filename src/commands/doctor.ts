@@ -28,7 +28,6 @@ const settings: readonly Setting[] = [
 
 export function doctorCommand(context: CommandContext): Command {
   const command = new Command('doctor')
-    .summary('find out what a server can do as a teacher')
     .description(
       'Asks it to score a short text and to answer a prompt: longest lists, alignment, ids, ' +
         'temperature, context, speed. A key is read from LOGITCASK_SOURCE__API_KEY.',

@@ -19,7 +19,6 @@ interface ExportFlags extends ConversionFlags {
 
 export function exportCommand(context: CommandContext): Command {
   const command = new Command('export')
-    .summary('write a snapshot into a folder, as Parquet or Arrow')
     .description(
       'Converts every shard without loss and writes manifest.json last. Parquet files are read ' +
         'by DuckDB, pyarrow, pandas and Spark; `logitcask import` takes the folder back.',

@@ -29,7 +29,6 @@ const standard = { sparsifier: { type: 'top-k', k: 1024 } };
 
 export function importCommand(context: CommandContext): Command {
   const command = new Command('import')
-    .summary('store what others have written: top lists, or an exported folder')
     .description(
       'Files: reads top lists in JSON lines (may be gzipped) or Parquet as DistillKit, axolotl, ' +
         'NeMo-Aligner and simple exports write them (docs/import.md), checks that each list ' +

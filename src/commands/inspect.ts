@@ -38,7 +38,6 @@ interface InspectFlags {
 
 export function inspectCommand(context: CommandContext): Command {
   const command = new Command('inspect')
-    .summary('show what a store, a snapshot or one sample holds')
     .description(
       'Without arguments: the data sets. With a data set: sizes by column, target sets, ' +
         'fidelity and alignment. With --sample: the stored distributions of its positions.',

@@ -20,7 +20,6 @@ interface JoinFlags extends ConversionFlags {
 
 export function joinCommand(context: CommandContext): Command {
   const command = new Command('join')
-    .summary('several teachers’ targets of the same samples in one data set')
     .description(
       'Writes a snapshot with the samples of the first data set and the target sets of all, ' +
         'matched by sample id. A sample that another one lacks has no targets in its set.',

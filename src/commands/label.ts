@@ -22,7 +22,6 @@ interface LabelFlags {
 
 export function labelCommand(context: CommandContext): Command {
   const command = new Command('label')
-    .summary('ask a teacher for responses and store them as hard labels')
     .description(
       'Asks for responses to each prompt, drops what the filters say, and stores the others, ' +
         'with soft targets where the server gives log-probs, in the data sets NAME-train and ' +

@@ -26,7 +26,6 @@ const settings = [...sourceSettings, temperaturesSetting];
 
 export function planStorageCommand(context: CommandContext): Command {
   const command = new Command('plan-storage')
-    .summary('measure what each way of storing targets would cost and lose')
     .description(
       'Reads the first samples of a source once and measures every sparsifier, step and ' +
         'compression on them: bytes a position, KL or variance, and the cost of the whole data ' +

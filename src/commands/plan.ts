@@ -19,7 +19,6 @@ type Flags = PlanPlace & { readonly json?: boolean };
 
 export function planCommand(context: CommandContext): Command {
   return new Command('plan')
-    .summary('make, show and prove the order of an epoch')
     .description('Plans decide which sample every rank receives at every step (docs/plan.md).')
     .addHelpText('after', '\nExample:\n  logitcask plan create web:proportion=3 code --store data')
     .addCommand(createCommand(context))

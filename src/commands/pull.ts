@@ -51,7 +51,6 @@ export function pullCommand(context: CommandContext): Command {
   const least = (most: number) => wholeNumber(1, most);
   const ordersPlan = ['seed', 'batch', 'snapshot'];
   return new Command('pull')
-    .summary('pull an epoch of checked batches from a server')
     .description(
       'Makes a plan, pulls every step of one epoch for one rank, and checks rows, batches and ' +
         'the checksum of every frame. A token is read from LOGITCASK_TOKEN.',

@@ -26,7 +26,6 @@ const port: Setting = { flag: '--port <n>', path: 'port', about: 'port of the se
 
 export function quickstartCommand(context: CommandContext): Command {
   const command = new Command('quickstart')
-    .summary('build, serve and pull a small real data set, and report')
     .description(
       'An n-gram teacher scores chapters of a public-domain text that it has not seen; its ' +
         'targets are stored, served on loopback and pulled as a student would. ' +

@@ -36,7 +36,6 @@ const settings: readonly Setting[] = [
 
 export function serveCommand(context: CommandContext): Command {
   const command = new Command('serve')
-    .summary('serve the snapshots of a store over HTTP')
     .description(
       'Listens on loopback unless told otherwise; any other address needs tokens in the ' +
         'configuration file. Stops gracefully on SIGINT and SIGTERM.',

@@ -16,7 +16,6 @@ interface VerifyOptions {
 
 export function verifyCommand(context: CommandContext): Command {
   const command = new Command('verify')
-    .summary('check every byte of a snapshot; exit code 3 where damage is found')
     .description(
       'Reads everything, repairs nothing. Names each damaged file with what was expected and ' +
         'what is there.',

@@ -17,14 +17,22 @@ export function fromFloat16(bits: Uint16Array): Float32Array {
 }
 
 /** float32 of every float16: a load is ten times faster than the arithmetic. */
-export const floatOfHalf: Float32Array = Float32Array.from({ length: 65_536 }, (_, half) => {
-  const exponent = (half >> 10) & 31;
-  const mantissa = half & 1023;
-  const sign = half & 0x8000 ? -1 : 1;
-  if (exponent === 31) return mantissa === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  if (exponent === 0) return sign * mantissa * 2 ** -24;
-  return sign * (1024 + mantissa) * 2 ** (exponent - 25);
-});
+export const floatOfHalf: Float32Array = floatsOfHalves();
+
+function floatsOfHalves(): Float32Array {
+  const floats = new Float32Array(65_536);
+  for (let exponent = 0; exponent < 31; exponent++) {
+    const least = exponent === 0 ? 0 : 1024; // below lie the subnormal numbers
+    const unit = 2 ** (Math.max(1, exponent) - 25);
+    for (let mantissa = 0; mantissa < 1024; mantissa++) {
+      floats[exponent * 1024 + mantissa] = (least + mantissa) * unit;
+    }
+  }
+  floats.fill(Number.NaN, 31 * 1024, 0x8000);
+  floats[31 * 1024] = Number.POSITIVE_INFINITY;
+  for (let half = 0; half < 0x8000; half++) floats[0x8000 + half] = -floats[half];
+  return floats;
+}
 
 function halfBits(float: number): number {
   const sign = (float >>> 16) & 0x8000;

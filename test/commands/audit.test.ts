@@ -54,7 +54,7 @@ async function audit(...args: string[]) {
     exitCode: 0,
   };
   try {
-    const program = createProgram(context);
+    const program = await createProgram(context);
     await program.parseAsync(['audit', ...args, '--store', store], { from: 'user' });
     ended.code = context.exitCode;
   } catch (thrown) {
