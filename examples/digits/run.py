@@ -73,9 +73,8 @@ def crops_of(images, count, first_seed):
     return torch.stack(crops), seeds
 
 
-def train_on_batches(url, *, steps, rate, seed, alpha):
+def train_on_batches(url, replay, *, steps, rate, seed, alpha):
     """On crops, made again from their seeds; hard labels alone where alpha is 1."""
-    replay = Replay(PIPELINE)
 
     def losses(model):
         for batch in batches(url, f"digits-{seed}", seed):
@@ -99,14 +98,14 @@ def train_on_images(images, labels, *, steps, rate, seed):
     return train(network(STUDENT), losses, steps=steps, rate=rate)
 
 
-def best_hard(url, images, labels, validation, *, steps, seed):
+def best_hard(url, replay, images, labels, validation, *, steps, seed):
     """The student of hard labels that is best on the validation set, and how it was trained."""
     tried = {}
     for rate in RATES:
         for count in (steps // 2, steps):
             own = {"steps": count, "rate": rate, "seed": seed}
             for name, model in (
-                ("crops", train_on_batches(url, alpha=1, **own)),
+                ("crops", train_on_batches(url, replay, alpha=1, **own)),
                 ("images", train_on_images(images, labels, **own)),
             ):
                 tried[accuracy(model, *validation), name, rate, count] = model
@@ -139,8 +138,9 @@ def teach(folder, seed):
 
 def run_seed(url, teacher, seed, steps):
     own, _, validation, test = split(seed)
-    hard, best = best_hard(url, *own, validation, steps=steps, seed=seed)
-    soft = train_on_batches(url, steps=steps, rate=RATE, seed=seed, alpha=ALPHA)
+    replay = Replay(PIPELINE)
+    hard, best = best_hard(url, replay, *own, validation, steps=steps, seed=seed)
+    soft = train_on_batches(url, replay, steps=steps, rate=RATE, seed=seed, alpha=ALPHA)
     found = {"teacher": teacher, "hard labels": hard, "soft labels": soft}
     return {"seed": seed, "best": best, **{k: accuracy(v, *test) for k, v in found.items()}}
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from statistics import fmean
 
 import pytest
 from conftest import CLI
@@ -10,22 +11,26 @@ from conftest import CLI
 EXAMPLES = CLI.parents[2] / "examples"
 
 
-def run(name, *options):
-    command = [sys.executable, EXAMPLES / name / "run.py", "--seeds", "1", "--json", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+def run(name, *options, seeds):
+    command = [sys.executable, EXAMPLES / name / "run.py", "--seeds", str(seeds), "--json"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.splitlines()
-    return json.loads(line)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == seeds
+    return found
 
 
 def test_soft_labels_of_replayed_crops_teach_more_than_hard_ones():
-    found = run("digits", "--steps", "240")
-    assert found["teacher"] > found["soft labels"] > found["hard labels"] > 0.7, found
+    # of one seed the gain may be lost to how a processor rounds
+    found = run("digits", "--steps", "240", seeds=3)
+    names = ("teacher", "soft labels", "hard labels")
+    teacher, soft, hard = (fmean(one[name] for one in found) for name in names)
+    assert teacher > soft > hard > 0.7, found
 
 
 def test_a_student_detector_gains_over_hard_labels_that_are_tuned():
     smaller = ("--images", "120", "--judged", "80", "--teacher-steps", "300", "--steps", "200")
-    found = run("detection", *smaller)
+    (found,) = run("detection", *smaller, seeds=1)
     gain = found["soft labels"][0] - found["hard labels"][0]
     assert gain > 0.068 and found["teacher"][0] > found["soft labels"][0], found
 
