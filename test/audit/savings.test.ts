@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { AuditSize, Saving } from '../../schemas/audit.ts';
 import { spreadOrdinals } from '../../src/audit/savings.ts';
 import { auditSize, measureSize } from '../../src/audit/size.ts';
@@ -12,8 +12,6 @@ import { readTargets } from '../../src/shard/read-targets.ts';
 import { redraw } from '../../src/sparsify/redraw.ts';
 import { openStore } from '../../src/store/table.ts';
 import { configOf, random, writeDump } from '../support/dump.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-savings-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { measureSize, type SizeReport } from '../../src/audit/size.ts';
 import { lossOf, type StorageChoice } from '../../src/audit/storage-choices.ts';
 import { planStorage, type StoragePlan } from '../../src/build/plan-storage.ts';
@@ -13,8 +13,6 @@ import { writeNpz } from '../support/npz.ts';
 import { listsOf, npzMembers } from '../support/top-lists.ts';
 
 // several times that on a busy machine
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-plan-storage-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -50,7 +50,7 @@ describe('a pool of threads', () => {
     } finally {
       await threads.close();
     }
-  }, 60_000);
+  });
 
   it('lets signals be heard between chunks that it reduces in this thread', async () => {
     const pool = createPool(createThreads(1));
@@ -80,7 +80,7 @@ describe('a pool of threads', () => {
     } finally {
       await threads.close();
     }
-  }, 60_000);
+  });
 
   it('reads rows that lie in a file, in this thread and in others, and names one cut short', async () => {
     const file = place.path('rows');
@@ -111,5 +111,5 @@ describe('a pool of threads', () => {
       await threads.close();
       closeSync(descriptor);
     }
-  }, 60_000);
+  });
 });

@@ -98,7 +98,12 @@ describe('the list at a token of an answer', () => {
     });
     const forms = fc.constantFrom('beside', 'first', 'in the place of the last');
     const property = fc.property(weights, fc.nat(), fc.integer({ min: 2, max: 5 }), forms, check);
-    fc.assert(property);
+    // ids 0, 1 and 7 are equally probable in float32
+    const alike = [
+      0.9999980783469049, 0.9999980783469049, 0.01, 0.01, 0.01, 0.01, 0.10513092628209031,
+      0.9999981975559725, 0.01, 0.010000000000000009,
+    ];
+    fc.assert(property, { examples: [[alike, 7, 2, 'in the place of the last']] });
     function check(mass: number[], drawn: number, k: number, form: string) {
       const sum = mass.reduce((a, b) => a + b);
       const all = mass.map((p, id): Entry => [id, Math.fround(Math.log(p / sum))]);
@@ -112,8 +117,11 @@ describe('the list at a token of an answer', () => {
         'in the place of the last': [token, ...others].slice(0, k),
       }[form]!;
       const { lists } = read(sent, token, { k, width: mass.length });
-      const expected = ranked.map(([id]) => id).slice(0, lists.ids.length);
-      expect([...lists.ids]).toEqual(expected);
+      // by value: of ids that are equally probable nobody knows which one the server left out
+      const logprobOf = (id: number) => all[id][1];
+      const expected = ranked.slice(0, lists.ids.length).map(([id]) => logprobOf(id));
+      expect([...lists.ids].map(logprobOf)).toEqual(expected);
+      expect(new Set(lists.ids).size).toBe(lists.ids.length);
       expect(lists.ids.length).toBeGreaterThanOrEqual(k - 1);
     }
   });

@@ -2,10 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { vi } from 'vitest';
-
-// a program starts in half a second, several times that on a busy machine
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const cli = 'dist/src/cli.js';
 

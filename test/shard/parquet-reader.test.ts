@@ -99,5 +99,5 @@ describe.each(sets)('a reader of Parquet shards ($codec.name)', (set) => {
       await reader.close();
       bytes.set(whole);
     }
-  }, 60_000);
+  });
 });

@@ -232,5 +232,5 @@ describe('a damaged shard or index is named', () => {
       }
       writeFileSync(file, whole);
     }
-  }, 60_000);
+  });
 });
