@@ -27,9 +27,11 @@ fi
 
 .venv/bin/ruff check --config pyproject.toml . ../examples
 .venv/bin/ruff format --config pyproject.toml --check . ../examples
-# all tests: a process a core, each with whole files, since those share servers and data sets
+# all tests: one process more than there are cores, as many wait for a server, each with whole files,
+# since those share servers and data sets
 if [[ $# == 0 ]]; then
-  set -- --numprocesses "$(getconf _NPROCESSORS_ONLN)" --dist loadfile --no-loadscope-reorder
+  processes=$(($(getconf _NPROCESSORS_ONLN) + 1))
+  set -- --numprocesses "$processes" --dist loadfile --no-loadscope-reorder
   export OMP_NUM_THREADS=1
 fi
 .venv/bin/python -m pytest "$@"
