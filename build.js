@@ -1,10 +1,11 @@
 /**
- * Builds dist: the kernels, the console and the library side by side, then the program from it.
- * Kernels that are newer than all that they are made of stay; tsc knows itself what has changed.
+ * Builds dist: the kernels, the console and the library side by side, then the program (bundle.js).
+ * What the last build left is built upon only where nothing else has touched it.
  */
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const tools = {
@@ -16,27 +17,54 @@ const kernelFlags = '--runtime stub --initialMemory 8 --enable simd -O3 --noAsse
 const webFlags =
   '--logLevel warn --outDir ../dist/web --emptyOutDir --assetsInlineLimit 0 ' +
   '--target chrome123 --target firefox128 --target safari17.5';
+/** What tsc knows of its last run, and what the last whole build left. */
+const knownToTsc = 'dist/.tsbuildinfo';
+const stamp = 'dist/.stamp';
 
-/** Ends this process where a tool fails, which has said why. */
+/** Throws where a tool fails, which has said why. */
 async function run(tool, args) {
   const child = spawn(process.execPath, [tools[tool], ...args.split(' ')], { stdio: 'inherit' });
   const [code] = await once(child, 'close');
-  if (code !== 0) process.exit(1);
+  if (code !== 0) throw new Error(`build: ${tool} ${args} failed`);
 }
 
-const changedAt = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-const sources = readdirSync('kernel').map((name) => join('kernel', name));
-const kernelChangedAt = Math.max(...[...sources, 'package-lock.json', 'build.js'].map(changedAt));
+const digestOf = (parts) => createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 
-async function kernel(name) {
-  const out = `dist/src/${name}.wasm`;
-  if (changedAt(out) > kernelChangedAt) return;
-  await run('asc', `kernel/${name}.ts --outFile ${out} ${kernelFlags}`);
+/** What the kernels are made of. */
+function kernelSources() {
+  const sources = readdirSync('kernel').map((name) => join('kernel', name));
+  const all = [...sources.sort(), 'node_modules/assemblyscript/package.json'];
+  return digestOf([kernelFlags, ...all.map((file) => readFileSync(file, 'utf8'))]);
 }
 
-await Promise.all([
-  run('tsc', '-p tsconfig.build.json'),
-  run('vite', `build web ${webFlags}`),
-  ...['row', 'decode', 'encode'].map(kernel),
-]);
-await import('./bundle.js');
+/** All files that were built, and when. */
+function outputs() {
+  const files = readdirSync('dist', { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
+    .map((entry) => join(entry.parentPath, entry.name));
+  return digestOf(files.sort().map((file) => [file, statSync(file).mtimeMs]));
+}
+
+async function build() {
+  const kernels = kernelSources();
+  const last = existsSync(stamp) ? JSON.parse(readFileSync(stamp, 'utf8')) : {};
+  const isUntouched = existsSync('dist') && outputs() === last.outputs;
+  for (const file of isUntouched ? [stamp] : [stamp, knownToTsc]) rmSync(file, { force: true });
+  const stale = isUntouched && kernels === last.kernels ? [] : ['row', 'decode', 'encode'];
+  const done = await Promise.allSettled([
+    run('tsc', '-p tsconfig.build.json'),
+    run('vite', `build web ${webFlags}`),
+    ...stale.map((name) =>
+      run('asc', `kernel/${name}.ts --outFile dist/src/${name}.wasm ${kernelFlags}`),
+    ),
+  ]);
+  const failed = done.filter(({ status }) => status === 'rejected');
+  if (failed.length > 0) throw new Error(failed.map(({ reason }) => reason.message).join('\n'));
+  await import('./bundle.js');
+  writeFileSync(stamp, JSON.stringify({ kernels, outputs: outputs() }));
+}
+
+await build().catch(({ message }) => {
+  console.error(message);
+  process.exitCode = 1;
+});

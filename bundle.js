@@ -1,7 +1,7 @@
 /**
  * The program, and each module that threads run, in few files with all that they import: hundreds
- * of small ones would take most of the time that a command or a thread takes to start. What not
- * every verb needs, such as the server, lies in pieces that the program imports by then. The
+ * of small ones would take most of the time that a command or a thread takes to start. Verbs,
+ * sources and the server lie in pieces, which the program imports only where it needs them. The
  * library (src/index.ts) stays as it is compiled.
  */
 import { readdirSync, rmSync } from 'node:fs';

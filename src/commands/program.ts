@@ -6,7 +6,7 @@ import type { CommandContext } from './command.ts';
 interface Verb {
   readonly name: string;
   readonly summary: string;
-  /** Its module is loaded by then: all of them would take most of the time of a short command. */
+  /** Loads its module: all of them would take most of the time of a short command. */
   readonly make: () => Promise<(context: CommandContext) => Command>;
 }
 
@@ -106,7 +106,8 @@ export async function createProgram(
     const command = args.includes(name) ? (await make())(context) : new Command(name);
     program.addCommand(inherit(command.summary(summary), program));
   }
-  return program;
+  // what else a verb takes is known of those alone that are loaded
+  return program.configureHelp({ subcommandTerm: (verb) => verb.name() });
 }
 
 function inherit(command: Command, from: Command): Command {

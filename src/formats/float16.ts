@@ -28,9 +28,9 @@ function floatsOfHalves(): Float32Array {
       floats[exponent * 1024 + mantissa] = (least + mantissa) * unit;
     }
   }
-  floats.fill(Number.NaN, 31 * 1024, 0x8000);
   floats[31 * 1024] = Number.POSITIVE_INFINITY;
   for (let half = 0; half < 0x8000; half++) floats[0x8000 + half] = -floats[half];
+  for (const sign of [0, 0x8000]) floats.fill(Number.NaN, sign + 31 * 1024 + 1, sign + 0x8000);
   return floats;
 }
 

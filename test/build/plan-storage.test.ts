@@ -12,7 +12,6 @@ import { configOf, writeDump } from '../support/dump.ts';
 import { writeNpz } from '../support/npz.ts';
 import { listsOf, npzMembers } from '../support/top-lists.ts';
 
-// several times that on a busy machine
 const folder = mkdtempSync(join(tmpdir(), 'logitcask-plan-storage-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

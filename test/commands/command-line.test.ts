@@ -201,7 +201,7 @@ it('loads of packages what a verb needs, and the server once it serves', () => {
     const files = new Set([start]);
     for (const file of files) {
       const text = textOf(file);
-      for (const [, from] of text.matchAll(/^(?:import|export)\b[^;]*? from "([^"]+)";$/gm)) {
+      for (const [, from] of text.matchAll(/^(?:import|export)\b[^;]*?"([^"]+)";$/gm)) {
         if (from.startsWith('./')) files.add(from.slice(2));
         else if (!from.startsWith('node:')) packages.add(from);
       }

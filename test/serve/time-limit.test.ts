@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import fastify, { type FastifyReply } from 'fastify';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { limitTime } from '../../src/serve/time-limit.ts';
 
 const limits = { handler_timeout_ms: 150, request_timeout_ms: 1000, write_timeout_ms: 250 };
@@ -53,6 +53,8 @@ const post = async (path: string) => {
   return { status: reply.status, text: await reply.text() };
 };
 
+afterEach(() => void vi.useRealTimers());
+
 describe('the limit of time', () => {
   it('answers for a handler that takes too long, also once a body has been read', async () => {
     const { text } = await post('/slow');
@@ -79,6 +81,5 @@ describe('the limit of time', () => {
     expect(vi.getTimerCount()).toBe(1);
     raw.emit('close');
     expect(vi.getTimerCount()).toBe(0);
-    vi.useRealTimers();
   });
 });

@@ -1,22 +1,17 @@
 /** Generators over a server of recorded replies, and questions for them. */
 import { readFileSync } from 'node:fs';
-import { afterAll } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { type GeneratorServerConfig, generatorServer } from '../../schemas/teacher-server.ts';
 import { openGenerator } from '../../src/capture/generator-source.ts';
 import type { Prompt, Question } from '../../src/capture/generators/generator.ts';
 import { openTokenizer, type TextTokenizer } from '../../src/capture/tokenizer.ts';
 import type { ListRows } from '../../src/distribution/rows.ts';
-import { type Answer, startTeacher, type Teacher, type TeacherOptions } from './replay-teacher.ts';
+import { type Answer, startTeacher, type TeacherOptions } from './replay-teacher.ts';
 
 const small = 'bench/data/small-lm/tokenizer.json';
 export const tokenizer = openTokenizer(readFileSync(small), small);
 
-const open: Teacher[] = [];
-afterAll(async () => {
-  for (const teacher of open) await teacher.close();
-});
-
-/** Its tokenizer is the small LM's, another, or null for none. */
+/** Closed with the test. Its tokenizer is the small LM's, another, or null for none. */
 export async function generatorOf(
   type: GeneratorServerConfig['type'],
   answer: Answer,
@@ -25,7 +20,7 @@ export async function generatorOf(
 ) {
   const { fault, ...settings } = more;
   const teacher = await startTeacher({ answer, fault });
-  open.push(teacher);
+  onTestFinished(() => teacher.close());
   const config = generatorServer.parse({ type, url: `${teacher.url}/v1/`, ...settings });
   return { teacher, generator: await openGenerator(config, own ?? undefined) };
 }

@@ -1,8 +1,8 @@
-/** Server sources over replay teachers, which are closed with the suite. */
+/** Server sources over replay teachers, which are closed with the test. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { buildConfig } from '../../schemas/build-config.ts';
 import { openServerSource } from '../../src/capture/server-source.ts';
 import {
@@ -14,15 +14,9 @@ import {
   type TeacherOptions,
 } from './replay-teacher.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'logitcask-traps-'));
 /** The teachers, the latest last. */
 export const open: Teacher[] = [];
-afterAll(async () => {
-  for (const teacher of open) await teacher.close();
-  rmSync(folder, { recursive: true });
-});
 
-let files = 0;
 export async function sourceOf(
   answer: Answer | TeacherOptions,
   {
@@ -33,7 +27,12 @@ export async function sourceOf(
 ) {
   const teacher = await startTeacher(typeof answer === 'function' ? { answer } : answer);
   open.push(teacher);
-  const file = join(folder, `texts${files++}.jsonl`);
+  const folder = mkdtempSync(join(tmpdir(), 'logitcask-traps-'));
+  onTestFinished(async () => {
+    await teacher.close();
+    rmSync(folder, { recursive: true });
+  });
+  const file = join(folder, 'texts.jsonl');
   writeFileSync(file, texts.map((tokens) => `${JSON.stringify({ tokens })}\n`).join(''));
   const source = {
     type,
