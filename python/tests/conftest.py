@@ -65,6 +65,12 @@ def build(folder, name):
     run_cli("build", "--config", file, "--store", folder / "store")
 
 
+def pytest_collection_modifyitems(items):
+    """Files that take minutes come first: begun last, they would be waited for alone."""
+    long = ("test_on_policy.py", "test_vision_examples.py", "test_example.py")
+    items.sort(key=lambda item: item.path.name not in long)
+
+
 @contextmanager
 def serve(store, port=0, more=()):
     """A server of the store: its address and process, ended if it still runs."""
