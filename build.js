@@ -47,10 +47,11 @@ function outputs() {
 
 async function build() {
   const kernels = kernelSources();
-  const last = existsSync(stamp) ? JSON.parse(readFileSync(stamp, 'utf8')) : {};
-  const isUntouched = existsSync('dist') && outputs() === last.outputs;
+  const last = existsSync(stamp) ? readFileSync(stamp, 'utf8') : '';
+  const [lastKernels, lastOutputs] = last.split(' ');
+  const isUntouched = last !== '' && outputs() === lastOutputs;
   for (const file of isUntouched ? [stamp] : [stamp, knownToTsc]) rmSync(file, { force: true });
-  const stale = isUntouched && kernels === last.kernels ? [] : ['row', 'decode', 'encode'];
+  const stale = isUntouched && kernels === lastKernels ? [] : ['row', 'decode', 'encode'];
   const done = await Promise.allSettled([
     run('tsc', '-p tsconfig.build.json'),
     run('vite', `build web ${webFlags}`),
@@ -61,7 +62,7 @@ async function build() {
   const failed = done.filter(({ status }) => status === 'rejected');
   if (failed.length > 0) throw new Error(failed.map(({ reason }) => reason.message).join('\n'));
   await import('./bundle.js');
-  writeFileSync(stamp, JSON.stringify({ kernels, outputs: outputs() }));
+  writeFileSync(stamp, `${kernels} ${outputs()}`);
 }
 
 await build().catch(({ message }) => {

@@ -70,7 +70,7 @@ export function resolveConfig<D extends ConfigDocument>(
   const variables = fromEnvironment(environment).filter(({ path }) => isLeaf(schema, path));
   const given = [file?.settings ?? {}, fromTexts(schema, variables), fromTexts(schema, flags)];
   const above = given.reduce<unknown>(overlay, {});
-  const layers = [defaultsOf(document), defaultsOfFormat(above), above];
+  const layers = [documents[document].parse({}), defaultsOfFormat(above), above];
   const merged = namedVariant(schema, layers.reduce(overlay) as Settings, 'sparsifier');
   const result = documents[document].safeParse(merged);
   if (result.success) return result.data as Config<D>;
@@ -86,21 +86,13 @@ function defaultsOfFormat(given: unknown): Settings {
   return isObject(given) && given.format === 'parquet' ? { codec: { type: 'plain' } } : {};
 }
 
-const defaults = new Map<ConfigDocument, Settings>();
-
-/** A document without any settings; made once, as help asks for each of them. */
-function defaultsOf(document: ConfigDocument): Settings {
-  const known = defaults.get(document);
-  if (known !== undefined) return known;
-  const made: Settings = documents[document].parse({});
-  defaults.set(document, made);
-  return made;
-}
-
-/** The default of a setting, as a flag would give it; undefined where it has none. */
-export function defaultOf(document: ConfigDocument, path: string): string | undefined {
-  const value = valueAt(defaultsOf(document), path.split('.'));
-  return value === undefined ? undefined : String(value);
+/** The defaults of settings by path, as flags would give them; undefined where there is none. */
+export function defaultsOf(document: ConfigDocument): (path: string) => string | undefined {
+  const standard = documents[document].parse({});
+  return (path) => {
+    const value = valueAt(standard, path.split('.'));
+    return value === undefined ? undefined : String(value);
+  };
 }
 
 function isObject(value: unknown): value is Settings {

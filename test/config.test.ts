@@ -7,7 +7,7 @@ import { labelConfig } from '../schemas/label-config.ts';
 import { serveConfig } from '../schemas/serve-config.ts';
 import { nearestKey } from '../src/config/nearest-key.ts';
 import { isLeaf, nodesAt, pathsOf } from '../src/config/schema.ts';
-import { type ConfigInput, defaultOf, parseConfigText, resolveConfig } from '../src/config.ts';
+import { type ConfigInput, defaultsOf, parseConfigText, resolveConfig } from '../src/config.ts';
 import { LogitcaskError } from '../src/errors.ts';
 
 const fileOf = (text: string) => ({ name: 'a.yaml', settings: parseConfigText(text, 'a.yaml') });
@@ -264,7 +264,7 @@ describe('the documents of a configuration', () => {
     expect(Object.keys(told).sort()).toEqual(leaves.sort());
     for (const path of leaves) {
       const standard =
-        defaultOf(document, path) ??
+        defaultsOf(document)(path) ??
         nodesAt(schema, path.split('.')).find((node) => node.default !== undefined)?.default;
       if (standard !== undefined && standard !== '') expect(told[path]).toBe(`\`${standard}\``);
     }

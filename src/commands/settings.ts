@@ -1,6 +1,6 @@
 /** Flags that stand for settings of a configuration: declared as a table, checked where all are. */
 import { type Command, Option } from 'commander';
-import { type ConfigDocument, defaultOf, type TextSetting } from '../config.ts';
+import { type ConfigDocument, defaultsOf, type TextSetting } from '../config.ts';
 
 export interface Setting {
   /** As commander reads it: `--k <n>`, or without a value for what is true or false. */
@@ -22,8 +22,9 @@ export function addSettings(
   document: ConfigDocument,
   settings: readonly Setting[],
 ): Command {
+  const standards = defaultsOf(document);
   for (const { flag, path, about } of settings) {
-    const standard = defaultOf(document, path);
+    const standard = standards(path);
     const shown = standard ? `${about} (default: ${standard})` : about;
     command.addOption(new Option(flag, shown));
   }

@@ -63,9 +63,7 @@ describe('mutated frames', () => {
     expect(accepted).toBeGreaterThan(200);
   });
 
-  it('of the corpus, which the Python tests read too, end as recorded', {
-    timeout: 60_000,
-  }, async () => {
+  it('of the corpus, which the Python tests read too, end as recorded', async () => {
     const perOutcome = 2;
     const seen = new Map<string, number>();
     const corpus: string[] = [];

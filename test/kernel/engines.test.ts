@@ -74,7 +74,6 @@ describe('the compiled engine', () => {
         { numRuns: 150 },
       );
     },
-    60_000,
   );
 
   it.each(['f32', 'f16', 'bf16'] as const)(
