@@ -1,10 +1,12 @@
-"""Things fetched ahead by a thread: given out in order, under a limit of bytes."""
+"""Things fetched ahead of a loop: given out in order, under a limit of bytes."""
 
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +16,10 @@ T = TypeVar("T")
 
 #: Requests on their way at a time: more would only wait for each other, and take connections.
 UNDER_WAY_MAX = 4
+#: A loop that is away so long between two things works; a thread then saves more than it costs.
+BUSY_S = 0.001
+#: The thread sees after so long that a loop that was not busy stays away: replies must be read.
+LONG_S = 0.05
 #: At its end a process waits so long for what is decoded right then, in seconds.
 END_WAIT_S = 0.5
 
@@ -41,9 +47,10 @@ class Ahead(Generic[B, T]):
     """Iterates over ``finish(begin(item))`` for the items, in order.
 
     Things are begun as far ahead as the limits allow and finished one after the other, so that
-    waiting for one takes place while another is worked on. One thread does all that: several would
-    take the interpreter, and the caches, from each other. It is a daemon: a process may end while
-    a server does not answer.
+    waiting for one takes place while another is worked on. While the loop does nothing but take
+    them, it does all that itself: a thread beside it would only take the interpreter, and the
+    caches, from it. Once the loop stays away to work, a thread goes on meanwhile. It is a daemon:
+    a process may end while a server does not answer.
 
     Args:
         begin: asks for an item, without waiting for it.
@@ -71,15 +78,19 @@ class Ahead(Generic[B, T]):
         self._items = iter(items)
         self._depth, self._bytes_max = depth, bytes_max
         self._slots: deque[_Slot[T]] = deque()
+        #: Touched by whoever works, one at a time.
+        self._begun: deque[tuple[_Slot[T], B]] = deque()
+        self._working = False
         self._lock = threading.Lock()
         # apart, as every thread that wakes up takes the interpreter from the others
         self._ready = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
-        self._largest, self._one_came, self._wanted = 0, False, False
+        self._largest, self._one_came = 0, False
         self._closed = self._ended = False
-        self._thread = threading.Thread(target=self._work, name="logitcask-prefetch", daemon=True)
+        #: Whether the loop is here, when it left, and whether it was away for long before.
+        self._here, self._left_s, self._busy = False, -math.inf, True
+        self._thread: threading.Thread | None = None
         _live.add(self)
-        self._thread.start()
 
     def close(self) -> None:
         with self._lock:
@@ -87,83 +98,106 @@ class Ahead(Generic[B, T]):
             self._slots.clear()
             self._ready.notify_all()
             self._room.notify()
+            if not self._working:
+                self._drop()
 
     def __iter__(self) -> Iterator[T]:
         while (slot := self._next()) is not None:
             if slot.error is not None:
                 self.close()
                 raise slot.error
+            if self._thread is None:
+                self._start()
             yield slot.value
 
     def _next(self) -> _Slot[T] | None:
         """The oldest slot, once it is done; None behind the last one."""
         with self._lock:
-            self._wanted = True
+            self._here, self._busy = True, time.monotonic() - self._left_s >= BUSY_S
             while not (self._closed or (self._slots[0].done if self._slots else self._ended)):
-                self._ready.wait()
-            self._wanted = False
-            if not self._slots:
-                return None
-            slot = self._slots.popleft()
-            self._room.notify()
+                if self._working:
+                    self._ready.wait()
+                else:
+                    self._work()
+            self._here, self._left_s = False, time.monotonic()
+            slot = self._slots.popleft() if self._slots else None
+            if self._busy or slot is None:
+                self._room.notify()
             return slot
 
-    def _work(self) -> None:
-        begun: deque[tuple[_Slot[T], B]] = deque()
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._help, name="logitcask-prefetch", daemon=True)
+        self._thread.start()
 
-        def abandon() -> None:
-            for _, thing in begun:
-                thing.abandon()
-
-        while not self._closed:
-            full = len(begun) == UNDER_WAY_MAX or (begun and not begun[-1][1].under_way)
-            taken = None if full else self._take(wait=not begun)
-            if taken is not None:
-                slot, item = taken
-                try:
-                    begun.append((slot, self._begin(item)))
-                except BaseException as error:
-                    self._end(slot, error=error)
-            elif begun:
-                slot, thing = begun.popleft()
-                try:
-                    self._end(slot, value=self._finish(thing, abandon))
-                except BaseException as error:
-                    self._end(slot, error=error)
-            else:
-                return
-        abandon()
-
-    def _end(
-        self, slot: _Slot[T], value: T | None = None, error: BaseException | None = None
-    ) -> None:
-        slot.value, slot.error = value, error
-        slot.size = 0 if value is None else self._size_of(value)
+    def _help(self) -> None:
+        """Works while the loop is away."""
         with self._lock:
+            while not self._closed and (self._begun or not self._ended):
+                if not self._working and self._is_away() and (self._begun or self._has_room()):
+                    self._work()
+                    if not self._is_away() or (self._slots and self._slots[0].done):
+                        self._ready.notify_all()
+                else:
+                    self._room.wait(LONG_S)
+
+    def _is_away(self) -> bool:
+        return self._busy or (not self._here and time.monotonic() - self._left_s >= LONG_S)
+
+    def _work(self) -> None:
+        """Begins a thing, or finishes the oldest; the lock is let go meanwhile."""
+        failed = self._begun and not self._begun[-1][1].under_way
+        taken = None if failed or len(self._begun) == UNDER_WAY_MAX else self._take()
+        if taken is None and not self._begun:
+            return
+        slot, thing = taken or self._begun.popleft()
+        self._working = True
+        try:
+            self._lock.release()
+            if taken is not None:
+                begun = self._begin(thing)
+            else:
+                slot.value = self._finish(thing, self._abandon)
+                slot.size = self._size_of(slot.value)
+        except BaseException as error:
+            slot.error = error
+            if not isinstance(error, Exception) and threading.current_thread() is not self._thread:
+                raise  # Ctrl-C ends the loop now, whichever thing was being worked on
+        finally:
+            self._lock.acquire()
+            self._working = False
+        if taken is not None and slot.error is None:
+            self._begun.append((slot, begun))
+        else:
             self._largest, self._one_came = max(self._largest, slot.size), True
             slot.done = True
-            if self._slots and self._slots[0] is slot:
-                self._ready.notify_all()
+        if self._closed:
+            self._drop()
 
-    def _take(self, *, wait: bool) -> tuple[_Slot[T], int] | None:
-        """The next item and its slot; None if there is no more, or no room and it does not wait."""
-        with self._lock:
-            while not (self._closed or self._has_room()):
-                if not wait:
-                    return None
-                self._room.wait()
-            item = None if self._closed else next(self._items, None)
-            if item is None:
-                self._ended = True
-                self._ready.notify_all()
-                return None
-            slot: _Slot[T] = _Slot()
-            self._slots.append(slot)
-            return slot, item
+    def _abandon(self) -> None:
+        for _, thing in self._begun:
+            thing.abandon()
+
+    def _drop(self) -> None:
+        self._abandon()
+        self._begun.clear()
+
+    def _take(self) -> tuple[_Slot[T], int] | None:
+        """The next item and its slot; None if there is no more, or no room."""
+        if not self._has_room():
+            return None
+        item = next(self._items, None)
+        if item is None:
+            self._ended = True
+            return None
+        slot: _Slot[T] = _Slot()
+        self._slots.append(slot)
+        return slot, item
 
     def _has_room(self) -> bool:
+        if self._ended:
+            return False
         slots = list(self._slots)
-        if slots and slots[0].done and self._wanted:
+        if slots and slots[0].done and self._here:
             del slots[0]  # who waits for it will have taken it before anything else comes
         if not slots:
             return True
@@ -186,4 +220,5 @@ def _close_all() -> None:
     for one in list(_live):
         one.close()
     for one in list(_live):
-        one._thread.join(END_WAIT_S)
+        if one._thread is not None:
+            one._thread.join(END_WAIT_S)

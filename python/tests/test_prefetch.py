@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from logitcask._prefetch import UNDER_WAY_MAX, Ahead
+from logitcask._prefetch import BUSY_S, LONG_S, UNDER_WAY_MAX, Ahead
 
 
 class Fetcher:
@@ -63,7 +63,7 @@ def settle(fetcher):
     before = -1
     while before != len(fetcher.begun):
         before = len(fetcher.begun)
-        time.sleep(0.03)
+        time.sleep(1.5 * LONG_S)
     return before
 
 
@@ -139,6 +139,60 @@ def test_what_is_under_way_when_it_is_closed_is_abandoned():
 
 def test_nothing_is_given_of_nothing():
     assert list(ahead(Fetcher(), count=0)) == []
+
+
+class ByThread(Fetcher):
+    """Says which thread finished each thing."""
+
+    def __init__(self, **how):
+        super().__init__(**how)
+        self.by = []
+
+    def finish(self, thing, before_retry):
+        self.by.append(threading.current_thread() is threading.main_thread())
+        return super().finish(thing, before_retry)
+
+
+def test_a_loop_that_does_nothing_else_fetches_itself():
+    fetcher = ByThread()
+    assert list(ahead(fetcher, count=200, depth=4)) == list(range(200))
+    assert sum(fetcher.by) > 100  # the scheduler may keep it away for a while
+
+
+def test_a_loop_that_works_has_a_thread_fetch():
+    fetcher = ByThread()
+    for _ in ahead(fetcher, depth=4):
+        time.sleep(20 * BUSY_S)
+    assert fetcher.by[0] and sum(fetcher.by) < 10
+
+
+def test_a_thread_goes_on_where_a_loop_that_did_nothing_else_stays_away():
+    fetcher = ByThread()
+    given = iter(ahead(fetcher, count=60, depth=4))
+    for _ in range(40):
+        next(given)
+    time.sleep(4 * LONG_S)
+    assert fetcher.finished == list(range(44)) and not any(fetcher.by[-3:])
+    assert list(given) == list(range(40, 60))
+
+
+def test_an_interrupt_ends_the_loop_at_once():
+    fetcher = ByThread()
+    finish = fetcher.finish
+
+    def interrupted(thing, before_retry):
+        if thing.item >= 30 and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return finish(thing, before_retry)
+
+    fetcher.finish = interrupted
+    things = ahead(fetcher, count=60, depth=4)
+    given = iter(things)
+    with pytest.raises(KeyboardInterrupt):
+        for expected in range(60):
+            assert next(given) == expected
+    things.close()
+    assert fetcher.abandoned == fetcher.begun[len(fetcher.finished) + 1 :] != []
 
 
 def test_closed_it_fetches_no_more_and_its_thread_ends():
