@@ -11,7 +11,7 @@ import { cli, type Listening, listen, measure } from './process.ts';
 import { type Contender, inTurns } from './serve-turns.ts';
 import { packageFolder, scripts } from './venv.ts';
 
-const samples = 64;
+const samples = 128;
 const steps = samples / 8;
 const nginxPort = 8_797;
 
@@ -39,10 +39,13 @@ const builds: Readonly<Record<string, readonly string[]>> = {
   zstd: ['--k', '64', '--codec', 'planes', '--step', 'fine'],
   lz4: ['--k', '64', '--codec', 'planes', '--step', 'fine', '--compression', 'lz4'],
   unbiased: ['--sparsifier', 'threshold', '--tau', '0.05'],
+  unbiasedLz4: ['--sparsifier', 'threshold', '--tau', '0.05', '--compression', 'lz4'],
 };
 
+const datasets = Object.keys(builds);
+
 export async function buildStore(folder: string, log: Stage['log']): Promise<string> {
-  log(`serve: building ${Object.keys(builds)} of ${samples} samples of 1,024 positions`);
+  log(`serve: building ${datasets} of ${samples} samples of 1,024 positions`);
   const store = join(folder, 'store');
   const { logits, tokens } = await repeatedDump(samples * 2, { scaled: true });
   for (const [dataset, more] of Object.entries(builds)) {
@@ -119,10 +122,10 @@ async function warmUp({ server, store, log }: Stage): Promise<void> {
   const client = openClient({ url: server.url });
   const { plan } = await client.createPlan({ streams: [{ dataset: 'raw' }], global_batch: 8 });
   for (let i = 0; i < warmSteps; i++) {
-    const dataset = Object.keys(builds)[i % 4];
+    const dataset = datasets[i % datasets.length];
     const layout = dataset === 'raw' ? 'dense' : 'frames';
     const view = { layout, dtype: 'float32', snapshot: snapshotOf(store, dataset) } as const;
-    await client.step({ plan, epoch: 0, step: Math.floor(i / 4) % steps }, view);
+    await client.step({ plan, epoch: 0, step: Math.floor(i / datasets.length) % steps }, view);
   }
   client.close();
 }
@@ -138,7 +141,7 @@ async function bodySizes({ server, store }: Stage): Promise<Sizes> {
   const dense: number[] = [];
   for (let step = 0; step < steps; step++) dense.push(await size('raw', step, 'dense'));
   const frames: Record<string, number> = {};
-  for (const dataset of ['zstd', 'lz4', 'unbiased']) {
+  for (const dataset of datasets.filter((name) => name !== 'raw')) {
     let total = 0;
     for (let step = 0; step < steps; step++) total += await size(dataset, step, 'frames');
     frames[dataset] = total / samples / 1024;
@@ -199,6 +202,7 @@ async function contenders(stage: Stage, { source, sizes, servers }: Made): Promi
     { ours: frames.zstd, peer: fastapi, turns, most: 1, fewer: 2 },
     { ours: frames.lz4, peer: fastapi, turns, most: 0.7 },
     { ours: ours('unbiased', 'frames'), peer: unbiasedPeer, turns, most: 1.3, fewer: 8 },
+    { ours: ours('unbiasedLz4', 'frames'), peer: unbiasedPeer, turns, most: 1.3, fewer: 8 },
     // far apart, and an epoch of it takes seconds
     { ours: frames.zstd, peer: lists, turns: 4, most: 1 / 25 },
   ];

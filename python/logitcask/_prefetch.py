@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
+from .errors import LogitcaskError
+
 T = TypeVar("T")
 
 #: Requests on their way at a time: more would only wait for each other, and take connections.
@@ -93,20 +95,36 @@ class Ahead(Generic[B, T]):
         _live.add(self)
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            self._slots.clear()
-            self._ready.notify_all()
-            self._room.notify()
-            if not self._working:
-                self._drop()
+        if self._closed:
+            return  # a collector may close it while that is being done
+        self._closed = True
+        if threading.current_thread() is not self._thread:  # which may hold the lock, and sees it
+            with self._lock:
+                self._stop()
+
+    def _stop(self) -> None:
+        self._slots.clear()
+        self._ready.notify_all()
+        self._room.notify()
+        if not self._working:
+            self._drop()
+
+    def leave_parent(self) -> None:
+        """In a forked child: what is under way is the parent's, and so may be the lock."""
+        refused: _Slot[T] = _Slot()
+        detail = "dataset: a forked process cannot go on with a loop of its parent, begin another"
+        refused.error, refused.done = LogitcaskError("conflict", 409, detail), True
+        self._slots, self._begun = deque([refused]), deque()
+        self._lock = threading.Lock()
+        self._ready = self._room = threading.Condition(self._lock)
+        self._closed, self._working, self._thread = True, False, None
 
     def __iter__(self) -> Iterator[T]:
         while (slot := self._next()) is not None:
             if slot.error is not None:
                 self.close()
                 raise slot.error
-            if self._thread is None:
+            if self._thread is None and not self._closed:
                 self._start()
             yield slot.value
 
@@ -132,13 +150,18 @@ class Ahead(Generic[B, T]):
     def _help(self) -> None:
         """Works while the loop is away."""
         with self._lock:
-            while not self._closed and (self._begun or not self._ended):
-                if not self._working and self._is_away() and (self._begun or self._has_room()):
-                    self._work()
-                    if not self._is_away() or (self._slots and self._slots[0].done):
-                        self._ready.notify_all()
-                else:
-                    self._room.wait(LONG_S)
+            try:
+                while not self._closed and (self._begun or not self._ended):
+                    if not self._working and self._is_away() and (self._begun or self._has_room()):
+                        self._work()
+                        if not self._is_away() or (self._slots and self._slots[0].done):
+                            self._ready.notify_all()
+                    else:
+                        self._room.wait(LONG_S)
+            finally:
+                self._ready.notify_all()
+                if self._closed:
+                    self._stop()
 
     def _is_away(self) -> bool:
         return self._busy or (not self._here and time.monotonic() - self._left_s >= LONG_S)
@@ -159,12 +182,14 @@ class Ahead(Generic[B, T]):
                 slot.value = self._finish(thing, self._abandon)
                 slot.size = self._size_of(slot.value)
         except BaseException as error:
-            slot.error = error
             if not isinstance(error, Exception) and threading.current_thread() is not self._thread:
                 raise  # Ctrl-C ends the loop now, whichever thing was being worked on
+            slot.error = error
         finally:
-            self._lock.acquire()
-            self._working = False
+            try:
+                self._lock.acquire()
+            finally:
+                self._working = False
         if taken is not None and slot.error is None:
             self._begun.append((slot, begun))
         else:
@@ -209,9 +234,14 @@ class Ahead(Generic[B, T]):
 _live: weakref.WeakSet[Ahead[Any, Any]] = weakref.WeakSet()
 
 
-# a forked child has none of the threads, and locks as they were
+def _leave_parent() -> None:
+    for one in list(_live):
+        one.leave_parent()
+    _live.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_live.clear)
+    os.register_at_fork(after_in_child=_leave_parent)
 
 
 @atexit.register
@@ -220,5 +250,5 @@ def _close_all() -> None:
     for one in list(_live):
         one.close()
     for one in list(_live):
-        if one._thread is not None:
+        if one._thread is not None and one._thread.is_alive():
             one._thread.join(END_WAIT_S)

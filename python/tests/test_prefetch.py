@@ -195,6 +195,23 @@ def test_an_interrupt_ends_the_loop_at_once():
     assert fetcher.abandoned == fetcher.begun[len(fetcher.finished) + 1 :] != []
 
 
+def test_its_own_thread_may_close_it():
+    """As a collector does that runs there, with the lock held."""
+    fetcher = Fetcher()
+    things = ahead(fetcher, depth=2)
+    has_room = things._has_room
+
+    def closing():
+        if threading.current_thread() is things._thread:
+            things.close()
+        return has_room()
+
+    things._has_room = closing
+    next(iter(things))
+    things._thread.join(5)
+    assert not things._thread.is_alive() and list(things) == []
+
+
 def test_closed_it_fetches_no_more_and_its_thread_ends():
     fetcher = Fetcher()
     things = ahead(fetcher, depth=2)
@@ -238,5 +255,34 @@ child = os.fork()
 if child > 0:
     things._lock.release()
     assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def test_a_forked_child_leaves_to_its_parent_what_is_under_way():
+    code = """
+import os
+from types import SimpleNamespace
+from logitcask._prefetch import Ahead
+from logitcask.errors import LogitcaskError
+abandoned = []
+def begin(item):
+    return SimpleNamespace(item=item, under_way=True, abandon=lambda: abandoned.append(item))
+things = Ahead(
+    begin, range(3), finish=lambda thing, _: thing.item, size_of=lambda _: 0, depth=2, bytes_max=9,
+)
+given = iter(things)
+next(given)
+child = os.fork()
+if child > 0:
+    assert os.waitpid(child, 0)[1] == 0
+    assert list(given) == [1, 2]
+else:
+    try:
+        next(given)
+    except LogitcaskError as error:
+        things.close()
+        os._exit(error.code != "conflict" or abandoned != [])
+    os._exit(1)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
