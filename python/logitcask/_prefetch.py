@@ -152,9 +152,9 @@ class Ahead(Generic[B, T]):
         with self._lock:
             try:
                 while not self._closed and (self._begun or not self._ended):
-                    if not self._working and self._is_away() and (self._begun or self._has_room()):
+                    if not self._working and self._may_help() and (self._begun or self._has_room()):
                         self._work()
-                        if not self._is_away() or (self._slots and self._slots[0].done):
+                        if not self._may_help() or (self._slots and self._slots[0].done):
                             self._ready.notify_all()
                     else:
                         self._room.wait(LONG_S)
@@ -163,7 +163,8 @@ class Ahead(Generic[B, T]):
                 if self._closed:
                     self._stop()
 
-    def _is_away(self) -> bool:
+    def _may_help(self) -> bool:
+        """A loop that works expects it, also once it waits; any other, where it stays away."""
         return self._busy or (not self._here and time.monotonic() - self._left_s >= LONG_S)
 
     def _work(self) -> None:

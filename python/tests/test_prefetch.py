@@ -59,6 +59,13 @@ def ahead(fetcher, count=20, depth=3, bytes_max=1 << 20):
     )
 
 
+def wait_until(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def settle(fetcher):
     before = -1
     while before != len(fetcher.begun):
@@ -130,10 +137,7 @@ def test_what_is_under_way_when_it_is_closed_is_abandoned():
     things = ahead(fetcher, depth=5)
     next(iter(things))
     things.close()
-    deadline = time.monotonic() + 5
-    while len(fetcher.finished) + len(fetcher.abandoned) < len(fetcher.begun):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(fetcher.finished) + len(fetcher.abandoned) >= len(fetcher.begun))
     assert fetcher.abandoned and fetcher.finished + fetcher.abandoned == fetcher.begun
 
 
@@ -171,7 +175,7 @@ def test_a_thread_goes_on_where_a_loop_that_did_nothing_else_stays_away():
     given = iter(ahead(fetcher, count=60, depth=4))
     for _ in range(40):
         next(given)
-    time.sleep(4 * LONG_S)
+    wait_until(lambda: len(fetcher.finished) >= 44)
     assert fetcher.finished == list(range(44)) and not any(fetcher.by[-3:])
     assert list(given) == list(range(40, 60))
 
@@ -219,10 +223,7 @@ def test_closed_it_fetches_no_more_and_its_thread_ends():
     things.close()
     seen = settle(fetcher)
     assert seen <= 4 and list(things) == []
-    deadline = time.monotonic() + 5
-    while any("logitcask" in one.name for one in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not any("logitcask" in one.name for one in threading.enumerate()))
 
 
 def test_a_process_ends_while_a_fetch_hangs():
